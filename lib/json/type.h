@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * type.h: the field table is the type.
+ *
+ * A kind of the API is a plain C struct plus one const table that says which JSON key goes into which
+ * member. The same table decodes (scan.h), packs for the cache, compares, writes JSON, and is held
+ * against the CRD by a test (api/crd_test.c), so that struct, wire and published schema cannot drift apart.
+ *
+ * Absent, null and a value of another JSON type are all "unset", which is the zero of the member:
+ *	TYPE_STR	const char *		NULL
+ *	TYPE_BOOL	tri			TRI_UNSET
+ *	TYPE_INT	int64_t			0 (for fields where 0 and absent mean the same)
+ *	TYPE_OPT_INT	struct opt_int		.set == false
+ *	TYPE_SCALAR	const char *		a string, or the literal text of a number or boolean: int-or-string, quantities
+ *	TYPE_OBJ	const struct x *	NULL; .sub is the table of struct x
+ *	TYPE_INLINE	(none)			an object whose fields lie in this same struct; .sub has them with this struct's offsets
+ *	TYPE_OBJS	LIST(struct x)		.n == 0; an array of objects
+ *	TYPE_DICT	LIST(struct x)		an object of objects; the first member of struct x is `const char *key`; ordered as received
+ *	TYPE_STRS	LIST(const char *)	an array of strings
+ *	TYPE_INTS	LIST(int64_t)
+ *	TYPE_MAP	LIST(struct pair)	an object of strings (labels, annotations)
+ *	TYPE_RAW	const char *		the value's JSON text as received: kept for later, decoded when needed
+ *	TYPE_HASH	uint64_t		a hash of the value's JSON text, 0 when absent
+ *
+ * Integers beyond int64 saturate. A key that occurs twice: the last one wins whole (what encoding/json and jansson do).
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/intern.h"
+
+/* Three-valued: unset is zero, so that an empty struct is an empty object. */
+typedef signed char tri;
+#define TRI_UNSET 0
+#define TRI_TRUE  1
+#define TRI_FALSE (-1)
+static inline bool tri_or(tri t, bool otherwise)
+{
+	return t == TRI_UNSET ? otherwise : t == TRI_TRUE;
+}
+
+struct opt_int {
+	int64_t value;
+	bool set;
+};
+static inline int64_t opt_int_or(struct opt_int i, int64_t otherwise)
+{
+	return i.set ? i.value : otherwise;
+}
+
+struct pair {
+	const char *key, *value;
+};
+
+/* The layout that every LIST has, for code that knows only the table. */
+#define LIST(type)            \
+	struct {              \
+		type *items;  \
+		size_t n;     \
+	}
+struct list {
+	void *items;
+	size_t n;
+};
+#define list_each(item, list) \
+	for (__typeof__((list)->items) item = (list)->items, end_##item = item + (list)->n; item < end_##item; item++)
+
+enum type_kind {
+	TYPE_STR = 1, TYPE_BOOL, TYPE_INT, TYPE_OPT_INT, TYPE_SCALAR, TYPE_OBJ, TYPE_INLINE, TYPE_OBJS, TYPE_DICT,
+	TYPE_STRS, TYPE_INTS, TYPE_MAP, TYPE_RAW, TYPE_HASH,
+};
+
+enum {
+	TYPE_INTERN = 1,    /* the strings of this field repeat among objects: packed as interned */
+	TYPE_TRANSIENT = 2, /* decoded for type.finish, not packed, not compared, not written */
+	TYPE_KEEP_ZERO = 4, /* written even when 0 (TYPE_INT), "" or empty: the reader needs the presence */
+};
+
+struct field {
+	const char *key;
+	uint16_t offset;
+	uint8_t kind, flags;
+	const struct type *sub; /* TYPE_OBJ, INLINE, OBJS, DICT */
+};
+
+struct type {
+	const char *name;
+	size_t size;
+	const struct field *fields; /* ends with {0} */
+	/* Called once a scratch object is complete, before it is delivered: may reduce transient fields to others. */
+	void (*finish)(void *object);
+};
+
+/* One row: FIELD(struct vm, instance_type, "instanceType", TYPE_STR, .flags = TYPE_INTERN) */
+#define FIELD(struct_, member, key_, kind_, ...) \
+	{.key = (key_), .offset = offsetof(struct_, member), .kind = (kind_), ##__VA_ARGS__}
+#define FIELD_INLINE(key_, sub_) {.key = (key_), .kind = TYPE_INLINE, .sub = (sub_)}
+
+/* A copy of *object in one block of memory (interned strings aside), to be freed by type_free. */
+void *type_pack(const struct type *t, const void *object, struct intern *in);
+void type_free(const struct type *t, void *packed, struct intern *in); /* NULL is fine */
+/* Bytes of the block. */
+size_t type_packed_size(const struct type *t, const void *object);
+
+/* Equal in every field that is not transient. Either may be packed or not. */
+bool type_equal(const struct type *t, const void *a, const void *b);
+
+/* The object as JSON, unset fields left out. A new reference. */
+json_t *type_json(const struct type *t, const void *object);
+
+struct err;
+/*
+ * Reads a whole JSON tree into *ret (of t->size bytes, zeroed here), strings copied into the arena.
+ * strict: a key that the table lacks, or a value of another type, is an error that names its path.
+ */
+int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret, struct err *err);
+/* The same from text, by the scanner (scan.h): for TYPE_RAW fields. Lenient. */
+int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret, struct err *err);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kind.h: what the API server calls the things that we read and write, and the only place where URL paths are made.
+ *
+ * A kind is a const row in api/. Kinds of neighbours that exist in several versions name them in order of preference
+ * in `versions` ("v1beta2 v1beta1"); which one is used is found out at run time from the CRD (kube/runtime.h), so code
+ * takes the version from the cache (cache_version), never from here.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "json/type.h"
+
+struct kube_kind {
+	const char *group;	/* "" for the core group */
+	const char *versions;	/* space separated, preferred first */
+	const char *kind, *plural;
+	bool namespaced;
+	bool builtin;		/* served by every API server: no CRD to wait for */
+	const struct type *type; /* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
+	const char *selector;	/* label selector of our watch, or NULL for all */
+};
+
+/* The head of every cached struct (see kube/obj.c for the table OBJ_FIELDS). */
+struct obj {
+	const char *name, *ns; /* ns: NULL for cluster-scoped */
+	const char *uid, *rv;
+	int64_t generation;
+	const char *deleting;	    /* deletionTimestamp */
+	const char *owner_kind, *owner_name, *owner_uid; /* the controlling owner reference, else the first one */
+	const char *intent;	    /* annotation vmgpu.io/intent: fingerprint of the body that we last applied */
+	uint64_t owned;		    /* fingerprint of what managedFields says manager vmgpu applied; 0: nothing */
+};
+
+/* The table row that fills struct obj from metadata: the first row of each cached kind. */
+extern const struct type obj_metadata;
+#define OBJ_METADATA FIELD_INLINE("metadata", &obj_metadata)
+/* Put into struct type.finish of cached kinds (or call it from there): reduces owner references and managedFields. */
+void obj_finish(void *object);
+
+#define INTENT_ANNOTATION "vmgpu.io/intent"
+
+/* "apps.cozystack.io/v1alpha1", or "v1" for the core group. */
+void kind_api_version(const struct kube_kind *k, const char *version, struct buf *out);
+/* The path of a collection (name NULL), an object, or its subresource (NULL for none). ns NULL: all namespaces. */
+void kind_path(const struct kube_kind *k, const char *version, const char *ns, const char *name,
+	       const char *subresource, struct buf *out);
+/* s percent-encoded for a query value or path segment (RFC 3986 unreserved stay). */
+void kind_escape(struct buf *out, const char *s);
+
+/* resourceVersions are decimal strings of any length (KEP-5504): <0, 0, >0. NULL and "" are the smallest. */
+int rv_compare(const char *a, const char *b);

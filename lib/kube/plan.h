@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.h: what a pass wants done, as data.
+ *
+ * A pass is gather -> plan -> act. gather reads the cache, plan is a pure function of what was gathered, act (act.h) carries
+ * out the list in order and stops at the first failure; a failed action is simply a new pass over fresh state. Nothing in a
+ * plan depends on the answers to its own actions: names are deterministic, writes are whole intents.
+ *
+ * `why` of an action is at once the log line, the Event and what `explain` prints: write it for a person.
+ */
+#pragma once
+
+#include "kube/cache.h"
+
+enum action_what {
+	ACTION_APPLY,	/* server-side apply, forced, of a whole intent */
+	ACTION_MERGE,	/* JSON merge patch; with metadata.resourceVersion in the body it is conditional */
+	ACTION_STATUS,	/* JSON merge patch of the status subresource */
+	ACTION_DELETE,	/* with preconditions uid and resourceVersion */
+	ACTION_EVENT,	/* a Kubernetes Event about the object of the pass */
+	ACTION_AGAIN,	/* pass again after a delay, even if nothing changes */
+};
+
+struct action {
+	enum action_what what;
+	const struct kube_kind *kind;
+	const char *ns, *name;
+	const char *manager;	/* field manager: "vmgpu", "vmgpu-power" */
+	json_t *body;		/* owned by the plan */
+	const char *uid, *rv;	/* ACTION_DELETE's preconditions */
+	const char *reason, *why; /* reason: CamelCase, for the Event; why: a sentence */
+	bool warning;		/* ACTION_EVENT */
+	int64_t after_ms;	/* ACTION_AGAIN */
+};
+
+struct plan {
+	struct arena *arena;		/* strings of the actions live here */
+	const struct cache *cache;
+	struct action *actions;
+	size_t n, size;
+};
+
+struct key {
+	const char *ns, *name;
+};
+
+/* All that a gather may look at. Everything is lent for the pass. */
+struct pass {
+	struct arena *arena;
+	const struct cache *cache;
+	struct key key;
+	int64_t now_ms;			/* wall clock, Unix epoch: for lastTransitionTime only */
+	const void *options;		/* the program's settings (controller/options.h) */
+};
+
+/* How a change of one kind wakes keys of a reconciler: calls wake for each key. old or now may be NULL. */
+typedef void wake_fn(void *ctx, const char *ns, const char *name);
+struct plan_watch {
+	const struct kube_kind *kind;
+	void (*map)(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx);
+};
+
+struct reconciler {
+	const char *name;		/* metric label `controller` */
+	const struct kube_kind *primary;
+	const struct plan_watch *watches; /* ends with {0}; the primary itself wakes its own key without a row */
+	/* NULL: nothing to do (the object is gone). In pass->arena. */
+	const void *(*gather)(const struct pass *pass);
+	void (*plan)(const void *seen, struct plan *plan);
+};
+
+void plan_init(struct plan *p, struct arena *a, const struct cache *c);
+void plan_finish(struct plan *p);
+
+/* Each takes the reference to body. plan_apply adds nothing when the cache already shows this intent (intent.h). */
+struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager, json_t *body_new, const char *why);
+struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *body_new, const char *why);
+struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *status_new, const char *why);
+struct action *plan_delete(struct plan *p, const struct kube_kind *k, const struct obj *o, const char *why);
+void plan_event(struct plan *p, bool warning, const char *reason, const char *why);
+void plan_again(struct plan *p, int64_t after_ms, const char *why);
