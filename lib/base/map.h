@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * map.h: a hash table from strings to pointers, open addressing, never more than 7/8 full.
+ * map.h: a hash table from strings to pointers, open addressing, never more than 3/4 full.
  *
- * The map borrows its keys: a key must live as long as its entry (it usually lies inside the value).
+ * The map borrows its keys: a key must live as long as its entry (it usually lies inside the value). A put that replaces
+ * a value replaces the key as well, so the old value and its key may be freed together.
  * Order of iteration is unspecified but stable while nothing is added. Deleting during map_next is allowed.
+ * It grows with its entries: what input may put in is bounded by its owner.
  */
 #pragma once
 
