@@ -1,0 +1,35 @@
+// vmgpu-e2e is the tools of the end-to-end tests in one program. Nothing of it ships.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"vmgpu.io/e2e/play"
+)
+
+var commands = []struct {
+	name, usage, does string
+	run               func(ctx context.Context, args []string) int
+}{
+	{"play", play.Usage, "plays kubelet and virt-handler of nodes that do not exist, and CDI", play.Command},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 {
+		for _, c := range commands {
+			if c.name == os.Args[1] {
+				os.Exit(c.run(ctx, os.Args[2:]))
+			}
+		}
+	}
+	for _, c := range commands {
+		fmt.Fprintf(os.Stderr, "vmgpu-e2e %s\n        %s\n", c.usage, c.does)
+	}
+	os.Exit(2)
+}
