@@ -1,0 +1,83 @@
+#!/bin/bash
+# build.sh NAME...: makes sure that the cache has the programs of etcd, etcd-debian, kubernetes or kubevirt, and
+# prints the folder of each. Built from Go modules at the versions in go.mod; a folder for each set of go.mod,
+# go.sum, Go sources and compiler, so that old ones may be deleted at any time. Cold, on two cores: etcd 1 min,
+# kubernetes 5 min, kubevirt 3 min. etcd-debian is Debian 12's etcd 3.4, unpacked and not installed: no service.
+set -euo pipefail
+prog=build.sh
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$here/../lib.sh"
+export CGO_ENABLED=0 GOWORK=off GOFLAGS=
+
+key() { # MODULE
+	cd "$here/$1"
+	{
+		go env GOVERSION
+		# shellcheck disable=SC2046
+		cat go.mod go.sum $(find . -name '*.go' | sort)
+	} | sha256sum | cut -c1-12
+}
+
+compile() { # MODULE LDFLAGS PACKAGE...
+	local module=$1 ldflags=$2 pkg name dir
+	shift 2
+	dir=$cache/cluster/$module-$(key "$module")
+	mkdir -p "$dir"
+	for pkg; do
+		name=${pkg##*/}
+		[ "$module" != etcd ] || name=etcd
+		[ ! -x "$dir/$name" ] || continue
+		say "building $name (once; output in $dir.log)"
+		timed "built $name" go_build "$module" "$ldflags" "$dir/$name" "$pkg"
+	done
+	echo "$dir"
+}
+
+go_build() { # MODULE LDFLAGS OUTPUT PACKAGE
+	local log=${3%/*}.log
+	if ! (cd "$here/$1" && nice go build -mod=readonly -trimpath -ldflags "-s -w $2" -o "$3.new" "$4") >>"$log" 2>&1; then
+		tail -15 "$log" >&2
+		die "go build $4 failed; the whole of it is in $log"
+	fi
+	mv "$3.new" "$3"
+}
+
+etcd_debian() {
+	local dir=$cache/cluster/etcd-debian
+	if [ ! -x "$dir/etcd" ]; then
+		say "unpacking Debian's etcd-server"
+		rm -rf "$dir.new"
+		debian "$dir.new" etcd-server
+		dpkg-deb --fsys-tarfile "$dir.new"/etcd-server_*.deb | tar -x -C "$dir.new" --strip-components=3 ./usr/bin/etcd
+		rm "$dir.new"/*.deb
+		mv "$dir.new" "$dir"
+	fi
+	echo "$dir"
+}
+
+kubernetes() {
+	local version
+	version=$(sed -n 's|^\(require\)\?[[:space:]]*k8s.io/kubernetes \(v[^ ]*\).*|\2|p' "$here/kubernetes/go.mod")
+	compile kubernetes "-X k8s.io/component-base/version.gitVersion=$version" \
+		k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubectl}
+}
+
+main() {
+	local name
+	mkdir -p "$cache/cluster"
+	lock "$cache/cluster/.lock"
+	for name; do
+		case $name in
+		etcd) compile etcd '' go.etcd.io/etcd/server/v3 ;;
+		etcd-debian) etcd_debian ;;
+		kubernetes) kubernetes ;;
+		kubevirt) compile kubevirt '' kubevirt.io/kubevirt/cmd/{virt-api,virt-controller} kubevirt/objects ;;
+		-h | --help) usage ;;
+		*) usage >&2 && exit 2 ;;
+		esac
+	done
+	unlock
+}
+
+main "$@"

@@ -1,0 +1,284 @@
+#!/bin/bash
+# up.sh STATE: starts a control plane on localhost in the folder STATE (new, empty, or of a start that failed) and
+# waits until it answers: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and KubeVirt's virt-api and
+# virt-controller. Then: . STATE/env, which sets KUBECONFIG and PATH. down.sh STATE ends it. Any number may run.
+# Programs are built once (build.sh). Nodes are not part of it: see ../node and the player.
+#
+# Variables:
+#   ETCD=built|debian|FILE       etcd 3.7 (default), Debian's 3.4 (refuses streamed lists), or a program
+#   PORT=N                       API server's port, the next seven for the others; default: any eight free ones
+#   CRDS=FOLDER                  our kinds; default: crds/ of this repository if it is there; empty: none
+#   NEIGHBOURS=newest|cozystack  also Cluster API, Kamaji, Talos, Flux, in one of two generations (../data/crds)
+#   WITHOUT_KUBEVIRT=1           neither KubeVirt nor CDI
+#   AUDIT=1                      a line for each request in STATE/log/audit
+#   APISERVER_ARGS="..."         more arguments for kube-apiserver
+set -euo pipefail
+prog=up.sh
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$here/lib.sh"
+
+# What is being done, and whose log to read if it fails.
+doing='' look=''
+state='' port='' bin=''
+
+start() { # NAME ARGUMENT...
+	look=$1
+	detached "$@" >"log/$1" 2>&1 </dev/null &
+	echo $! >"pid/$1"
+	disown
+}
+
+supervise() { # NAME ARGUMENT...
+	look=$1
+	detached bash "$here/supervise.sh" "$@" >"log/$1" 2>&1 </dev/null &
+	echo $! >"pid/$1.loop"
+	disown
+}
+
+# kube ARGUMENT...: kubectl, its complaints in log/kubectl
+kube() {
+	look=kubectl
+	kubectl "$@" 2>>log/kubectl
+}
+
+# ended: the names of those that should run and do not
+ended() {
+	local file
+	for file in pid/*; do
+		case $file in pid/virt-api | pid/virt-controller | 'pid/*') continue ;; esac
+		alive "$(cat "$file")" "$state" || echo "${file#pid/}"
+	done
+}
+
+await() { # SECONDS TEXT COMMAND...
+	local end=$((SECONDS + $1)) text=$2
+	shift 2
+	doing="waiting for $text"
+	until "$@" >/dev/null 2>&1; do
+		[ -z "$(ended)" ] || exit 1
+		[ $SECONDS -lt $end ] || die "gave up waiting for $text"
+		sleep 0.1
+	done
+}
+
+# On the way out, unless all went well: says what to read, and leaves no process.
+failed() {
+	local status=$? name
+	[ "$status" != 0 ] || return 0
+	trap '' INT TERM
+	say "failed: $doing"
+	for name in $( (ended && echo "$look") | sort -u); do
+		if [ "$status" -ge 128 ] || [ ! -s "log/$name" ]; then continue; fi
+		say "the end of $state/log/$name:"
+		tail -n 12 "log/$name" | cut -c1-400 >&2
+	done
+	stop_cluster "$state"
+	release_ports "$state"
+	touch "$state/.failed"
+	say "stopped; the logs stay in $state/log until the next up.sh or down.sh of this folder"
+	exit "$status"
+}
+
+authority() { # NAME
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=$1" \
+		-keyout "pki/$1.key" -out "pki/$1.crt"
+}
+
+certificate() { # NAME AUTHORITY SUBJECT NAMES
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "$3" -keyout "pki/$1.key" -out "pki/$1.csr"
+	openssl x509 -req -in "pki/$1.csr" -CA "pki/$2.crt" -CAkey "pki/$2.key" -CAcreateserial -days 30 \
+		-out "pki/$1.crt" -extfile <(echo "subjectAltName=$4")
+	rm "pki/$1.csr"
+}
+
+# 10.0.2.2 is this machine in the eyes of a guest of ../node.
+make_pki() {
+	authority ca
+	authority front-proxy-ca
+	certificate apiserver ca /CN=kube-apiserver DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.0.0.1,IP:10.0.2.2
+	certificate front-proxy front-proxy-ca /CN=front-proxy DNS:front-proxy
+	certificate virt-api ca /CN=virt-api DNS:virt-api.kubevirt.svc,DNS:localhost,IP:127.0.0.1
+	openssl ecparam -name prime256v1 -genkey -noout -out pki/sa.key
+	openssl ec -in pki/sa.key -pubout -out pki/sa.pub
+	token=$(openssl rand -hex 16)
+	echo "$token,admin,admin,system:masters" >pki/tokens.csv
+	kubeconfig kubeconfig "$token"
+}
+
+kubeconfig() { # FILE TOKEN
+	cat >"$1" <<Y
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:$port", certificate-authority-data: $(base64 -w0 pki/ca.crt)}}]
+users: [{name: u, user: {token: $2}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+current-context: c
+Y
+}
+
+start_etcd() {
+	local url=http://127.0.0.1:$((port + 1)) peer=http://127.0.0.1:$((port + 2)) fsync=()
+	# A test's data need not survive a power cut. etcd 3.4 does not know the option.
+	! "$(command -v etcd)" --help 2>&1 | grep -q unsafe-no-fsync || fsync=(--unsafe-no-fsync)
+	start etcd --data-dir=etcd ${fsync[@]+"${fsync[@]}"} --listen-client-urls="$url" --advertise-client-urls="$url" \
+		--listen-peer-urls="$peer" --initial-advertise-peer-urls="$peer" --initial-cluster="default=$peer"
+}
+
+start_apiserver() {
+	local more=()
+	read -ra more <<<"${APISERVER_ARGS:-}"
+	if [ -n "${AUDIT:-}" ]; then
+		printf '%s\n' 'apiVersion: audit.k8s.io/v1' 'kind: Policy' 'rules: [{level: Metadata}]' \
+			'omitStages: [RequestReceived]' >pki/audit.yaml
+		more+=(--audit-policy-file=pki/audit.yaml --audit-log-path=log/audit --audit-log-mode=blocking)
+	fi
+	start kube-apiserver --etcd-servers="http://127.0.0.1:$((port + 1))" --secure-port="$port" --bind-address=127.0.0.1 \
+		--tls-cert-file=pki/apiserver.crt --tls-private-key-file=pki/apiserver.key --client-ca-file=pki/ca.crt \
+		--requestheader-client-ca-file=pki/front-proxy-ca.crt --requestheader-allowed-names=front-proxy \
+		--requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+		--requestheader-extra-headers-prefix=X-Remote-Extra- \
+		--proxy-client-cert-file=pki/front-proxy.crt --proxy-client-key-file=pki/front-proxy.key \
+		--service-account-issuer=https://kubernetes.default.svc --service-account-key-file=pki/sa.pub \
+		--service-account-signing-key-file=pki/sa.key --authorization-mode=RBAC,Node --token-auth-file=pki/tokens.csv \
+		--service-cluster-ip-range=10.0.0.0/24 --allow-privileged ${more[@]+"${more[@]}"}
+	await 60 "the API server" curl -sf --cacert pki/ca.crt "https://127.0.0.1:$port/readyz"
+}
+
+# The endpoints controllers would go on writing for minutes after a load with Services.
+start_controllers() {
+	start kube-controller-manager --kubeconfig=kubeconfig --service-account-private-key-file=pki/sa.key \
+		--root-ca-file=pki/ca.crt --use-service-account-credentials --leader-elect=false --bind-address=127.0.0.1 \
+		--secure-port=$((port + 3)) --cert-dir=pki/kcm \
+		--controllers='*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller'
+	start kube-scheduler --kubeconfig=kubeconfig --authentication-kubeconfig=kubeconfig \
+		--authorization-kubeconfig=kubeconfig --leader-elect=false --bind-address=127.0.0.1 \
+		--secure-port=$((port + 4)) --cert-dir=pki/scheduler
+}
+
+apply() { # ARGUMENT...: server-side, since KubeVirt's CRDs are beyond what client-side apply can annotate
+	kube apply --server-side "$@" >/dev/null
+}
+
+# crds: the folders and files to apply, one a line
+crds() {
+	[ -n "${WITHOUT_KUBEVIRT:-}" ] || printf '%s\n' pki/crds.json "$here/../data/crds/cdi-v1.66.0"
+	[ -z "${NEIGHBOURS:-}" ] || printf '%s\n' "$here/../data/crds/$NEIGHBOURS" "$here/../data/crds/common"
+	[ -z "$(find "$CRDS" -name '*.yaml' 2>/dev/null | head -1)" ] || printf '%s\n' "$CRDS"
+}
+
+install_crds() {
+	local folder args=()
+	doing='installing CRDs'
+	[ -n "${WITHOUT_KUBEVIRT:-}" ] || objects crds >pki/crds.json
+	while read -r folder; do args+=(-f "$folder"); done < <(crds)
+	[ ${#args[@]} -gt 0 ] || return 0
+	apply -R "${args[@]}"
+	kube wait --for=condition=Established crd --all --timeout=60s >/dev/null
+}
+
+install_kubevirt() {
+	doing="installing KubeVirt's objects"
+	objects install pki/ca.crt $((port + 5)) >pki/install.json
+	# The webhooks come last: they fail closed while virt-api is not there.
+	grep -v WebhookConfiguration pki/install.json | apply -f - -f "$here/kubevirt/kubevirt.yaml"
+	kube -n kubevirt patch kubevirt kubevirt --subresource=status --type=merge \
+		-p '{"status":{"phase":"Deployed","defaultArchitecture":"amd64","observedKubeVirtVersion":"v1.9.0"}}' >/dev/null
+	local name
+	for name in apiserver controller; do
+		kubeconfig "pki/virt-$name.kubeconfig" "$(kube -n kubevirt create token "kubevirt-$name" --duration=24h)"
+	done
+}
+
+start_kubevirt() {
+	local tls=pki/virt-api
+	supervise virt-api --kubeconfig=pki/virt-apiserver.kubeconfig --listen=127.0.0.1 --port=$((port + 5)) \
+		--tls-cert-file=$tls.crt --tls-key-file=$tls.key --handler-cert-file=$tls.crt --handler-key-file=$tls.key -v 2
+	supervise virt-controller --kubeconfig=pki/virt-controller.kubeconfig --listen=127.0.0.1 --port=$((port + 6)) \
+		--prom-cert-file=$tls.crt --prom-key-file=$tls.key \
+		--launcher-image=virt-launcher:v1.9.0 --exporter-image=virt-exportserver:v1.9.0 -v 2
+	look=virt-api
+	await 60 virt-api kubectl get --raw /apis/subresources.kubevirt.io/v1
+	grep WebhookConfiguration pki/install.json | apply -f -
+}
+
+# shellcheck disable=SC2016
+virt_controller_leads() {
+	[ -n "$(kubectl -n kubevirt get lease virt-controller -o 'jsonpath={.spec.holderIdentity}')" ]
+}
+
+programs() { # sets PATH and etcd, to the folders with what we start
+	local dirs=() list
+	case ${ETCD:=built} in
+	built) list=etcd ;;
+	debian) list=etcd-debian ;;
+	/*)
+		[ -x "$ETCD" ] || die "ETCD=$ETCD: no such program"
+		list=''
+		;;
+	*) die "ETCD=$ETCD: built, debian, or a program's full name" ;;
+	esac
+	list="$list kubernetes"
+	[ -n "${WITHOUT_KUBEVIRT:-}" ] || list="$list kubevirt"
+	# shellcheck disable=SC2086
+	list=$("$here/build.sh" $list)
+	mapfile -t dirs <<<"$list"
+	bin=$(printf '%s:' "${dirs[@]}")
+	case $ETCD in /*) bin=$state/bin:$bin ;; esac
+	PATH=$bin$PATH
+}
+
+prepare() { # FOLDER
+	mkdir -p "$1"
+	state=$(cd "$1" && pwd -P)
+	[ ! -e "$state/.failed" ] || rm -rf "${state:?}"/* "$state/.failed" "$state/.vmgpu-cluster"
+	[ -z "$(ls -A "$state")" ] || die "$state is not empty (down.sh $state?)"
+	CRDS=${CRDS-$here/../../crds}
+	case ${NEIGHBOURS:-} in '' | newest | cozystack) ;; *) die "NEIGHBOURS=$NEIGHBOURS: newest or cozystack" ;; esac
+	programs
+	cd "$state"
+	touch .vmgpu-cluster
+	mkdir -m 700 pki
+	mkdir log pid
+	case $ETCD in /*) mkdir bin && ln -s "$ETCD" bin/etcd ;; esac
+}
+
+main() {
+	local from=$SECONDS
+	arguments 1 "$@"
+	umask 022
+	prepare "$1"
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap failed EXIT
+	if [ -n "${PORT:-}" ]; then
+		port=$PORT doing="taking port $port"
+		free_ports "$port" || die "one of the ports $port to $((port + 7)) is in use"
+		echo "$port" >port
+	else
+		claim_ports "$state"
+	fi
+	doing='making certificates' look=openssl
+	umask 077
+	make_pki 2>log/openssl
+	umask 022
+	export KUBECONFIG=$state/kubeconfig
+	# shellcheck disable=SC2016
+	printf 'export KUBECONFIG=%q PATH=%q$PATH\n' "$KUBECONFIG" "$bin" >./env
+	start_etcd
+	timed "API server answers" start_apiserver
+	start_controllers
+	timed "CRDs established" install_crds
+	if [ -z "${WITHOUT_KUBEVIRT:-}" ]; then
+		timed "KubeVirt's objects installed" install_kubevirt
+		timed "virt-api answers" start_kubevirt
+		timed "virt-controller leads" await 60 virt-controller virt_controller_leads
+	fi
+	timed "default ServiceAccount exists" await 60 'kube-controller-manager' kubectl get serviceaccount default
+	doing=''
+	say "ready after $((SECONDS - from)) s: . $state/env"
+}
+
+main "$@"

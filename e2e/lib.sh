@@ -1,0 +1,61 @@
+# e2e/lib.sh: what the scripts of the rig share; sourced, not run. The script names itself in $prog.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/vmgpu
+
+say() { printf '%s: %s\n' "$prog" "$*" >&2; }
+die() {
+	say "$@"
+	exit 1
+}
+
+# usage: the comment at the head of the script, up to the first line that is none
+usage() { sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"; }
+
+# arguments COUNT ARGUMENT...: ends the script if it was asked for help, or has fewer than COUNT arguments
+arguments() {
+	local count=$1
+	shift
+	case ${1:-} in -h | --help) usage && exit 0 ;; esac
+	[ $# -ge "$count" ] || { usage >&2 && exit 2; }
+}
+
+# timed TEXT COMMAND...: runs it, and says how long it took when that was over two seconds
+timed() {
+	local text=$1 from=${EPOCHREALTIME/[.,]/} ms
+	shift
+	"$@"
+	ms=$(((${EPOCHREALTIME/[.,]/} - from) / 1000))
+	[ "$ms" -lt 2000 ] || say "$(printf '%3d.%d s  %s' $((ms / 1000)) $((ms % 1000 / 100)) "$text")"
+}
+
+# lock FILE: waits until no other process has it locked; sets lock to the descriptor, closing which frees it
+lock() {
+	exec {lock}>"$1"
+	flock -n "$lock" || { say "waiting for whoever holds $1"; flock "$lock"; }
+}
+unlock() { exec {lock}>&-; }
+
+# detached ARGUMENT...: becomes the program, leading a session of its own, holding no file of the caller's
+detached() {
+	# shellcheck disable=SC2016
+	exec setsid bash -c 'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done; exec "$@"' - "$@"
+}
+
+# alive PID DIR: whether this process runs, and in this working folder (so that it is ours, not one that got the number later)
+alive() { [ -n "$1" ] && [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$2" ] && [ -e "/proc/$1/exe" ]; }
+
+# debian DIR PACKAGE...: downloads Debian packages into DIR, as they are in the machine's sources now
+debian() {
+	local dir=$1 log
+	shift
+	mkdir -p "$dir"
+	log=$(mktemp)
+	if ! (cd "$dir" && apt-get -q -o APT::Sandbox::User=root download "$@") >"$log" 2>&1; then
+		say "apt-get download $* failed (apt-get update first?):"
+		tail -5 "$log" >&2
+		rm -f "$log"
+		return 1
+	fi
+	rm -f "$log"
+}
