@@ -74,8 +74,10 @@ enum type_kind {
 
 enum {
 	TYPE_INTERN = 1,    /* the strings of this field repeat among objects: packed as interned */
-	TYPE_TRANSIENT = 2, /* decoded for type.finish, not packed, not compared, not written */
+	TYPE_TRANSIENT = 2, /* decoded for type.finish, not packed (zero in the copy), not compared, not written */
 	TYPE_KEEP_ZERO = 4, /* written even when 0 (TYPE_INT), "" or empty: the reader needs the presence */
+	TYPE_DERIVED = 8,   /* filled by type.finish: packed and compared, but neither decoded nor written; its key matches nothing */
+	TYPE_SILENT = 16,   /* packed and decoded, but not compared: a change of it alone is none (resourceVersion) */
 };
 
 struct field {
@@ -104,7 +106,7 @@ void type_free(const struct type *t, void *packed, struct intern *in); /* NULL i
 /* Bytes of the block. */
 size_t type_packed_size(const struct type *t, const void *object);
 
-/* Equal in every field that is not transient. Either may be packed or not. */
+/* Equal in every field that is neither transient nor silent. Either may be packed or not. */
 bool type_equal(const struct type *t, const void *a, const void *b);
 
 /* The object as JSON, unset fields left out. A new reference. */
