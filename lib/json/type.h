@@ -60,6 +60,12 @@ struct pair {
 		type *items;  \
 		size_t n;     \
 	}
+/* The same as a named type, where two structs share it: LIST_OF(gpu_list, struct gpu); */
+#define LIST_OF(name, type)   \
+	struct name {         \
+		type *items;  \
+		size_t n;     \
+	}
 struct list {
 	void *items;
 	size_t n;

@@ -50,6 +50,7 @@ struct pass {
 	const struct cache *cache;
 	struct key key;
 	int64_t now_ms;			/* wall clock, Unix epoch: for lastTransitionTime only */
+	const char *trouble;		/* why the API server refused an action of the previous pass, or NULL: belongs into the status */
 	const void *options;		/* the program's settings (controller/options.h) */
 };
 
