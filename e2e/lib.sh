@@ -32,7 +32,7 @@ timed() {
 # lock FILE: waits until no other process has it locked; sets lock to the descriptor, closing which frees it
 lock() {
 	exec {lock}>"$1"
-	flock -n "$lock" || { say "waiting for whoever holds $1"; flock "$lock"; }
+	flock -w 2 "$lock" || { say "waiting for whoever holds $1"; flock "$lock"; }
 }
 unlock() { exec {lock}>&-; }
 

@@ -182,8 +182,8 @@ install_crds() {
 install_kubevirt() {
 	doing="installing KubeVirt's objects"
 	objects install pki/ca.crt $((port + 5)) >pki/install.json
-	# The webhooks come last: they fail closed while virt-api is not there.
-	grep -v WebhookConfiguration pki/install.json | apply -f - -f "$here/kubevirt/kubevirt.yaml"
+	# What leads to virt-api comes when it answers: webhooks fail closed, and an APIService found dead is tried again late.
+	grep -vE '"kind":"(APIService|[A-Za-z]*WebhookConfiguration)"' pki/install.json | apply -f - -f "$here/kubevirt/kubevirt.yaml"
 	kube -n kubevirt patch kubevirt kubevirt --subresource=status --type=merge \
 		-p '{"status":{"phase":"Deployed","defaultArchitecture":"amd64","observedKubeVirtVersion":"v1.9.0"}}' >/dev/null
 	local name
@@ -200,8 +200,9 @@ start_kubevirt() {
 		--prom-cert-file=$tls.crt --prom-key-file=$tls.key \
 		--launcher-image=virt-launcher:v1.9.0 --exporter-image=virt-exportserver:v1.9.0 -v 2
 	look=virt-api
-	await 60 virt-api kubectl get --raw /apis/subresources.kubevirt.io/v1
-	grep WebhookConfiguration pki/install.json | apply -f -
+	await 60 virt-api curl -sfk "https://127.0.0.1:$((port + 5))/apis/subresources.kubevirt.io/v1"
+	grep -E '"kind":"(APIService|[A-Za-z]*WebhookConfiguration)"' pki/install.json | apply -f -
+	await 60 "virt-api's APIService" kubectl get --raw /apis/subresources.kubevirt.io/v1
 }
 
 # shellcheck disable=SC2016
