@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"vmgpu.io/e2e/play"
+	"vmgpu.io/e2e/proxy"
 )
 
 var commands = []struct {
@@ -16,6 +17,7 @@ var commands = []struct {
 	run               func(ctx context.Context, args []string) int
 }{
 	{"play", play.Usage, "plays kubelet and virt-handler of nodes that do not exist, and CDI", play.Command},
+	{"proxy", proxy.Usage, "stands between a program and the API server, logs each request and does what rules say", proxy.Command},
 }
 
 func main() {
