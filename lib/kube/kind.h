@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kind.h: what the API server calls the things that we read and write, and the only place where URL paths are made.
+ * kind.h: what the API server calls the things that we read and write, and the only place where URL
+ * paths are made.
  *
- * A kind is a const row in api/. Kinds of neighbours that exist in several versions name them in order of preference
- * in `versions` ("v1beta2 v1beta1"); which one is used is found out at run time from the CRD (kube/runtime.h), so code
- * takes the version from the cache (cache_version), never from here.
+ * A kind is a const row in api/. Kinds of neighbours that exist in several versions name them in
+ * order of preference in `versions` ("v1beta2 v1beta1"); which one is used is found out at run time
+ * from the CRD (kube/runtime.h), so code takes the version from the cache (cache_version), never
+ * from here.
  *
- * The struct of a cached kind begins with struct obj, its table with a row for metadata, and its type.finish is (or
- * calls) obj_finish. Most kinds say OBJ_METADATA. One that wants labels or further annotations writes a metadata
- * table of its own around the same rows:
+ * The struct of a cached kind begins with struct obj, its table with a row for metadata, and its
+ * type.finish is (or calls) obj_finish. Most kinds say OBJ_METADATA. One that wants labels or
+ * further annotations writes a metadata table of its own around the same rows:
  *
- *	static const struct field pod_annotations[] = {OBJ_ANNOTATION_ROWS, FIELD(struct pod, ...), {0}};
- *	static const struct field pod_metadata[] = {OBJ_ROWS, FIELD_INLINE("annotations", &...), FIELD(... "labels" ...), {0}};
+ *	static const struct field pod_annotations[] = {
+ *		OBJ_ANNOTATION_ROWS, FIELD(struct pod, ...), {0}};
+ *	static const struct field pod_metadata[] = {
+ *		OBJ_ROWS, FIELD_INLINE("annotations", &...), FIELD(..., "labels", ...), {0}};
  */
 #pragma once
 
@@ -24,19 +28,25 @@ struct kube_kind {
 	const char *kind, *plural;
 	bool namespaced;
 	bool builtin;		/* served by every API server: no CRD to wait for */
-	const struct type *type; /* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
+	/* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
+	const struct type *type;
 	const char *selector;	/* label selector of our watch, or NULL for all */
 };
 
-/* The head of every cached struct. What the last two rows hold is only there while obj_finish runs. */
+/*
+ * The head of every cached struct. What the last two rows hold is only there while obj_finish runs.
+ */
 struct obj {
 	const char *name, *ns; /* ns: NULL for cluster-scoped */
 	const char *uid, *rv;
 	int64_t generation;
 	const char *deleting;	    /* deletionTimestamp */
-	const char *owner_kind, *owner_name, *owner_uid; /* the controlling owner reference, else the first one */
-	const char *intent;	    /* annotation vmgpu.io/intent: fingerprint of the body that we last applied */
-	uint64_t owned;		    /* fingerprint of what managedFields says manager vmgpu applied; 0: nothing */
+	/* the controlling owner reference, else the first one */
+	const char *owner_kind, *owner_name, *owner_uid;
+	/* annotation vmgpu.io/intent: fingerprint of the body that we last applied */
+	const char *intent;
+	/* fingerprint of what managedFields says manager vmgpu applied; 0: nothing */
+	uint64_t owned;
 	LIST(struct obj_owner) owners;
 	LIST(struct obj_managed) managed;
 };
@@ -57,20 +67,21 @@ struct obj_managed {
 extern const struct type obj_owner_type, obj_managed_type, obj_annotations, obj_metadata;
 #define OBJ_ANNOTATION_ROWS FIELD(struct obj, intent, INTENT_ANNOTATION, TYPE_STR)
 /* All rows of metadata but annotations. */
-#define OBJ_ROWS                                                                                      \
-	FIELD(struct obj, name, "name", TYPE_STR),                                                    \
-	FIELD(struct obj, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),                           \
-	FIELD(struct obj, uid, "uid", TYPE_STR),                                                      \
-	FIELD(struct obj, rv, "resourceVersion", TYPE_STR, .flags = TYPE_SILENT),                     \
-	FIELD(struct obj, generation, "generation", TYPE_INT),                                        \
-	FIELD(struct obj, deleting, "deletionTimestamp", TYPE_STR),                                   \
-	FIELD(struct obj, owner_kind, "owner kind", TYPE_STR, .flags = TYPE_DERIVED | TYPE_INTERN),   \
-	FIELD(struct obj, owner_name, "owner name", TYPE_STR, .flags = TYPE_DERIVED),                 \
-	FIELD(struct obj, owner_uid, "owner uid", TYPE_STR, .flags = TYPE_DERIVED),                   \
-	FIELD(struct obj, owned, "owned", TYPE_HASH, .flags = TYPE_DERIVED),                          \
-	FIELD(struct obj, owners, "ownerReferences", TYPE_OBJS, .flags = TYPE_TRANSIENT,              \
-	      .sub = &obj_owner_type),                                                                \
-	FIELD(struct obj, managed, "managedFields", TYPE_OBJS, .flags = TYPE_TRANSIENT,               \
+#define OBJ_ROWS                                                                                  \
+	FIELD(struct obj, name, "name", TYPE_STR),                                                \
+	FIELD(struct obj, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),                       \
+	FIELD(struct obj, uid, "uid", TYPE_STR),                                                  \
+	FIELD(struct obj, rv, "resourceVersion", TYPE_STR, .flags = TYPE_SILENT),                 \
+	FIELD(struct obj, generation, "generation", TYPE_INT),                                    \
+	FIELD(struct obj, deleting, "deletionTimestamp", TYPE_STR),                               \
+	FIELD(struct obj, owner_kind, "owner kind", TYPE_STR,                                    \
+	      .flags = TYPE_DERIVED | TYPE_INTERN),                                              \
+	FIELD(struct obj, owner_name, "owner name", TYPE_STR, .flags = TYPE_DERIVED),             \
+	FIELD(struct obj, owner_uid, "owner uid", TYPE_STR, .flags = TYPE_DERIVED),               \
+	FIELD(struct obj, owned, "owned", TYPE_HASH, .flags = TYPE_DERIVED),                      \
+	FIELD(struct obj, owners, "ownerReferences", TYPE_OBJS, .flags = TYPE_TRANSIENT,          \
+	      .sub = &obj_owner_type),                                                            \
+	FIELD(struct obj, managed, "managedFields", TYPE_OBJS, .flags = TYPE_TRANSIENT,           \
 	      .sub = &obj_managed_type)
 #define OBJ_METADATA FIELD_INLINE("metadata", &obj_metadata)
 /* Reduces owner references and managedFields to what struct obj keeps of them. */
@@ -80,11 +91,17 @@ void obj_finish(void *object);
 void kind_api_version(const struct kube_kind *k, const char *version, struct buf *out);
 /* Is this "group/version" (or "v1") one of k's? */
 bool kind_has_api_version(const struct kube_kind *k, const char *api_version);
-/* The path of a collection (name NULL), an object, or its subresource (NULL for none). ns NULL: all namespaces. */
+/*
+ * The path of a collection (name NULL), an object, or its subresource (NULL for none). ns NULL: all
+ * namespaces.
+ */
 void kind_path(const struct kube_kind *k, const char *version, const char *ns, const char *name,
 	       const char *subresource, struct buf *out);
 /* s percent-encoded for a query value or path segment (RFC 3986 unreserved stay). */
 void kind_escape(struct buf *out, const char *s);
 
-/* resourceVersions are decimal strings of any length (KEP-5504): <0, 0, >0. NULL and "" are the smallest. */
+/*
+ * resourceVersions are decimal strings of any length (KEP-5504): <0, 0, >0. NULL and "" are the
+ * smallest.
+ */
 int rv_compare(const char *a, const char *b);

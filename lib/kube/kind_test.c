@@ -4,14 +4,25 @@
 #include "base/test.h"
 
 static const struct kube_kind vm = {
-	.group = "kubevirt.io", .versions = "v1 v1alpha3", .kind = "VirtualMachine",
-	.plural = "virtualmachines", .namespaced = true,
+	.group = "kubevirt.io",
+	.versions = "v1 v1alpha3",
+	.kind = "VirtualMachine",
+	.plural = "virtualmachines",
+	.namespaced = true,
 };
 static const struct kube_kind node = {
-	.group = "", .versions = "v1", .kind = "Node", .plural = "nodes", .builtin = true,
+	.group = "",
+	.versions = "v1",
+	.kind = "Node",
+	.plural = "nodes",
+	.builtin = true,
 };
 static const struct kube_kind service = {
-	.group = "", .versions = "v1", .kind = "Service", .plural = "services", .namespaced = true,
+	.group = "",
+	.versions = "v1",
+	.kind = "Service",
+	.plural = "services",
+	.namespaced = true,
 };
 
 static void is_path(const struct kube_kind *k, const char *ns, const char *name, const char *sub,
@@ -27,7 +38,8 @@ static void is_path(const struct kube_kind *k, const char *ns, const char *name,
 static void paths(void)
 {
 	is_path(&vm, "a", "x", NULL, "/apis/kubevirt.io/v1/namespaces/a/virtualmachines/x");
-	is_path(&vm, "a", "x", "status", "/apis/kubevirt.io/v1/namespaces/a/virtualmachines/x/status");
+	is_path(&vm, "a", "x", "status",
+		"/apis/kubevirt.io/v1/namespaces/a/virtualmachines/x/status");
 	is_path(&vm, "a", NULL, NULL, "/apis/kubevirt.io/v1/namespaces/a/virtualmachines");
 	is_path(&vm, NULL, NULL, NULL, "/apis/kubevirt.io/v1/virtualmachines");
 	is_path(&service, "a", "x", NULL, "/api/v1/namespaces/a/services/x");
@@ -123,8 +135,9 @@ static void the_controlling_owner_counts(void)
 static void only_our_own_apply_is_our_fingerprint(void)
 {
 	struct obj_managed managed[] = {
-		{"vmgpu", "Update", NULL, 1}, {"vmgpu", "Apply", "status", 2}, {"vmgpu", "Apply", NULL, 3},
-		{"kubectl", "Apply", NULL, 4}, {"vmgpu-power", "Apply", NULL, 5},
+		{"vmgpu", "Update", NULL, 1},	   {"vmgpu", "Apply", "status", 2},
+		{"vmgpu", "Apply", NULL, 3},	   {"kubectl", "Apply", NULL, 4},
+		{"vmgpu-power", "Apply", NULL, 5},
 	};
 	struct obj o = {.managed = {managed, ARRAY_LEN(managed)}};
 
@@ -141,7 +154,9 @@ TESTS({"paths of collections, objects and subresources", paths},
       {"a name cannot leave its path segment", a_name_cannot_leave_its_segment},
       {"all but unreserved characters are escaped", escaping},
       {"apiVersion of the core group and of others", api_versions},
-      {"resourceVersions compare as numbers of any length", versions_compare_as_numbers_of_any_length},
+      {"resourceVersions compare as numbers of any length",
+       versions_compare_as_numbers_of_any_length},
       {"no resourceVersion is the smallest", no_version_is_the_smallest},
       {"the controlling owner counts, else the first", the_controlling_owner_counts},
-      {"only our own apply of the main resource is our fingerprint", only_our_own_apply_is_our_fingerprint})
+      {"only our own apply of the main resource is our fingerprint",
+       only_our_own_apply_is_our_fingerprint})

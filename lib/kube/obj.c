@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The head of every cached struct: metadata, with its two lists reduced while the object is still scratch. managedFields is a third of
- * a typical object's text; of it stays one number.
+ * The head of every cached struct: metadata, with its two lists reduced while the object is still
+ * scratch. managedFields is a third of a typical object's text; of it stays one number.
  */
 #include "kube/kind.h"
 
@@ -21,7 +21,8 @@ static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, fields, "fieldsV1", TYPE_HASH),
 	{0},
 };
-const struct type obj_managed_type = {"managedFields", sizeof(struct obj_managed), managed_fields, NULL};
+const struct type obj_managed_type = {"managedFields", sizeof(struct obj_managed), managed_fields,
+				      NULL};
 
 static const struct field annotation_fields[] = {OBJ_ANNOTATION_ROWS, {0}};
 const struct type obj_annotations = {"annotations", sizeof(struct obj), annotation_fields, NULL};
@@ -37,7 +38,7 @@ static void reduce_owners(struct obj *o)
 {
 	const struct obj_owner *owner = NULL;
 
-	list_each(one, &o->owners) {
+	list_each (one, &o->owners) {
 		if (!owner || (one->controller == TRI_TRUE && owner->controller != TRI_TRUE)) {
 			owner = one;
 		}
@@ -51,7 +52,7 @@ static void reduce_owners(struct obj *o)
 
 static void reduce_managed(struct obj *o)
 {
-	list_each(one, &o->managed) {
+	list_each (one, &o->managed) {
 		if (str_eq(one->manager, OBJ_MANAGER) && str_eq(one->operation, "Apply") &&
 		    str_empty(one->subresource)) {
 			o->owned = one->fields;

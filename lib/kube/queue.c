@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every key that the queue knows is one entry, found by "namespace/name". It is ready (in the list of its
- * tenant and priority), waiting (in the heap by time), or in work. In work it may be dirty besides, which
- * sends it back to ready or waiting at queue_done. An entry that is none of these is freed, and a tenant
- * (a namespace) without entries too: what the queue holds is what it has to do.
+ * Every key that the queue knows is one entry, found by "namespace/name". It is ready (in the list
+ * of its tenant and priority), waiting (in the heap by time), or in work. In work it may be dirty
+ * besides, which sends it back to ready or waiting at queue_done. An entry that is none of these is
+ * freed, and a tenant (a namespace) without entries too: what the queue holds is what it has to do.
  *
- * Per priority the tenants with something ready form a ring; queue_next takes the first entry of the first
- * tenant and moves that tenant to the end.
+ * Per priority the tenants with something ready form a ring; queue_next takes the first entry of
+ * the first tenant and moves that tenant to the end.
  */
 #include "kube/queue.h"
 
@@ -33,8 +33,8 @@ struct entry {
 	struct link link; /* in tenant.ready[priority] while READY */
 	struct tenant *tenant;
 	int64_t added, at;
-	uint64_t seq;	  /* equal times: first come, first served */
-	size_t heap;	  /* index in queue.heap while WAITING */
+	uint64_t seq; /* equal times: first come, first served */
+	size_t heap;  /* index in queue.heap while WAITING */
 	unsigned failures;
 	uint8_t state, priority;
 	bool working;	  /* handed out */
@@ -51,7 +51,7 @@ struct queue {
 	struct entry **heap;
 	size_t waiting, heap_size, depth, working, max;
 	uint64_t seq, adds, retries, refused;
-	bool lost;	  /* refused since the last queue_refused */
+	bool lost; /* refused since the last queue_refused */
 	struct buf scratch;
 };
 
@@ -283,7 +283,8 @@ static void entry_free(struct queue *q, struct entry *e)
 	}
 }
 
-void queue_add(struct queue *q, const char *ns, const char *name, enum queue_priority p, int64_t now)
+void queue_add(struct queue *q, const char *ns, const char *name, enum queue_priority p,
+	       int64_t now)
 {
 	struct entry *e = map_get(&q->entries, key_of(q, ns, name));
 
@@ -350,7 +351,8 @@ bool queue_next(struct queue *q, int64_t now, struct queue_item *ret, int64_t *r
 			e->working = true;
 			e->dirty = e->again = false;
 			q->working++;
-			*ret = (struct queue_item){*t->name ? t->name : NULL, e->name, p, e->failures, e->added};
+			*ret = (struct queue_item){*t->name ? t->name : NULL, e->name, p,
+						   e->failures, e->added};
 			return true;
 		}
 	}
@@ -444,7 +446,12 @@ void queue_stats(const struct queue *q, int64_t now, struct queue_stats *ret)
 		}
 	}
 	*ret = (struct queue_stats){
-		.depth = q->depth, .waiting = q->waiting, .working = q->working, .oldest_ms = oldest,
-		.adds = q->adds, .retries = q->retries, .refused = q->refused,
+		.depth = q->depth,
+		.waiting = q->waiting,
+		.working = q->working,
+		.oldest_ms = oldest,
+		.adds = q->adds,
+		.retries = q->retries,
+		.refused = q->refused,
 	};
 }

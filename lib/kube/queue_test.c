@@ -410,7 +410,10 @@ static int model_due(int64_t now)
 	return best;
 }
 
-/* The key whose turn it is: best priority, then the tenant that waits longest, then first in. -1: none. */
+/*
+ * The key whose turn it is: best priority, then the tenant that waits longest, then first in. -1:
+ * none.
+ */
 static int model_next(int64_t now)
 {
 	int best = -1;
@@ -422,10 +425,11 @@ static int model_next(int64_t now)
 		const struct model *m = &model[k], *b = best < 0 ? NULL : &model[best];
 		int64_t mine = turn[k % TENANTS][m->priority];
 
-		if (m->ready && (!b || m->priority < b->priority ||
-				 (m->priority == b->priority &&
-				  (mine < turn[best % TENANTS][b->priority] ||
-				   (mine == turn[best % TENANTS][b->priority] && m->order < b->order))))) {
+		if (m->ready &&
+		    (!b || m->priority < b->priority ||
+		     (m->priority == b->priority &&
+		      (mine < turn[best % TENANTS][b->priority] ||
+		       (mine == turn[best % TENANTS][b->priority] && m->order < b->order))))) {
 			best = k;
 		}
 	}
@@ -566,6 +570,7 @@ TESTS({"a key added twice comes once", added_twice_comes_once},
       {"the earlier of two times is kept", earlier_time_is_kept},
       {"an add ends a wait, and the wait is gone", add_ends_a_wait_and_the_wait_is_gone},
       {"recovery ends all back-offs and no timer", recovery_ends_all_backoffs},
-      {"a full queue refuses and says when there is room", full_queue_refuses_and_says_when_there_is_room},
+      {"a full queue refuses and says when there is room",
+       full_queue_refuses_and_says_when_there_is_room},
       {"200,000 random operations behave like the naive model", behaves_like_the_naive_model},
       {"everything ends freed", everything_ends_freed})
