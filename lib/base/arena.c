@@ -46,6 +46,16 @@ void arena_reset(struct arena *a)
 	}
 }
 
+size_t arena_held(const struct arena *a)
+{
+	size_t held = 0;
+
+	for (const struct arena_block *b = a->block; b; b = b->next) {
+		held += sizeof(*b) + b->size;
+	}
+	return held;
+}
+
 static struct arena_block *grow(struct arena *a, size_t size)
 {
 	size_t want = a->block ? MIN(a->block->size * 2, MiB) : FIRST_BLOCK;

@@ -21,6 +21,8 @@ void arena_init(struct arena *a, size_t max);
 void arena_finish(struct arena *a);
 /* Everything handed out is gone; the largest block is kept for the next round. */
 void arena_reset(struct arena *a);
+/* Bytes of memory that it has now, handed out or not. */
+size_t arena_held(const struct arena *a);
 
 /* Zeroed, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size);

@@ -7,24 +7,30 @@
  * but only the fields that the kind's table declares (type.h) are decoded; the rest is skipped at the speed
  * of reading. Every object goes to the sink as soon as it is complete; the scanner keeps nothing of it.
  *
- * Limits, beyond which the feed fails: nesting SCAN_MAX_DEPTH, one token SCAN_MAX_TOKEN, one item
- * SCAN_MAX_ITEM bytes of text (etcd's own limit is 1.5 MiB a request). Memory is bounded by those,
- * whatever is sent. After a failure, scan_reset starts afresh; the error names the byte offset.
+ * Limits, beyond which the feed fails: nesting SCAN_MAX_DEPTH, one token SCAN_MAX_TOKEN and one item SCAN_MAX_ITEM bytes of
+ * text, SCAN_MAX_MEMORY bytes of memory for what is decoded of one item. Memory is bounded by those, whatever is sent.
+ * After a failure, scan_reset starts afresh; the error names the byte offset.
+ *
+ * The limits lie beyond what the API server itself can hold, or one tenant's odd object would stop the watch of all:
+ * it decodes to a depth of 10000 (sigs.k8s.io/json), and etcd takes 1.5 MiB a request, which grows up to sixfold where
+ * a kind is stored as protobuf and its text is all \u003c in JSON.
  *
  * Three shapes:
  *	SCAN_OBJECT	one object: an answer to GET, apply, patch
  *	SCAN_LIST	{"metadata":{"resourceVersion","continue"},"items":[object, ...]}: one event per item
  *	SCAN_WATCH	{"type":"ADDED","object":{...}} one after another, white space between
- * An answer of kind Status (an error of the API server, or a watch's ERROR event) fills `status` in all three.
+ * An answer of kind Status (an error of the API server, or a watch's ERROR event) fills `status` in all three. In place of
+ * an object or a list it is no item: the sink does not see it, scan_status tells. An event's type may follow its object.
  */
 #pragma once
 
 #include "base/err.h"
 #include "json/type.h"
 
-#define SCAN_MAX_DEPTH 64
-#define SCAN_MAX_TOKEN (3 * MiB)
-#define SCAN_MAX_ITEM  (3 * MiB)
+#define SCAN_MAX_DEPTH	10000
+#define SCAN_MAX_TOKEN	(10 * MiB)
+#define SCAN_MAX_ITEM	(10 * MiB)
+#define SCAN_MAX_MEMORY (32 * MiB)
 
 enum scan_shape { SCAN_OBJECT, SCAN_LIST, SCAN_WATCH };
 
@@ -42,7 +48,7 @@ struct scan_status {
 
 struct scan_event {
 	enum scan_event_type type;
-	void *object; /* of the kind's struct, in the scanner's arena: lent until the sink returns */
+	void *object; /* of the kind's struct, in the scanner's arena: lent until the sink returns; never NULL */
 	struct scan_status status;
 	bool initial_end; /* a bookmark annotated k8s.io/initial-events-end: "true" */
 };
@@ -68,5 +74,5 @@ int scan_end(struct scan *s, struct err *err);
 const struct scan_list *scan_list(const struct scan *s);
 /* Status of a whole answer (SCAN_OBJECT and SCAN_LIST when the server sent a Status instead); zero else. */
 const struct scan_status *scan_status(const struct scan *s);
-/* Bytes this scanner holds now. */
+/* Bytes of memory that this scanner holds now. */
 size_t scan_memory(const struct scan *s);

@@ -14,15 +14,20 @@
  *	TYPE_SCALAR	const char *		a string, or the literal text of a number or boolean: int-or-string, quantities
  *	TYPE_OBJ	const struct x *	NULL; .sub is the table of struct x
  *	TYPE_INLINE	(none)			an object whose fields lie in this same struct; .sub has them with this struct's offsets
- *	TYPE_OBJS	LIST(struct x)		.n == 0; an array of objects
+ *	TYPE_OBJS	LIST(struct x)		.n == 0; an array of objects; anything else in it is an object with nothing set
  *	TYPE_DICT	LIST(struct x)		an object of objects; the first member of struct x is `const char *key`; ordered as received
- *	TYPE_STRS	LIST(const char *)	an array of strings
- *	TYPE_INTS	LIST(int64_t)
- *	TYPE_MAP	LIST(struct pair)	an object of strings (labels, annotations)
+ *	TYPE_STRS	LIST(const char *)	an array of strings; anything else in it is left out
+ *	TYPE_INTS	LIST(int64_t)		the same of integers
+ *	TYPE_MAP	LIST(struct pair)	an object of strings (labels, annotations); other values are left out
  *	TYPE_RAW	const char *		the value's JSON text as received: kept for later, decoded when needed
- *	TYPE_HASH	uint64_t		a hash of the value's JSON text, 0 when absent
+ *	TYPE_HASH	uint64_t		type_hash of the value's JSON text, 0 when absent
  *
- * Integers beyond int64 saturate. A key that occurs twice: the last one wins whole (what encoding/json and jansson do).
+ * An integer is a JSON number without fraction and exponent; beyond int64 it saturates. A key that occurs twice: the last
+ * one wins whole, in the place of the first (what encoding/json and jansson do). A string's \u0000 becomes U+FFFD, since a
+ * C string that ended there would let "admin\u0000x" pass for "admin".
+ *
+ * Rows of one key must all be TYPE_INLINE; they are read together, so a kind may add to the metadata that all kinds share.
+ * A member without a row is zero in whatever the table makes.
  */
 #pragma once
 
@@ -81,7 +86,7 @@ enum type_kind {
 enum {
 	TYPE_INTERN = 1,    /* the strings of this field repeat among objects: packed as interned */
 	TYPE_TRANSIENT = 2, /* decoded for type.finish, not packed (zero in the copy), not compared, not written */
-	TYPE_KEEP_ZERO = 4, /* written even when 0 (TYPE_INT), "" or empty: the reader needs the presence */
+	TYPE_KEEP_ZERO = 4, /* written even when unset, as 0, "", false, [] or {}: the reader needs the presence */
 	TYPE_DERIVED = 8,   /* filled by type.finish: packed and compared, but neither decoded nor written; its key matches nothing */
 	TYPE_SILENT = 16,   /* packed and decoded, but not compared: a change of it alone is none (resourceVersion) */
 };
@@ -90,6 +95,7 @@ struct field {
 	const char *key;
 	uint16_t offset;
 	uint8_t kind, flags;
+	uint16_t len;		/* of key */
 	const struct type *sub; /* TYPE_OBJ, INLINE, OBJS, DICT */
 };
 
@@ -97,16 +103,23 @@ struct type {
 	const char *name;
 	size_t size;
 	const struct field *fields; /* ends with {0} */
-	/* Called once a scratch object is complete, before it is delivered: may reduce transient fields to others. */
+	/* Called once a scratch object (nested ones too) is complete: may reduce transient fields to derived ones. */
 	void (*finish)(void *object);
 };
 
 /* One row: FIELD(struct vm, instance_type, "instanceType", TYPE_STR, .flags = TYPE_INTERN) */
 #define FIELD(struct_, member, key_, kind_, ...) \
-	{.key = (key_), .offset = offsetof(struct_, member), .kind = (kind_), ##__VA_ARGS__}
-#define FIELD_INLINE(key_, sub_) {.key = (key_), .kind = TYPE_INLINE, .sub = (sub_)}
+	{.key = (key_), .len = sizeof("" key_) - 1, .offset = offsetof(struct_, member), .kind = (kind_), ##__VA_ARGS__}
+#define FIELD_INLINE(key_, sub_) {.key = (key_), .len = sizeof("" key_) - 1, .kind = TYPE_INLINE, .sub = (sub_)}
 
-/* A copy of *object in one block of memory (interned strings aside), to be freed by type_free. */
+/* The first row of this key behind `after` (NULL: of all) that is on the wire, or NULL. */
+const struct field *type_find(const struct type *t, const struct field *after, const char *key, size_t len);
+/* Makes the member of this row unset; that of an inline row, all of its fields. */
+void type_clear(const struct field *f, void *object);
+/* Of JSON text, never 0. For telling two texts apart within one process; not for secrets, not for storage. */
+uint64_t type_hash(const char *text, size_t n);
+
+/* A copy of *object in one block of memory (interned strings aside), to be freed by type_free. in NULL: nothing interned. */
 void *type_pack(const struct type *t, const void *object, struct intern *in);
 void type_free(const struct type *t, void *packed, struct intern *in); /* NULL is fine */
 /* Bytes of the block. */
@@ -115,14 +128,20 @@ size_t type_packed_size(const struct type *t, const void *object);
 /* Equal in every field that is neither transient nor silent. Either may be packed or not. */
 bool type_equal(const struct type *t, const void *a, const void *b);
 
-/* The object as JSON, unset fields left out. A new reference. */
+/*
+ * The object as JSON in the table's order, unset fields left out; "" and an object without fields are set. A new reference.
+ * TYPE_SCALAR becomes an integer or boolean where its text is one exactly, else a string.
+ */
 json_t *type_json(const struct type *t, const void *object);
 
 struct err;
 /*
  * Reads a whole JSON tree into *ret (of t->size bytes, zeroed here), strings copied into the arena.
- * strict: a key that the table lacks, or a value of another type, is an error that names its path.
+ * strict: a key that the table lacks, or a value of another type but null, is an error that names its path:
+ *	spec.gpus[1].count: expected an integer
+ *	unknown field "spec.gpuz", did you mean "gpus"?
+ * After an error *ret is partly filled.
  */
 int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret, struct err *err);
-/* The same from text, by the scanner (scan.h): for TYPE_RAW fields. Lenient. */
+/* The same from text, by the scanner (scan.h): for TYPE_RAW fields. Lenient; text NULL: everything is unset. */
 int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret, struct err *err);
