@@ -1,0 +1,21 @@
+package observe
+
+import (
+	"time"
+)
+
+// I8: deletion always ends, or the status of what is deleted says why not (its node is away).
+
+func (o *Observer) endless(add adder) {
+	for _, kind := range sortedKeys(o.world.objects) {
+		for _, object := range o.world.list(kind) {
+			if !object.Deleting() || !(isOurKind(object) || ownerOfOurs(object) != nil) || (isOurKind(object) && saysWhy(object)) {
+				continue
+			}
+			since, err := time.Parse(time.RFC3339, object.Str("metadata.deletionTimestamp"))
+			if err == nil && o.now().Sub(since) >= o.EndGrace {
+				add("I8", named(kind, object), 0, "being deleted for more than %s, finalizers %v", o.EndGrace, object.Get("metadata.finalizers"))
+			}
+		}
+	}
+}
