@@ -48,6 +48,7 @@ struct key {
 struct pass {
 	struct arena *arena;
 	const struct cache *cache;
+	const struct kube_kind *kind;	/* the primary kind of the reconciler */
 	struct key key;
 	int64_t now_ms;			/* wall clock, Unix epoch: for lastTransitionTime only */
 	const char *trouble;		/* why the API server refused an action of the previous pass, or NULL: belongs into the status */
@@ -77,6 +78,11 @@ void plan_finish(struct plan *p);
 struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager, json_t *body_new, const char *why);
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *body_new, const char *why);
 struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *status_new, const char *why);
+/*
+ * The status of o as a struct and its table: nothing when it equals old, else one merge patch of what differs (fields that are unset now are removed).
+ */
+struct action *plan_status_of(struct plan *p, const struct kube_kind *k, const struct obj *o, const struct type *t, const void *old,
+			      const void *status, const char *why);
 struct action *plan_delete(struct plan *p, const struct kube_kind *k, const struct obj *o, const char *why);
 void plan_event(struct plan *p, bool warning, const char *reason, const char *why);
 void plan_again(struct plan *p, int64_t after_ms, const char *why);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * condition.h: metav1.Condition, the lists of them in every status, and the rule for their times.
+ *
+ * A plan builds the new list from nothing in each pass; condition_set takes lastTransitionTime over from the old list where the status of that
+ * type is unchanged, so an unchanged situation gives an unchanged list and nothing is written. The list is kept in the order of setting.
+ */
+#pragma once
+
+#include "json/type.h"
+
+struct condition {
+	const char *type, *status, *reason, *message; /* status: "True", "False", "Unknown" */
+	int64_t observed_generation;
+	const char *last_transition; /* RFC 3339, whole seconds */
+};
+LIST_OF(condition_list, struct condition);
+
+extern const struct type condition_type;
+
+/* NULL when there is none of that type. */
+const struct condition *condition_find(const struct condition_list *l, const char *type);
+bool condition_is(const struct condition_list *l, const char *type, const char *status);
+
+/*
+ * Adds *c to l (or replaces the one of its type); its strings are borrowed, the list and the time lie in the arena. old: the list in the cluster, or
+ * NULL. now_ms: wall clock.
+ */
+void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a, const struct condition *c, int64_t now_ms);
