@@ -76,7 +76,7 @@ struct list {
 	size_t n;
 };
 #define list_each(item, list) \
-	for (__typeof__((list)->items) item = (list)->items, end_##item = item + (list)->n; item < end_##item; item++)
+	for (__typeof__(*(list)->items) *item = (list)->items, *end_##item = item + (list)->n; item < end_##item; item++)
 
 enum type_kind {
 	TYPE_STR = 1, TYPE_BOOL, TYPE_INT, TYPE_OPT_INT, TYPE_SCALAR, TYPE_OBJ, TYPE_INLINE, TYPE_OBJS, TYPE_DICT,

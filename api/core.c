@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/core.h"
+
+static const struct field node_fields[] = {OBJ_METADATA, {0}};
+static const struct type node_type = {"Node", sizeof(struct core_node), node_fields, obj_finish};
+
+#define T struct core_ingress
+static const struct field ingress_fields[] = {
+	FIELD(T, ip, "ip", TYPE_STR),
+	FIELD(T, hostname, "hostname", TYPE_STR),
+	{0},
+};
+#undef T
+static const struct type ingress_type = {"ingress", sizeof(struct core_ingress), ingress_fields, NULL};
+
+#define T struct core_service
+static const struct field service_labels_fields[] = {
+	FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN),
+	{0},
+};
+static const struct type service_labels = {"labels", sizeof(T), service_labels_fields, NULL};
+static const struct field service_metadata_fields[] = {FIELD_INLINE("labels", &service_labels), {0}};
+static const struct type service_metadata = {"metadata", sizeof(T), service_metadata_fields, NULL};
+static const struct field service_spec_fields[] = {
+	FIELD(T, type, "type", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, cluster_ip, "clusterIP", TYPE_STR, .flags = TYPE_INTERN),
+	{0},
+};
+static const struct type service_spec = {"spec", sizeof(T), service_spec_fields, NULL};
+static const struct field service_balancer_fields[] = {
+	FIELD(T, ingress, "ingress", TYPE_OBJS, .sub = &ingress_type),
+	{0},
+};
+static const struct type service_balancer = {"loadBalancer", sizeof(T), service_balancer_fields, NULL};
+static const struct field service_status_fields[] = {FIELD_INLINE("loadBalancer", &service_balancer), {0}};
+static const struct type service_status = {"status", sizeof(T), service_status_fields, NULL};
+static const struct field service_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("metadata", &service_metadata),
+	FIELD_INLINE("spec", &service_spec),
+	FIELD_INLINE("status", &service_status),
+	{0},
+};
+static const struct type service_type = {"Service", sizeof(T), service_fields, obj_finish};
+#undef T
+
+#define T struct crd_version
+static const struct field crd_version_fields[] = {
+	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, served, "served", TYPE_BOOL),
+	{0},
+};
+#undef T
+static const struct type crd_version_type = {"version", sizeof(struct crd_version), crd_version_fields, NULL};
+
+#define T struct crd_condition
+static const struct field crd_condition_fields[] = {
+	FIELD(T, type, "type", TYPE_STR),
+	FIELD(T, status, "status", TYPE_STR),
+	{0},
+};
+#undef T
+static const struct type crd_condition_type = {"condition", sizeof(struct crd_condition), crd_condition_fields, NULL};
+
+#define T struct core_crd
+static const struct field crd_names_fields[] = {FIELD(T, plural, "plural", TYPE_STR), {0}};
+static const struct type crd_names = {"names", sizeof(T), crd_names_fields, NULL};
+static const struct field crd_spec_fields[] = {
+	FIELD(T, group, "group", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD_INLINE("names", &crd_names),
+	FIELD(T, versions, "versions", TYPE_OBJS, .sub = &crd_version_type),
+	{0},
+};
+static const struct type crd_spec = {"spec", sizeof(T), crd_spec_fields, NULL};
+static const struct field crd_status_fields[] = {
+	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &crd_condition_type, .flags = TYPE_TRANSIENT),
+	{0},
+};
+static const struct type crd_status = {"status", sizeof(T), crd_status_fields, NULL};
+static const struct field crd_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("spec", &crd_spec),
+	FIELD_INLINE("status", &crd_status),
+	FIELD(T, established, "", TYPE_BOOL, .flags = TYPE_DERIVED), /* set below */
+	{0},
+};
+
+static void crd_finish(void *object)
+{
+	struct core_crd *crd = object;
+
+	obj_finish(object);
+	list_each(c, &crd->conditions) {
+		if (str_eq(c->type, "Established")) {
+			crd->established = str_eq(c->status, "True") ? TRI_TRUE : TRI_FALSE;
+		}
+	}
+}
+static const struct type crd_type = {"CustomResourceDefinition", sizeof(T), crd_fields, crd_finish};
+#undef T
+
+#define CORE(kind_, plural_, ...) {"", "v1", kind_, plural_, .builtin = true, ##__VA_ARGS__}
+const struct kube_kind kind_node = CORE("Node", "nodes", .type = &node_type);
+const struct kube_kind kind_service = CORE("Service", "services", .namespaced = true, .type = &service_type,
+					   .selector = "apps.cozystack.io/user-service=true");
+const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);
+const struct kube_kind kind_config_map = CORE("ConfigMap", "configmaps", .namespaced = true);
+const struct kube_kind kind_namespace = CORE("Namespace", "namespaces");
+const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims", .namespaced = true);
+const struct kube_kind kind_event = {
+	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
+};
+const struct kube_kind kind_lease = {
+	"coordination.k8s.io", "v1", "Lease", "leases", .namespaced = true, .builtin = true,
+};
+const struct kube_kind kind_crd = {
+	"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", .builtin = true,
+	.type = &crd_type,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core.h: views of Kubernetes' own kinds.
+ *
+ * CustomResourceDefinitions are watched to learn which neighbours are installed and in which version, without asking again and
+ * again. Secrets have no cached type: we write them and never read one.
+ */
+#pragma once
+
+#include "kube/kind.h"
+
+struct core_node {
+	struct obj obj;
+};
+
+struct core_ingress {
+	const char *ip, *hostname;
+};
+struct core_service {
+	struct obj obj;
+	const char *managed_by; /* label app.kubernetes.io/managed-by */
+	const char *type, *cluster_ip;
+	LIST(struct core_ingress) ingress; /* status.loadBalancer.ingress */
+};
+
+struct crd_version {
+	const char *name;
+	tri served;
+};
+struct crd_condition {
+	const char *type, *status;
+};
+struct core_crd {
+	struct obj obj;
+	const char *group, *plural;
+	LIST(struct crd_version) versions;
+	tri established; /* condition Established */
+	LIST(struct crd_condition) conditions; /* transient */
+};
+
+extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace, kind_crd, kind_event,
+	kind_lease, kind_pvc;
