@@ -131,7 +131,7 @@ static int read_struct(struct reader *r, const struct type *t, json_t *json, voi
 /* As the scanner does: a C string cannot hold U+0000. */
 static const char *copy_string(struct reader *r, const char *s, size_t n)
 {
-	attr_cleanup(buf_finish) struct buf text;
+	attr_cleanup(buf_finish) struct buf text = {0};
 
 	if (!memchr(s, '\0', n)) {
 		return arena_strndup(r->arena, s, n);

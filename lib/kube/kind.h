@@ -8,14 +8,9 @@
  * from the CRD (kube/runtime.h), so code takes the version from the cache (cache_version), never
  * from here.
  *
- * The struct of a cached kind begins with struct obj, its table with a row for metadata, and its
- * type.finish is (or calls) obj_finish. Most kinds say OBJ_METADATA. One that wants labels or
- * further annotations writes a metadata table of its own around the same rows:
- *
- *	static const struct field pod_annotations[] = {
- *		OBJ_ANNOTATION_ROWS, FIELD(struct pod, ...), {0}};
- *	static const struct field pod_metadata[] = {
- *		OBJ_ROWS, FIELD_INLINE("annotations", &...), FIELD(..., "labels", ...), {0}};
+ * The struct of a cached kind begins with struct obj, its table with the row OBJ_METADATA, and its
+ * type.finish is (or calls) obj_finish. A kind that wants labels or further annotations adds a row of
+ * its own for the same key: {OBJ_METADATA, FIELD_INLINE("metadata", &pod_metadata), ...}.
  */
 #pragma once
 
@@ -64,25 +59,8 @@ struct obj_managed {
 #define INTENT_ANNOTATION "vmgpu.io/intent"
 #define OBJ_MANAGER	  "vmgpu"
 
-extern const struct type obj_owner_type, obj_managed_type, obj_annotations, obj_metadata;
-#define OBJ_ANNOTATION_ROWS FIELD(struct obj, intent, INTENT_ANNOTATION, TYPE_STR)
-/* All rows of metadata but annotations. */
-#define OBJ_ROWS                                                                                  \
-	FIELD(struct obj, name, "name", TYPE_STR),                                                \
-	FIELD(struct obj, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),                       \
-	FIELD(struct obj, uid, "uid", TYPE_STR),                                                  \
-	FIELD(struct obj, rv, "resourceVersion", TYPE_STR, .flags = TYPE_SILENT),                 \
-	FIELD(struct obj, generation, "generation", TYPE_INT),                                    \
-	FIELD(struct obj, deleting, "deletionTimestamp", TYPE_STR),                               \
-	FIELD(struct obj, owner_kind, "owner kind", TYPE_STR,                                    \
-	      .flags = TYPE_DERIVED | TYPE_INTERN),                                              \
-	FIELD(struct obj, owner_name, "owner name", TYPE_STR, .flags = TYPE_DERIVED),             \
-	FIELD(struct obj, owner_uid, "owner uid", TYPE_STR, .flags = TYPE_DERIVED),               \
-	FIELD(struct obj, owned, "owned", TYPE_HASH, .flags = TYPE_DERIVED),                      \
-	FIELD(struct obj, owners, "ownerReferences", TYPE_OBJS, .flags = TYPE_TRANSIENT,          \
-	      .sub = &obj_owner_type),                                                            \
-	FIELD(struct obj, managed, "managedFields", TYPE_OBJS, .flags = TYPE_TRANSIENT,           \
-	      .sub = &obj_managed_type)
+/* The row that fills struct obj. */
+extern const struct type obj_metadata;
 #define OBJ_METADATA FIELD_INLINE("metadata", &obj_metadata)
 /* Reduces owner references and managedFields to what struct obj keeps of them. */
 void obj_finish(void *object);

@@ -12,7 +12,7 @@ static const struct field owner_fields[] = {
 	FIELD(struct obj_owner, controller, "controller", TYPE_BOOL),
 	{0},
 };
-const struct type obj_owner_type = {"ownerReference", sizeof(struct obj_owner), owner_fields, NULL};
+static const struct type owner_type = {"ownerReference", sizeof(struct obj_owner), owner_fields, NULL};
 
 static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, manager, "manager", TYPE_STR),
@@ -21,15 +21,31 @@ static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, fields, "fieldsV1", TYPE_HASH),
 	{0},
 };
-const struct type obj_managed_type = {"managedFields", sizeof(struct obj_managed), managed_fields,
-				      NULL};
+static const struct type managed_type = {"managedFields", sizeof(struct obj_managed),
+					 managed_fields, NULL};
 
-static const struct field annotation_fields[] = {OBJ_ANNOTATION_ROWS, {0}};
-const struct type obj_annotations = {"annotations", sizeof(struct obj), annotation_fields, NULL};
+static const struct field annotation_fields[] = {
+	FIELD(struct obj, intent, INTENT_ANNOTATION, TYPE_STR),
+	{0},
+};
+static const struct type annotations = {"annotations", sizeof(struct obj), annotation_fields, NULL};
 
 static const struct field metadata_fields[] = {
-	OBJ_ROWS,
-	FIELD_INLINE("annotations", &obj_annotations),
+	FIELD(struct obj, name, "name", TYPE_STR),
+	FIELD(struct obj, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(struct obj, uid, "uid", TYPE_STR),
+	FIELD(struct obj, rv, "resourceVersion", TYPE_STR, .flags = TYPE_SILENT),
+	FIELD(struct obj, generation, "generation", TYPE_INT),
+	FIELD(struct obj, deleting, "deletionTimestamp", TYPE_STR),
+	FIELD(struct obj, owner_kind, "owner kind", TYPE_STR, .flags = TYPE_DERIVED | TYPE_INTERN),
+	FIELD(struct obj, owner_name, "owner name", TYPE_STR, .flags = TYPE_DERIVED),
+	FIELD(struct obj, owner_uid, "owner uid", TYPE_STR, .flags = TYPE_DERIVED),
+	FIELD(struct obj, owned, "owned", TYPE_HASH, .flags = TYPE_DERIVED),
+	FIELD(struct obj, owners, "ownerReferences", TYPE_OBJS, .flags = TYPE_TRANSIENT,
+	      .sub = &owner_type),
+	FIELD(struct obj, managed, "managedFields", TYPE_OBJS, .flags = TYPE_TRANSIENT,
+	      .sub = &managed_type),
+	FIELD_INLINE("annotations", &annotations),
 	{0},
 };
 const struct type obj_metadata = {"metadata", sizeof(struct obj), metadata_fields, NULL};
