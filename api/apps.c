@@ -31,7 +31,7 @@ static const struct field vm_resources_fields[] = {
 #undef T
 static const struct type vm_resources_type = {"resources", sizeof(struct vm_resources), vm_resources_fields, NULL};
 
-/* Node groups and control planes: the same struct, without sockets. */
+/* Node groups: the same struct, without sockets. */
 #define T struct vm_resources
 static const struct field node_resources_fields[] = {
 	FIELD(T, cpu, "cpu", TYPE_SCALAR),
@@ -40,6 +40,18 @@ static const struct field node_resources_fields[] = {
 };
 #undef T
 static const struct type node_resources_type = {"resources", sizeof(struct vm_resources), node_resources_fields, NULL};
+
+/* Parts of a control plane: also the requests and limits of Cozystack 0.31. */
+#define T struct vm_resources
+static const struct field part_resources_fields[] = {
+	FIELD(T, cpu, "cpu", TYPE_SCALAR),
+	FIELD(T, memory, "memory", TYPE_SCALAR),
+	FIELD(T, requests, "requests", TYPE_RAW),
+	FIELD(T, limits, "limits", TYPE_RAW),
+	{0},
+};
+#undef T
+static const struct type part_resources_type = {"resources", sizeof(struct vm_resources), part_resources_fields, NULL};
 
 #define T struct system_disk
 static const struct field system_disk_fields[] = {
@@ -238,13 +250,13 @@ static const struct type addon_type = {"addon", sizeof(struct addon), addon_fiel
 
 #define T struct control_plane_part
 static const struct field control_plane_part_fields[] = {
-	FIELD(T, resources, "resources", TYPE_OBJ, .sub = &node_resources_type),
+	FIELD(T, resources, "resources", TYPE_OBJ, .sub = &part_resources_type),
 	FIELD(T, resources_preset, "resourcesPreset", TYPE_STR),
 	{0},
 };
 #undef T
 static const struct field api_server_fields[] = {
-	FIELD(struct control_plane_part, resources, "resources", TYPE_OBJ, .sub = &node_resources_type),
+	FIELD(struct control_plane_part, resources, "resources", TYPE_OBJ, .sub = &part_resources_type),
 	FIELD(struct control_plane_part, resources_preset, "resourcesPreset", TYPE_STR),
 	FIELD(struct control_plane_part, extra_args, "extraArgs", TYPE_RAW),
 	FIELD(struct control_plane_part, extra_volumes, "extraVolumes", TYPE_RAW),

@@ -28,7 +28,8 @@ struct named {
 LIST_OF(named_list, struct named);
 
 struct vm_resources {
-	const char *cpu, *memory, *sockets;
+	const char *cpu, *memory, *sockets; /* sockets: of a machine only */
+	const char *requests, *limits;	    /* of a control plane only: {cpu, memory} as JSON; cpu and memory win */
 };
 
 struct system_disk {
