@@ -10,6 +10,11 @@ BIN_controller := vmgpu-controller
 BIN_node-daemon := vmgpu-node
 BIN_cli := kubectl-vmgpu
 
+ifeq ($(shell pkg-config --exists libcurl jansson yaml-0.1 openssl libpci && echo yes),)
+ifeq ($(filter deps demo test help,$(MAKECMDGOALS)),)
+$(error libraries are missing: run `make deps` first)
+endif
+endif
 PKGS := libcurl jansson yaml-0.1 openssl libpci
 CPPFLAGS := -D_GNU_SOURCE -Ilib -I. -Ibuild $(shell pkg-config --cflags $(PKGS))
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wimplicit-fallthrough \
@@ -84,6 +89,42 @@ $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call tests,$(l))))
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster
 	@for t in $(TESTS); do ./$$t || exit 1; done
+
+.PHONY: tests list-tests
+tests: $(TESTS)
+list-tests:
+	@echo $(TESTS)
+
+.PHONY: deps demo demo-down test cluster-up cluster-down lint fuzz mutate
+deps: ## install what building and testing need (Debian packages)
+	@bash e2e/deps.sh --build --test
+
+demo: ## the main job, from nothing: a cluster, a guest with GPUs, the seeds
+	@bash e2e/demo.sh
+
+demo-down: ## take the demo away
+	@bash e2e/demo-down.sh
+
+test: ## all tests; PARTS="unit tools ..." for some (e2e/test.sh --help)
+	@bash e2e/test.sh $(PARTS)
+
+STATE ?= build/cluster
+cluster-up: ## a control plane of your own in STATE=build/cluster; then: . build/cluster/env
+	@bash e2e/cluster/up.sh $(STATE)
+
+cluster-down: ## take it away
+	@bash e2e/cluster/down.sh $(STATE)
+
+lint: ## limits of style, layers, purity of the plans
+	@bash e2e/lint.sh
+
+N ?= 100
+SEED ?= 1
+mutate: ## N=100 random changes of the code, each of which some test must catch; SEED=1
+	@python3 e2e/mutate/mutate.py --count $(N) --seed $(SEED)
+
+fuzz: ## every parser against libFuzzer; T=scan for one, RUNS=1000000
+	@bash e2e/fuzz.sh $(T)
 
 .PHONY: clean
 clean: ## remove build/
