@@ -44,6 +44,32 @@ static const struct field service_fields[] = {
 static const struct type service_type = {"Service", sizeof(T), service_fields, obj_finish};
 #undef T
 
+#define T struct core_pvc
+static const struct field pvc_requests_fields[] = {
+	FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTERN),
+	{0},
+};
+static const struct type pvc_requests = {"requests", sizeof(T), pvc_requests_fields, NULL};
+static const struct field pvc_resources_fields[] = {FIELD_INLINE("requests", &pvc_requests), {0}};
+static const struct type pvc_resources = {"resources", sizeof(T), pvc_resources_fields, NULL};
+static const struct field pvc_spec_fields[] = {FIELD_INLINE("resources", &pvc_resources), {0}};
+static const struct type pvc_spec = {"spec", sizeof(T), pvc_spec_fields, NULL};
+static const struct field pvc_status_fields[] = {FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN), {0}};
+static const struct type pvc_status = {"status", sizeof(T), pvc_status_fields, NULL};
+static const struct field pvc_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("spec", &pvc_spec),
+	FIELD_INLINE("status", &pvc_status),
+	{0},
+};
+static const struct type pvc_type = {"PersistentVolumeClaim", sizeof(T), pvc_fields, obj_finish};
+#undef T
+
+static const struct field storage_class_fields[] = {OBJ_METADATA, {0}};
+static const struct type storage_class_type = {
+	"StorageClass", sizeof(struct core_storage_class), storage_class_fields, obj_finish,
+};
+
 #define T struct crd_version
 static const struct field crd_version_fields[] = {
 	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
@@ -106,7 +132,11 @@ const struct kube_kind kind_service = CORE("Service", "services", .namespaced = 
 const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);
 const struct kube_kind kind_config_map = CORE("ConfigMap", "configmaps", .namespaced = true);
 const struct kube_kind kind_namespace = CORE("Namespace", "namespaces");
-const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims", .namespaced = true);
+const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims", .namespaced = true,
+				       .type = &pvc_type);
+const struct kube_kind kind_storage_class = {
+	"storage.k8s.io", "v1", "StorageClass", "storageclasses", .builtin = true, .type = &storage_class_type,
+};
 const struct kube_kind kind_event = {
 	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
 };

@@ -23,6 +23,16 @@ struct core_service {
 	LIST(struct core_ingress) ingress; /* status.loadBalancer.ingress */
 };
 
+struct core_pvc {
+	struct obj obj;
+	const char *storage;	/* spec.resources.requests.storage */
+	const char *phase;
+};
+
+struct core_storage_class {
+	struct obj obj;
+};
+
 struct crd_version {
 	const char *name;
 	tri served;
@@ -39,4 +49,4 @@ struct core_crd {
 };
 
 extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace, kind_crd, kind_event,
-	kind_lease, kind_pvc;
+	kind_lease, kind_pvc, kind_storage_class;

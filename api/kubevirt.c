@@ -102,7 +102,8 @@ static const struct type preference_type = {
 
 #define T struct kv_data_volume
 INLINE(dv_annotations, FIELD(T, optical, "vm-disk.cozystack.io/optical", TYPE_STR, .flags = TYPE_INTERN));
-INLINE(dv_metadata, FIELD_INLINE("annotations", &dv_annotations));
+INLINE(dv_labels, FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(dv_metadata, FIELD_INLINE("annotations", &dv_annotations), FIELD_INLINE("labels", &dv_labels));
 INLINE(dv_requests, FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTERN));
 INLINE(dv_resources, FIELD_INLINE("requests", &dv_requests));
 INLINE(dv_storage, FIELD_INLINE("resources", &dv_resources),

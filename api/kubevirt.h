@@ -72,6 +72,7 @@ struct kv_preference {
 /* DataVolume */
 struct kv_data_volume {
 	struct obj obj;
+	const char *managed_by;		/* label app.kubernetes.io/managed-by */
 	const char *optical;		/* annotation vm-disk.cozystack.io/optical */
 	const char *phase, *progress, *claim;
 	const char *storage;		/* requested size: spec.storage or spec.pvc */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/kinds.h"
+
+#include "api/apps.h"
+#include "api/kubevirt.h"
+#include "api/vmgpu.h"
+#include "controller/plan_permit.h"
+#include "controller/plan_vm.h"
+
+const struct kube_kind *const controller_kinds[] = {
+	&kind_crd, &kind_virtual_machine, &kind_vm_instance, &kind_vm_disk, &kind_kubernetes, &kind_gpu_node, &kind_kv_vm, &kind_kv_vmi,
+	&kind_kv_config, &kind_kv_instancetype, &kind_kv_preference, &kind_data_volume, &kind_service, &kind_secret, NULL,
+};
+
+const struct reconciler *const controller_reconcilers[] = {
+	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_permit, NULL,
+};
+
+bool controller_crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)
+{
+	const struct core_crd *crd = (const struct core_crd *)o;
+
+	if (crd->established != TRI_TRUE || crd->obj.deleting || !str_eq(crd->group, k->group) || !str_eq(crd->plural, k->plural)) {
+		return false;
+	}
+	list_each(v, &crd->versions) {
+		if (v->served == TRI_TRUE && str_eq(v->name, version)) {
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h: the controller's settings as plans see them (pass.options); filled from flags by main.c. */
+#pragma once
+
+#include "base/base.h"
+
+/* Whether the KubeVirt CR is written: unless Helm or HyperConverged has it; always; never. */
+enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT_REPORT };
+
+struct options {
+	enum options_permit permit; /* --permit */
+	bool plain_naming;	   /* --naming=plain: children are named like their owner, without Cozystack's prefixes */
+	const char *storage_class; /* --storage-class: for disks that name none; "" leaves the cluster's default; NULL: replicated */
+	const char *images_ns;	   /* --images-namespace: where golden images live; NULL: cozy-public */
+};
+
+static inline const char *options_storage_class(const struct options *o)
+{
+	return o && o->storage_class ? o->storage_class : "replicated";
+}
+
+static inline const char *options_images_ns(const struct options *o)
+{
+	return o && o->images_ns ? o->images_ns : "cozy-public";
+}

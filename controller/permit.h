@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * permit.h: shared by the files of the permit plan. Private to plan_permit.c and permit_*.c.
+ *
+ *	plan_permit.c	gather, whose CR it is, what is said and written
+ *	permit_want.c	which names are wanted, and by whom devices are used
+ *	permit_list.c	one list: which entries are ours, which go, which come
+ *	permit_wake.c	VMIs that were refused and need not be any more
+ */
+#pragma once
+
+#include "controller/inventory.h"
+#include "controller/options.h"
+
+enum { PERMIT_PCI, PERMIT_MDEV, PERMIT_LISTS };
+
+struct permit_pair {
+	const char *selector, *resource;
+};
+
+/* One of permittedHostDevices' lists. */
+struct permit_list {
+	const char *key;	  /* "pciHostDevices" */
+	const char *selector_key; /* "pciVendorSelector" */
+	json_t *now;		  /* the list as it is: borrowed from permit_seen.permitted, NULL when absent */
+	const struct permit_pair *ours; /* by the annotation */
+	size_t n_ours;
+	struct permit_pair *wanted; /* sorted; reported and wanted */
+	size_t n_wanted;
+	/* results of permit_list_next */
+	json_t *next;		  /* new reference; NULL: unchanged */
+	bool drop;		  /* the list itself goes */
+	struct permit_pair *keep; /* what is ours afterwards */
+	size_t n_keep;
+	bool made;		  /* by us: it was absent */
+};
+
+struct permit_seen {
+	const struct pass *pass;
+	const struct options *options;
+	const struct kv_config *cr;
+	size_t deployed;	  /* CRs that count */
+	struct inventory inventory;
+	const char **names;	  /* wanted by anybody, canonical, sorted */
+	size_t n_names;
+	json_t *permitted;	  /* parsed; NULL: absent */
+	bool made_field;
+	struct permit_list lists[PERMIT_LISTS];
+	const char *unknown_device; /* of a VM or VMI: a device that no node reports, or NULL */
+	const char *foreign;	  /* why an entry was not added, or NULL */
+};
+
+/* permit_want.c */
+void permit_want(struct permit_seen *s);
+bool permit_wanted(const struct permit_seen *s, const char *name);
+
+/* permit_list.c */
+void permit_note_read(struct permit_seen *s);
+void permit_list_next(struct permit_seen *s, struct permit_list *l);
+/* The annotation for what is ours afterwards, or NULL. In the arena. */
+const char *permit_note_write(const struct permit_seen *s, bool made_field);
+bool permit_lists_name(const struct permit_seen *s, const char *resource);
+
+/* permit_wake.c */
+void permit_wake(const struct permit_seen *s, struct plan *plan);

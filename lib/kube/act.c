@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/act.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/scan.h"
+#include "kube/intent.h"
+
+#define REQUEST_TIMEOUT_MS 30000
+
+struct act {
+	struct act_env env;
+	const struct kube_kind *primary;
+	struct key key;
+	struct plan *plan;
+	bool only_status;
+	void (*done)(void *ctx, const struct act_end *end);
+	void *ctx;
+	size_t next;
+	int64_t again_ms;
+	unsigned sent;
+	struct buf path, query;
+};
+
+static void step(struct act *a);
+
+static void finish(struct act *a, enum act_result result, const struct action *action, const char *trouble)
+{
+	struct act_end end = {
+		.result = result, .again_ms = a->again_ms, .trouble = trouble, .action = action, .sent = a->sent,
+	};
+
+	a->done(a->ctx, &end);
+	buf_finish(&a->path);
+	buf_finish(&a->query);
+	free(a);
+}
+
+/* --- answers --------------------------------------------------------------------------------------- */
+
+struct put_ctx {
+	struct act *act;
+	const struct action *action;
+	uint64_t owned;
+};
+
+static void put_object(void *ctx, const struct scan_event *event)
+{
+	struct put_ctx *p = ctx;
+	const struct obj *o = event->object;
+
+	if (event->type != SCAN_ITEM || str_empty(o->name)) {
+		return;
+	}
+	cache_answered(p->act->env.cache, p->action->kind, o);
+	p->owned = o->owned;
+}
+
+/*
+ * Our own write, as the server stored it. When its managedFields are not what we computed for the body, the cache remembers what they are:
+ * otherwise every pass would take the object for overwritten.
+ */
+static void take_in(struct act *a, const struct action *action, const struct http_answer *answer)
+{
+	struct put_ctx put = {.act = a, .action = action};
+	struct scan *s;
+
+	if (!action->kind->type || !answer->length) {
+		return;
+	}
+	s = scan_create(action->kind->type, SCAN_OBJECT, put_object, &put);
+	if (scan_feed(s, answer->body, answer->length, NULL) == 0 && scan_end(s, NULL) == 0 &&
+	    action->what == ACTION_APPLY && put.owned &&
+	    put.owned != intent_owned(action->kind, action->body)) {
+		cache_learn_owned(a->env.cache, action->kind, action->ns, action->name, put.owned);
+	}
+	scan_destroy(s);
+}
+
+/* The message of a Status, else what we know of the answer. */
+static const char *sentence(struct act *a, const struct action *action, const struct http_answer *answer)
+{
+	struct arena *arena = a->plan->arena;
+	json_t *status = answer->length ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
+	const char *message = json_string_value(json_object_get(status, "message"));
+	const char *text;
+
+	if (answer->status == 0) {
+		text = arena_printf(arena, "the API server did not answer: %s", answer->error);
+	} else if (message) {
+		text = arena_strdup(arena, message);
+	} else {
+		text = arena_printf(arena, "the API server answered %d", answer->status);
+	}
+	json_decref(status);
+	return arena_printf(arena, "%s %s: %s", action->kind->kind, action->name, text);
+}
+
+enum verdict { GOOD, GONE, CONFLICT, REFUSED, BROKEN };
+
+/* 4xx other than 401, 408, 409, 429 will be the same next time: a refusal, worth telling the user. */
+static enum verdict judge(const struct action *action, int status)
+{
+	if (status >= 200 && status < 300) {
+		return GOOD;
+	}
+	if (status == 404 && (action->what == ACTION_DELETE || action->what == ACTION_STATUS || action->what == ACTION_MERGE)) {
+		return GONE;
+	}
+	if (status == 409 && action->what != ACTION_APPLY) {
+		return CONFLICT;
+	}
+	if (status >= 400 && status < 500 && status != 401 && status != 408 && status != 409 && status != 429) {
+		return REFUSED;
+	}
+	return BROKEN;
+}
+
+static void answered(void *ctx, const struct http_answer *answer)
+{
+	struct act *a = ctx;
+	const struct action *action = &a->plan->actions[a->next];
+	enum verdict verdict = judge(action, answer->status);
+	const char *trouble = verdict == GOOD || verdict == GONE ? NULL : sentence(a, action, answer);
+
+	if (a->env.log) {
+		a->env.log(a->env.ctx, action, answer, trouble);
+	}
+	switch (verdict) {
+	case GOOD:
+		take_in(a, action, answer);
+		/* fall through */
+	case GONE:
+		a->next++;
+		step(a);
+		return;
+	case CONFLICT:
+		finish(a, ACT_AGAIN, action, trouble);
+		return;
+	case REFUSED:
+		finish(a, ACT_REFUSED, action, trouble);
+		return;
+	case BROKEN:
+		finish(a, ACT_FAILED, action, trouble);
+		return;
+	}
+}
+
+/* --- requests -------------------------------------------------------------------------------------- */
+
+static json_t *request_body(const struct action *action)
+{
+	if (action->what == ACTION_STATUS) {
+		return json_pack("{s:O}", "status", action->body);
+	}
+	if (action->what == ACTION_DELETE) {
+		json_t *body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind", "DeleteOptions",
+					 "propagationPolicy", "Background");
+		json_t *conditions = json_object();
+
+		if (action->uid) {
+			json_object_set_new(conditions, "uid", json_string(action->uid));
+		}
+		if (action->rv) {
+			json_object_set_new(conditions, "resourceVersion", json_string(action->rv));
+		}
+		json_object_set_new(body, "preconditions", conditions);
+		return body;
+	}
+	return json_incref(action->body);
+}
+
+static void send_request(struct act *a, const struct action *action)
+{
+	static const struct {
+		const char *method, *content_type, *verb;
+	} forms[] = {
+		[ACTION_APPLY] = {"PATCH", "application/apply-patch+yaml", "apply"},
+		[ACTION_MERGE] = {"PATCH", "application/merge-patch+json", "patch"},
+		[ACTION_STATUS] = {"PATCH", "application/merge-patch+json", "patch"},
+		[ACTION_DELETE] = {"DELETE", "application/json", "delete"},
+	};
+	const char *version = cache_version(a->env.cache, action->kind);
+	json_t *body = request_body(action);
+	auto_free char *text = json_dumps(body, JSON_COMPACT);
+	int64_t left = a->env.lease ? lease_left(a->env.lease, loop_now(a->env.loop)) : REQUEST_TIMEOUT_MS;
+
+	json_decref(body);
+	buf_reset(&a->path);
+	buf_reset(&a->query);
+	kind_path(action->kind, version, action->ns, action->name, action->what == ACTION_STATUS ? "status" : NULL, &a->path);
+	if (action->what != ACTION_DELETE) {
+		buf_printf(&a->query, "fieldManager=%s", action->manager ? action->manager : "vmgpu");
+	}
+	if (action->what == ACTION_APPLY) {
+		buf_str(&a->query, "&force=true");
+	}
+	a->sent++;
+	http_start(a->env.http, &(struct http_call){
+		.method = forms[action->what].method, .path = buf_text(&a->path),
+		.query = a->query.len ? buf_text(&a->query) : NULL,
+		.content_type = forms[action->what].content_type, .body = text, .length = strlen(text),
+		.timeout_ms = MIN(left, (int64_t)REQUEST_TIMEOUT_MS), .done = answered, .ctx = a,
+		.verb = forms[action->what].verb, .resource = action->kind->plural,
+	});
+}
+
+static bool skipped(const struct act *a, const struct action *action)
+{
+	return a->only_status && action->what != ACTION_STATUS && action->what != ACTION_EVENT;
+}
+
+/* Does what needs no request at once, sends the next that does, or ends. */
+static void step(struct act *a)
+{
+	for (; a->next < a->plan->n; a->next++) {
+		const struct action *action = &a->plan->actions[a->next];
+
+		if (skipped(a, action)) {
+			continue;
+		}
+		if (action->what == ACTION_AGAIN) {
+			a->again_ms = a->again_ms < 0 ? action->after_ms : MIN(a->again_ms, action->after_ms);
+			continue;
+		}
+		if (a->env.lease && lease_left(a->env.lease, loop_now(a->env.loop)) <= 0) {
+			finish(a, ACT_FENCED, action, NULL);
+			return;
+		}
+		if (action->what == ACTION_EVENT) {
+			if (a->env.event) {
+				a->env.event(a->env.ctx, a->primary, &a->key, action);
+			}
+			continue;
+		}
+		if (!cache_version(a->env.cache, action->kind)) {
+			/* The kind went away between plan and act: its coming back wakes the pass. */
+			continue;
+		}
+		send_request(a, action);
+		return;
+	}
+	finish(a, ACT_DONE, NULL, NULL);
+}
+
+void act_start(const struct act_env *env, const struct kube_kind *primary, struct key key, struct plan *plan, bool only_status,
+	       void (*done)(void *ctx, const struct act_end *end), void *ctx)
+{
+	struct act *a = xcalloc(1, sizeof(*a));
+
+	*a = (struct act){
+		.env = *env, .primary = primary, .key = key, .plan = plan, .only_status = only_status, .done = done, .ctx = ctx,
+		.again_ms = -1,
+	};
+	buf_init(&a->path, 64 * KiB);
+	buf_init(&a->query, 64 * KiB);
+	step(a);
+}
