@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "json/type.h"
+#include "json/scan.h"
 
 struct sample_gpu {
 	const char *name;

@@ -22,9 +22,21 @@ struct reader {
 	struct err *err;
 };
 
-#define PATH_MAX_TEXT 512
-
 /* --- errors --------------------------------------------------------------------------------------- */
+
+#define PATH_MAX_TEXT (16 * KiB)
+#define PATH_MAX_KEY  320 /* longer than any annotation's */
+
+static void key_text(const char *key, struct buf *out)
+{
+	size_t n = strnlen(key, PATH_MAX_KEY + 1);
+	bool cut = n > PATH_MAX_KEY;
+
+	while (cut && ((unsigned char)key[--n] & 0xc0) == 0x80) {
+		/* not within a character */
+	}
+	buf_printf(out, "%s%.*s%s", out->len ? "." : "", (int)n, key, cut ? "..." : "");
+}
 
 static void path_text(const struct path *path, struct buf *out)
 {
@@ -33,7 +45,7 @@ static void path_text(const struct path *path, struct buf *out)
 	}
 	path_text(path->up, out);
 	if (path->key) {
-		buf_printf(out, "%s%s", out->len ? "." : "", path->key);
+		key_text(path->key, out);
 	} else {
 		buf_printf(out, "[%zu]", path->index);
 	}
@@ -42,39 +54,41 @@ static void path_text(const struct path *path, struct buf *out)
 /* "spec.gpus[1].count: expected an integer". Lenient reading goes on: the member stays unset. */
 static int wrong_type(struct reader *r, const struct path *path, const char *wanted)
 {
-	attr_cleanup(buf_finish) struct buf text;
+	attr_cleanup(buf_finish) struct buf text = {.max = PATH_MAX_TEXT};
 
 	if (!r->strict) {
 		return 0;
 	}
-	buf_init(&text, PATH_MAX_TEXT);
 	path_text(path, &text);
 	return err_set(r->err, "%s%sexpected %s", buf_text(&text), text.len ? ": " : "", wanted);
 }
 
-/* How many characters have to be changed, added or removed to turn a into b (Levenshtein); at most `limit` matter. */
+/*
+ * How many characters have to be changed, added, removed or swapped with their neighbour to turn a
+ * into b (optimal string alignment). More than `limit` is not counted exactly.
+ */
 static size_t distance(const char *a, const char *b, size_t limit)
 {
-	size_t row[64], n = strlen(a), m = strlen(b);
+	size_t rows[3][64], n = strlen(a), m = strlen(b);
 
-	if (m >= ARRAY_LEN(row) || (n > m ? n - m : m - n) > limit) {
+	if (m >= ARRAY_LEN(rows[0]) || (n > m ? n - m : m - n) > limit) {
 		return limit + 1;
 	}
 	for (size_t k = 0; k <= m; k++) {
-		row[k] = k;
+		rows[0][k] = k;
 	}
 	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
 
 		row[0] = i;
 		for (size_t k = 1; k <= m; k++) {
-			size_t change = diagonal + (a[i - 1] != b[k - 1]);
-
-			diagonal = row[k];
-			row[k] = MIN(change, MIN(row[k], row[k - 1]) + 1);
+			row[k] = MIN(above[k - 1] + (a[i - 1] != b[k - 1]), MIN(above[k], row[k - 1]) + 1);
+			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]) {
+				row[k] = MIN(row[k], above2[k - 2] + 1);
+			}
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }
 
 /* The key that the writer may have meant: up to a third of it is wrong. */
@@ -98,10 +112,9 @@ static const char *near_key(const struct type *const *types, size_t n, const cha
 
 static int unknown_key(struct reader *r, const struct path *path, const struct type *const *types, size_t n)
 {
-	attr_cleanup(buf_finish) struct buf text;
+	attr_cleanup(buf_finish) struct buf text = {.max = PATH_MAX_TEXT};
 	const char *near = near_key(types, n, path->key);
 
-	buf_init(&text, PATH_MAX_TEXT);
 	path_text(path, &text);
 	if (near) {
 		return err_set(r->err, "unknown field \"%s\", did you mean \"%s\"?", buf_text(&text), near);
@@ -131,12 +144,11 @@ static int read_struct(struct reader *r, const struct type *t, json_t *json, voi
 /* As the scanner does: a C string cannot hold U+0000. */
 static const char *copy_string(struct reader *r, const char *s, size_t n)
 {
-	attr_cleanup(buf_finish) struct buf text = {0};
+	attr_cleanup(buf_finish) struct buf text = {.max = n * 3};
 
 	if (!memchr(s, '\0', n)) {
 		return arena_strndup(r->arena, s, n);
 	}
-	buf_init(&text, n * 3);
 	for (size_t i = 0; i < n; i++) {
 		buf_add(&text, s[i] ? &s[i] : "\xef\xbf\xbd", s[i] ? 1 : 3);
 	}
