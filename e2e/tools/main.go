@@ -11,6 +11,7 @@ import (
 	"vmgpu.io/e2e/observe"
 	"vmgpu.io/e2e/play"
 	"vmgpu.io/e2e/proxy"
+	"vmgpu.io/e2e/scenario"
 )
 
 var commands = []struct {
@@ -20,6 +21,7 @@ var commands = []struct {
 	{"play", play.Usage, "plays kubelet and virt-handler of nodes that do not exist, and CDI", play.Command},
 	{"proxy", proxy.Usage, "stands between a program and the API server, logs each request and does what rules say", proxy.Command},
 	{"observe", observe.Usage, "checks the invariants from outside; one line a violation, exit code 1 if any", observe.Command},
+	{"scenario", scenario.Usage, "runs scenarios with a controller, and prints TAP", scenario.Command},
 }
 
 func main() {

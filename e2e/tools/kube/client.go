@@ -101,7 +101,7 @@ func (c *Client) send(ctx context.Context, method, path, kind string, body any) 
 	}
 	r.Header.Set("Authorization", "Bearer "+c.Token)
 	r.Header.Set("User-Agent", c.Agent)
-	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Accept", "application/json, */*;q=0.1")
 	if strings.HasPrefix(path, "/apis?") || strings.HasPrefix(path, "/api?") {
 		r.Header.Set("Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 	}

@@ -50,7 +50,7 @@ func (o *Observer) checkLeader(l proxy.Line) {
 	if identity == "" || !isEx || !l.Time.After(lost) || l.Status/100 != 2 || strings.Contains(l.Path, "/events") {
 		return
 	}
-	if seen := o.world.paths[l.Path]; seen != nil && seen.RV() == l.RV { // it changed nothing
+	if seen := o.world.paths[l.Path]; seen != nil && seen.RV() == l.RV && o.world.since[l.Path].Before(l.Time) { // it changed nothing
 		return
 	}
 	o.report("I9", l.Path, "%s by %s, %s after %s took the Lease", l.Method, identity, l.Time.Sub(lost).Round(time.Millisecond), o.leader.now)

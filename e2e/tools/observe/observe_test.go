@@ -425,6 +425,17 @@ func TestI9AnExLeaderWrites(t *testing.T) {
 	s.expect("I9", "PATCH by A, 1s after B took the Lease")
 }
 
+func TestI9TheWatchMayBeFasterThanTheLog(t *testing.T) {
+	s := newStage(t, Options{HasLog: true})
+	s.write("a", "PUT", lease("A"))
+	s.wait(time.Second)
+	s.write("b", "PUT", lease("B"))
+	s.wait(time.Second)
+	late := s.admin(`{kind: Service, metadata: {namespace: a, name: mine}}`)
+	s.o.Logged(proxy.Line{Phase: "done", Time: s.time.Add(-time.Millisecond), Via: "a", Method: "PATCH", Path: "/api/v1/namespaces/a/services/mine", Status: 200, RV: late.RV()})
+	s.expect("I9", "after B took the Lease")
+}
+
 func TestI9AWriteThatChangesNothingIsHarmless(t *testing.T) {
 	s := newStage(t, Options{HasLog: true})
 	s.write("a", "PUT", lease("A"))

@@ -11,13 +11,15 @@ import (
 type world struct {
 	objects map[string]map[string]kube.Object
 	paths   map[string]kube.Object
-	uids    map[string]bool // of what is there
+	since   map[string]time.Time // by path, when that state was seen first
+	uids    map[string]bool      // of what is there
 	bound   map[string]time.Time
 	shrunk  map[string]time.Time
 }
 
 func newWorld() world {
-	return world{map[string]map[string]kube.Object{}, map[string]kube.Object{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}}
+	return world{objects: map[string]map[string]kube.Object{}, paths: map[string]kube.Object{}, since: map[string]time.Time{}, uids: map[string]bool{},
+		bound: map[string]time.Time{}, shrunk: map[string]time.Time{}}
 }
 
 func (w *world) set(kind string, r kube.Resource, e kube.Event, now time.Time) {
@@ -25,7 +27,8 @@ func (w *world) set(kind string, r kube.Resource, e kube.Event, now time.Time) {
 		w.objects[kind] = map[string]kube.Object{}
 	}
 	o := e.Object
-	w.paths[r.Path(o.Namespace(), o.Name())] = o
+	path := r.Path(o.Namespace(), o.Name())
+	w.paths[path], w.since[path] = o, now
 	if e.Type == "DELETED" {
 		delete(w.objects[kind], o.Key())
 		delete(w.uids, o.UID())

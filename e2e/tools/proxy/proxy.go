@@ -80,10 +80,13 @@ func (p *Proxy) Listen(name, address string) error {
 	return nil
 }
 
-// Kubeconfig writes a kubeconfig that leads through the listener; user and token are those of the API server's.
-func (p *Proxy) Kubeconfig(name, path string) error {
-	return kube.Config{Server: p.addresses[name], CA: p.ca, Token: p.upstream.Token}.Write(path)
+// Config leads through the listener; user and token are those of the API server's.
+func (p *Proxy) Config(name string) kube.Config {
+	return kube.Config{Server: p.addresses[name], CA: p.ca, Token: p.upstream.Token}
 }
+
+// Kubeconfig writes that as a kubeconfig.
+func (p *Proxy) Kubeconfig(name, path string) error { return p.Config(name).Write(path) }
 
 // Close ends all, open connections too.
 func (p *Proxy) Close() {

@@ -1,0 +1,148 @@
+package scenario
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vmgpu.io/e2e/kube"
+	"vmgpu.io/e2e/observe"
+	"vmgpu.io/e2e/proxy"
+)
+
+// Usage is one line for the tool's help.
+const Usage = "scenario --state STATE --controller 'COMMAND {kubeconfig}' [--out FOLDER] [--lease 15s] [--slack 1] [--quiet 1s] FILE|FOLDER..."
+
+// Flags are those that every command which runs scenarios has.
+type Flags struct {
+	State, Controller, Out, Lease string
+	Slack                         float64
+	Quiet, LeaseTime              time.Duration
+}
+
+// Add declares them.
+func (f *Flags) Add(set *flag.FlagSet) {
+	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig")
+	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name} and {port} (a free one) are filled in")
+	set.StringVar(&f.Out, "out", "", "folder for logs, default a new one; logs of what passes are removed")
+	set.StringVar(&f.Lease, "lease-path", "/leases/vmgpu", "part of the path of the leader's Lease")
+	set.DurationVar(&f.LeaseTime, "lease", 15*time.Second, "how long a Lease of the controller lasts")
+	set.Float64Var(&f.Slack, "slack", 1, "all waiting times are multiplied by this")
+	set.DurationVar(&f.Quiet, "quiet", time.Second, "how long nothing may be written for all to be done")
+}
+
+// Open makes the bench: proxy and observer run until the function that it returns is called.
+func (f *Flags) Open(ctx context.Context) (*Bench, func(), error) {
+	client, err := kube.Open(f.State, "vmgpu-e2e/scenario")
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.Out == "" {
+		if f.Out, err = os.MkdirTemp("", "vmgpu-e2e-"); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := os.MkdirAll(f.Out, 0o755); err != nil {
+		return nil, nil, err
+	}
+	if f.Out, err = filepath.Abs(f.Out); err != nil {
+		return nil, nil, err
+	}
+	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, folder: f.Out, leads: &leads{lease: f.Lease}}
+	if b.resources, err = client.Discover(ctx); err != nil {
+		return nil, nil, err
+	}
+	violations, err := os.Create(filepath.Join(f.Out, "violations"))
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := os.Create(filepath.Join(f.Out, "requests"))
+	if err != nil {
+		return nil, nil, err
+	}
+	b.observer = observe.New(observe.Options{HasLog: true, Lease: f.Lease}, violations)
+	if b.proxy, err = proxy.New(client.Config, io.MultiWriter(log, b.observer, b.leads)); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := b.proxy.Listen(name, "127.0.0.1:0"); err != nil {
+			return nil, nil, err
+		}
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ready, failed := make(chan struct{}), make(chan error, 1)
+	go func() { failed <- b.observer.Run(watching, client, ready) }()
+	end := func() { stop(); b.proxy.Close(); log.Close(); violations.Close() }
+	select {
+	case err := <-failed:
+		end()
+		return nil, nil, err
+	case <-ready:
+		return b, end, nil
+	}
+}
+
+// Files are the scenarios in files and folders, in order.
+func Files(args []string) ([]*Scenario, error) {
+	var all []*Scenario
+	for _, arg := range args {
+		files := []string{arg}
+		if s, err := os.Stat(arg); err == nil && s.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(arg, "*.yaml")); err != nil {
+				return nil, err
+			}
+		}
+		for _, file := range files {
+			if strings.HasPrefix(filepath.Base(file), "_") {
+				continue
+			}
+			s, err := Load(file)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no scenarios")
+	}
+	return all, nil
+}
+
+// Command is the subcommand.
+func Command(ctx context.Context, args []string) int {
+	var f Flags
+	set := flag.NewFlagSet("scenario", flag.ContinueOnError)
+	f.Add(set)
+	if set.Parse(args) != nil {
+		return 2
+	}
+	all, err := Files(set.Args())
+	var b *Bench
+	end := func() {}
+	if err == nil {
+		b, end, err = f.Open(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "scenario:", err)
+		return 2
+	}
+	defer end()
+	t := &tap{out: os.Stdout}
+	for _, s := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		t.result(s.Name, b.Run(ctx, s, nil, nil))
+	}
+	t.end()
+	if t.failed > 0 || ctx.Err() != nil {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,225 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"vmgpu.io/e2e/observe"
+)
+
+// process is one controller under test. Whoever kills it says so before; an end of its own is looked into.
+type process struct {
+	name    string
+	command []string
+	log     string
+
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	wanted  bool   // its end was asked for
+	trouble string // how it ended without being asked to
+	size    observe.Process
+}
+
+// words fills in the command of a controller: {kubeconfig}, {name}, and {port} (a free one).
+func words(command, kubeconfig, name string) ([]string, error) {
+	var all []string
+	for _, w := range strings.Fields(command) {
+		if strings.Contains(w, "{port}") {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return nil, err
+			}
+			w = strings.ReplaceAll(w, "{port}", fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+			l.Close()
+		}
+		all = append(all, strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name).Replace(w))
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no controller to run: --controller")
+	}
+	return all, nil
+}
+
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		return fmt.Errorf("controller %s runs already", p.name)
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(p.command[0], p.command[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.wanted, p.ended = cmd, false, make(chan struct{})
+	go p.attend(cmd, p.ended)
+	return nil
+}
+
+// attend waits for the end. A controller that ends by itself is started again, as its Deployment would.
+func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
+	err := cmd.Wait()
+	p.mu.Lock()
+	wanted := p.wanted
+	if !wanted {
+		p.trouble = fmt.Sprintf("controller %s ended by itself: %v", p.name, err)
+	} else if err != nil && !killed(err) {
+		p.trouble = fmt.Sprintf("controller %s did not end well: %v", p.name, err)
+	}
+	p.cmd = nil
+	p.mu.Unlock()
+	close(ended)
+	if !wanted {
+		time.Sleep(200 * time.Millisecond)
+		p.start()
+	}
+}
+
+func killed(err error) bool {
+	exit, ok := err.(*exec.ExitError)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+func (p *process) signal(s syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fmt.Errorf("controller %s does not run", p.name)
+	}
+	if s == syscall.SIGKILL || s == syscall.SIGTERM {
+		p.wanted = true
+	}
+	return p.cmd.Process.Signal(s)
+}
+
+// end sends a signal and waits; who does not heed SIGTERM in time is killed, and that is trouble.
+func (p *process) end(s syscall.Signal, within time.Duration) error {
+	p.mu.Lock()
+	ended := p.ended
+	p.mu.Unlock()
+	if p.signal(s) != nil {
+		return nil // it has ended
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(within):
+		p.signal(syscall.SIGCONT)
+		p.signal(syscall.SIGKILL)
+		<-ended
+		return fmt.Errorf("controller %s did not end within %s of %s", p.name, within, s)
+	}
+}
+
+// complaint is what the process has to be blamed for: an end of its own, or what a sanitizer wrote.
+func (p *process) complaint() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text, _ := os.ReadFile(p.log)
+	for _, sign := range []string{"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion"} {
+		if i := bytes.Index(text, []byte(sign)); i >= 0 {
+			return fmt.Sprintf("controller %s: %.200s", p.name, text[i:])
+		}
+	}
+	return p.trouble
+}
+
+// act does something to a controller, which may be named leader or follower.
+func (s *stage) act(ctx context.Context, order string) error {
+	verb, name, _ := strings.Cut(order, " ")
+	p, err := s.controller(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "start":
+		return p.start()
+	case "kill":
+		return p.end(syscall.SIGKILL, 10*time.Second)
+	case "term":
+		return p.end(syscall.SIGTERM, 10*time.Second)
+	case "stop":
+		return p.signal(syscall.SIGSTOP)
+	case "cont":
+		return p.signal(syscall.SIGCONT)
+	case "measure", "compare":
+		return s.size(p, verb == "compare")
+	}
+	return fmt.Errorf("controller: %q is none of start, kill, term, stop, cont, measure, compare", verb)
+}
+
+// size measures a controller, or compares it with what was measured before.
+func (s *stage) size(p *process, compare bool) error {
+	now, err := observe.ReadProcess("/proc", p.pid())
+	if compare && err == nil {
+		s.observer.Grown("controller "+p.name, p.size, now)
+	}
+	p.size = now
+	return err
+}
+
+// controller finds one by name. The first use of leader or follower fixes who that is for the rest of the scenario.
+func (s *stage) controller(ctx context.Context, name string) (*process, error) {
+	if name == "leader" || name == "follower" {
+		if s.leader == "" {
+			if s.leader = s.leads.wait(ctx, 20*time.Second); s.leader == "" {
+				return nil, fmt.Errorf("nobody holds the Lease")
+			}
+		}
+		for other := range s.processes {
+			if (other == s.leader) == (name == "leader") {
+				return s.processes[other], nil
+			}
+		}
+	}
+	p := s.processes[name]
+	if p == nil {
+		return nil, fmt.Errorf("no controller is called %q", name)
+	}
+	return p, nil
+}
+
+// enroll makes the controllers of the scenario known; they are not started.
+func (s *stage) enroll() error {
+	for _, name := range s.scenario.Controllers {
+		kubeconfig := filepath.Join(s.out, name+".kubeconfig")
+		if err := s.proxy.Kubeconfig(name, kubeconfig); err != nil {
+			return err
+		}
+		command, err := words(s.command, kubeconfig, name)
+		if err != nil {
+			return err
+		}
+		s.processes[name] = &process{name: name, command: command, log: filepath.Join(s.out, name+".log")}
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"vmgpu.io/e2e/kube"
+	"vmgpu.io/e2e/observe"
+	"vmgpu.io/e2e/proxy"
+)
+
+// Fault is something that happens to the controllers in the middle of a scenario.
+type Fault struct {
+	Rules []proxy.Rule
+	// Do is called when the rule named Fault has acted; nil if the rules are all.
+	Do func(ctx context.Context, s *Control) error
+}
+
+// FaultRule is the name of the rule that a Fault waits for.
+const FaultRule = "fault"
+
+// Control is what a Fault may do.
+type Control struct{ stage *stage }
+
+// Kill kills the controller through whose listener the request came, and starts it again once the world goes on.
+func (c *Control) Kill() error {
+	s := c.stage
+	p := s.processes[s.hitVia()]
+	if err := p.end(syscall.SIGKILL, 10*time.Second); err != nil {
+		return err
+	}
+	s.proxy.Clear()
+	return p.start()
+}
+
+// Stop stops that controller for longer than its Lease, and lets it go on.
+func (c *Control) Stop(ctx context.Context) error {
+	s := c.stage
+	p := s.processes[s.hitVia()]
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(s.lease + time.Second):
+	case <-ctx.Done():
+	}
+	s.proxy.Clear()
+	return p.signal(syscall.SIGCONT)
+}
+
+func (s *stage) hitVia() string {
+	if len(s.scenario.Controllers) == 1 {
+		return s.scenario.Controllers[0]
+	}
+	return s.leads.wait(context.Background(), time.Second)
+}
+
+// Result is how one run of a scenario went.
+type Result struct {
+	Says       []Said // behaviours in the order of the file; the last is the scenario's own
+	Skipped    string
+	Violations []observe.Violation
+	Lines      []proxy.Line   // what the controllers asked for
+	Writes     map[string]int // by path
+	Met        bool           // the fault happened
+	Took       time.Duration
+	Logs       string
+}
+
+// Said is one behaviour.
+type Said struct{ Says, Error string }
+
+// Failed tells whether anything went wrong.
+func (r *Result) Failed() bool {
+	return slices.ContainsFunc(r.Says, func(s Said) bool { return s.Error != "" })
+}
+
+// Run runs a scenario once. fault may be nil; baseline is what an undisturbed run wrote, or nil.
+func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline map[string]int) *Result {
+	begin := time.Now()
+	r := &Result{}
+	if missing := b.missing(sc); missing != "" {
+		r.Skipped = "the cluster has no " + missing
+		return r
+	}
+	b.proxy.Clear()
+	b.observer.Begin(baseline)
+	b.observer.SetMarkers(sc.Secrets)
+	b.proxy.Mark(sc.Name)
+	s, err := newStage(ctx, b, sc)
+	if s != nil {
+		defer s.close(context.WithoutCancel(ctx))
+		r.Logs = s.out
+	}
+	if err == nil {
+		err = s.run(ctx, fault, r)
+	}
+	r.finish(sc, err)
+	r.judge(sc, b.observer.Violations())
+	r.Lines, r.Writes, r.Took = b.leads.since(), b.observer.Writes(), time.Since(begin)
+	if !r.Failed() {
+		os.RemoveAll(r.Logs)
+	}
+	return r
+}
+
+func (b *Bench) missing(sc *Scenario) string {
+	for _, group := range sc.Needs {
+		if !slices.ContainsFunc(b.resources, func(r kube.Resource) bool { return r.Group == group }) {
+			return group
+		}
+	}
+	return ""
+}
+
+// run plays the scenario on a stage that is set.
+func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
+	defer func() {
+		if problem := s.stopAll(); err == nil {
+			err = problem
+		}
+	}()
+	happened := s.expectFault(ctx, fault)
+	if !s.scenario.Stopped {
+		for _, name := range s.scenario.Controllers {
+			if err := s.processes[name].start(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.steps(ctx, r); err != nil {
+		return err
+	}
+	r.Met = happened()
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	if fault != nil {
+		if err := s.secondPlan(); err != nil {
+			return err
+		}
+	}
+	if err := s.removeOurs(ctx); err != nil {
+		return err
+	}
+	return s.settle(ctx)
+}
+
+// steps does one after the other, and notes the behaviours.
+func (s *stage) steps(ctx context.Context, r *Result) error {
+	for i := range s.scenario.Steps {
+		step := &s.scenario.Steps[i]
+		err := s.do(ctx, step)
+		if err != nil {
+			err = fmt.Errorf("step %d (%s): %w", i+1, step.verbs()[0], err)
+		}
+		if step.Says != "" {
+			r.Says = append(r.Says, Said{Says: step.Says, Error: text(err)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expectFault puts the fault's rules in force; the function that it returns waits for what it does, and tells whether it happened.
+func (s *stage) expectFault(ctx context.Context, fault *Fault) func() bool {
+	if fault == nil {
+		return func() bool { return false }
+	}
+	s.proxy.Add(fault.Rules...)
+	waiting, cancel := context.WithCancel(ctx)
+	met := make(chan bool, 1)
+	go func() {
+		if s.proxy.Wait(waiting, FaultRule) != nil {
+			met <- false
+			return
+		}
+		if fault.Do != nil {
+			if err := fault.Do(ctx, &Control{s}); err != nil {
+				fmt.Fprintln(os.Stderr, "fault:", err)
+			}
+		}
+		met <- true
+	}()
+	return func() bool {
+		select {
+		case happened := <-met:
+			return happened
+		case <-time.After(100 * time.Millisecond): // the steps are over and it has not happened: it will not
+			cancel()
+			happened := <-met
+			s.proxy.Clear()
+			return happened
+		}
+	}
+}
+
+const secondPlanTime = 1500 * time.Millisecond
+
+// secondPlan: whoever starts on a world in which all is done writes nothing.
+func (s *stage) secondPlan() error {
+	p := s.processes[s.hitVia()]
+	if p == nil {
+		return nil
+	}
+	if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil {
+		return err
+	}
+	before := s.observer.LastWrite()
+	if err := p.start(); err != nil {
+		return err
+	}
+	time.Sleep(secondPlanTime)
+	if s.observer.LastWrite().After(before) {
+		return fmt.Errorf("a controller that was started anew wrote again, though all was done")
+	}
+	return nil
+}
+
+// stopAll ends the controllers and looks at how they ended and what they logged.
+func (s *stage) stopAll() error {
+	s.proxy.Clear()
+	var first error
+	for _, p := range s.processes {
+		p.signal(syscall.SIGCONT)
+		if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil && first == nil {
+			first = err
+		}
+		if complaint := p.complaint(); complaint != "" && first == nil {
+			first = fmt.Errorf("%s", complaint)
+		}
+		if log, err := os.ReadFile(p.log); err == nil {
+			s.observer.Text("log of controller "+p.name, string(log))
+		}
+	}
+	return first
+}
+
+// finish adds the last behaviour: the scenario as a whole, and that no invariant was broken.
+func (r *Result) finish(sc *Scenario, err error) {
+	if err != nil && sc.Violates != "" {
+		err = nil // it is meant to break something; which, the violations tell
+	}
+	r.Says = append(r.Says, Said{sc.Says, text(err)})
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// judge adds the violations to the last behaviour.
+func (r *Result) judge(sc *Scenario, all []observe.Violation) {
+	r.Violations = all
+	last := &r.Says[len(r.Says)-1]
+	if sc.Violates == "" {
+		if len(all) > 0 && last.Error == "" {
+			last.Error = fmt.Sprintf("%s: %s: %s", all[0].Invariant, all[0].Object, all[0].Message)
+		}
+		return
+	}
+	for _, v := range all {
+		if v.Invariant != sc.Violates {
+			last.Error = fmt.Sprintf("%s was to be broken, and %s was: %s: %s", sc.Violates, v.Invariant, v.Object, v.Message)
+		}
+	}
+	if len(all) == 0 {
+		last.Error = sc.Violates + " was broken and the observer did not see it"
+	}
+}

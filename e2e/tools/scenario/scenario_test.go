@@ -1,0 +1,231 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"vmgpu.io/e2e/kube"
+	"vmgpu.io/e2e/observe"
+	"vmgpu.io/e2e/proxy"
+)
+
+func TestFilesThatCannotBeAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		`{steps: []}`:         "no says",
+		`{says: x, step: []}`: `unknown field "step"`,
+		`{says: x, steps: [{apply: {}, delete: X y}]}`:                  "2 verbs",
+		`{says: x, steps: [{within: 1s}]}`:                              "0 verbs",
+		`{says: x, steps: [{wait: {of: X y, path: "a["}}]}`:             "no closing ]",
+		`{says: x, steps: [{wait: {of: X y, path: a}}]}`:                "asks nothing",
+		`{says: x, steps: [{wait: {of: X y, pat: a}}]}`:                 `unknown field "pat"`,
+		`{says: x, steps: [{apply: {kind: X, metadata: {name: off}}}]}`: "without a name that is a text",
+		`{says: x, steps: [{pause: soon}]}`:                             "soon",
+		"says: x\nsays: y":                                              "already set",
+	} {
+		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestTheNamespaceIsFilledInAndTheCommonObjectsComeFirst(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"_common.yaml": `[{kind: T, metadata: {name: common}}]`,
+		"one.yaml":     `{says: x, given: [{kind: X, metadata: {name: own}}], steps: [{call: {method: PUT, path: /a/$NS/b}}]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := Files([]string{folder})
+	if err != nil || len(all) != 1 || all[0].Name != "one" {
+		t.Fatal(all, err)
+	}
+	s, err := all[0].Bind("ns1")
+	if err != nil || s.Steps[0].Call.Path != "/a/ns1/b" || s.Name != "one" || s.Controllers[0] != "a" {
+		t.Error(s, err)
+	}
+	if len(s.Given) != 2 || s.Given[0].Name() != "common" || s.Given[1].Name() != "own" {
+		t.Error(s.Given)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{"2s": 2 * time.Second, "lease+1s": 16 * time.Second, "0s": 7 * time.Second} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.In(15*time.Second, 7*time.Second) != want {
+			t.Error(text, d, err)
+		}
+	}
+}
+
+func TestChecks(t *testing.T) {
+	all, err := kube.DecodeYAML([]byte(`{metadata: {uid: u}, spec: {l: [{a: 1}, {a: 2}], t: hello world}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	remembered := map[string]any{"u": "u", "other": "v"}
+	for text, want := range map[string]bool{
+		`{path: spec.l, count: 2}`:                      true,
+		`{path: spec.l, count: 1}`:                      false,
+		`{path: spec.l, equals: [{a: 1}, {a: 2}]}`:      true,
+		`{path: spec.l, equals: [{a: 1}]}`:              false,
+		`{path: spec, matches: {t: hello world}}`:       true,
+		`{path: spec.t, contains: world}`:               true,
+		`{path: spec.t, lacks: world}`:                  false,
+		`{path: spec.t, lacks: moon}`:                   true,
+		`{path: spec.x, exists: false}`:                 true,
+		`{path: spec.x, exists: true}`:                  false,
+		`{path: metadata.uid, same: u}`:                 true,
+		`{path: metadata.uid, differs: u}`:              false,
+		`{path: metadata.uid, differs: other}`:          true,
+		`{path: metadata.uid, same: nothing}`:           false,
+		`{gone: true}`:                                  false,
+		`{path: spec.t, contains: hello, exists: true}`: true,
+		`{path: spec.t, contains: moon, exists: true}`:  false,
+	} {
+		s, err := Parse([]byte(`{says: x, steps: [{wait: {of: X y, ` + text[1:] + `}]}`))
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if ok, why := s.Steps[0].Wait.holds(all[0], remembered); ok != want || (!ok && why == "") {
+			t.Errorf("%s: %v %s", text, ok, why)
+		}
+	}
+	for text, want := range map[string]bool{`{gone: true}`: true, `{exists: false}`: true, `{path: a, exists: false}`: true, `{path: a, equals: 1}`: false,
+		`{path: a, lacks: x}`: false} {
+		s, _ := Parse([]byte(`{says: x, steps: [{wait: {of: X y, ` + text[1:] + `}]}`))
+		if ok, _ := s.Steps[0].Wait.holds(nil, nil); ok != want {
+			t.Errorf("%s of nothing: %v", text, ok)
+		}
+	}
+}
+
+func TestTAP(t *testing.T) {
+	var out bytes.Buffer
+	tap := &tap{out: &out}
+	tap.result("one", &Result{Says: []Said{{"it works", ""}, {"all", "no"}}, Logs: "/x", Violations: []observe.Violation{{Invariant: "I1", Object: "o", Message: "m"}}})
+	tap.result("two", &Result{Skipped: "the cluster has no x"})
+	tap.end()
+	want := `ok 1 - one: it works
+not ok 2 - one: all
+# no
+# I1 o: m
+# logs: /x
+ok 3 - two # SKIP the cluster has no x
+1..3
+1 passed, 1 failed, 1 skipped
+`
+	if out.String() != want {
+		t.Error(out.String())
+	}
+}
+
+func TestAViolationFailsAScenarioUnlessItIsMeantTo(t *testing.T) {
+	i1, i3 := observe.Violation{Invariant: "I1"}, observe.Violation{Invariant: "I3"}
+	for _, c := range []struct {
+		violates string
+		all      []observe.Violation
+		ok       bool
+	}{{"", nil, true}, {"", []observe.Violation{i1}, false}, {"I1", []observe.Violation{i1}, true}, {"I1", nil, false}, {"I1", []observe.Violation{i1, i3}, false}} {
+		r := &Result{}
+		sc := &Scenario{Says: "x", Violates: c.violates}
+		r.finish(sc, nil)
+		r.judge(sc, c.all)
+		if r.Failed() == c.ok {
+			t.Errorf("%s %v: %v", c.violates, c.all, r.Says)
+		}
+	}
+}
+
+func newProcess(t *testing.T, script string) *process {
+	return &process{name: "a", command: []string{"/bin/sh", "-c", script}, log: filepath.Join(t.TempDir(), "log")}
+}
+
+func TestAProcessThatIsKilledOrAskedToEndIsNotToBlame(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		p := newProcess(t, `trap "exit 0" TERM; while :; do sleep 0.01; done`)
+		if err := p.start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if err := p.end(s, 5*time.Second); err != nil || p.complaint() != "" || p.pid() != 0 {
+			t.Error(s, err, p.complaint())
+		}
+	}
+}
+
+func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
+	p := newProcess(t, `echo begun; [ $(wc -l <`+"$0"+`) -lt 2 ] && exit 3; sleep 10`)
+	p.command = append(p.command, p.log)
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if text, _ := os.ReadFile(p.log); strings.Count(string(text), "begun") == 2 {
+			break
+		}
+	}
+	if !strings.Contains(p.complaint(), "ended by itself: exit status 3") || p.pid() == 0 {
+		t.Error(p.complaint(), p.pid())
+	}
+	p.end(syscall.SIGKILL, time.Second)
+}
+
+func TestAProcessThatDoesNotHeedSIGTERMIsToBlame(t *testing.T) {
+	p := newProcess(t, `trap "" TERM; while :; do sleep 0.01; done`)
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if err := p.end(syscall.SIGTERM, 100*time.Millisecond); err == nil || p.pid() != 0 {
+		t.Error(err, p.pid())
+	}
+}
+
+func TestWhatASanitizerWroteIsToBlame(t *testing.T) {
+	p := newProcess(t, `echo "x.c:1: runtime error: shift exponent"; sleep 10`)
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	p.end(syscall.SIGKILL, time.Second)
+	if !strings.Contains(p.complaint(), "runtime error: shift") {
+		t.Error(p.complaint())
+	}
+}
+
+func TestTheLeaderIsWhoPutItselfIntoTheLease(t *testing.T) {
+	l := &leads{lease: "/leases/vmgpu"}
+	l.take(proxy.Line{Via: "a", Method: "GET", Path: "/x/leases/vmgpu-controller", Status: 200, Holder: "A"})
+	l.take(proxy.Line{Via: "b", Method: "PUT", Path: "/x/leases/vmgpu-controller", Status: 409, Holder: ""})
+	if got := l.wait(context.Background(), 0); got != "" {
+		t.Error(got)
+	}
+	l.take(proxy.Line{Via: "b", Method: "PUT", Path: "/x/leases/vmgpu-controller", Status: 200, Holder: "B"})
+	l.take(proxy.Line{Via: "a", Method: "PUT", Path: "/x/leases/vmgpu-controller", Status: 200, Holder: ""}) // a release
+	if got := l.wait(context.Background(), time.Second); got != "b" {
+		t.Error(got)
+	}
+	l.take(proxy.Line{Mark: "next"})
+	if got := l.wait(context.Background(), 0); got != "" || len(l.since()) != 0 {
+		t.Error(got)
+	}
+}
+
+func TestWordsOfACommandAreFilledIn(t *testing.T) {
+	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port}", "/k", "a")
+	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" {
+		t.Error(w, err)
+	}
+	if _, err := words(" ", "", ""); err == nil {
+		t.Error("no command")
+	}
+}
