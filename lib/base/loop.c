@@ -42,7 +42,7 @@ struct loop {
 	size_t n, size;
 	uint64_t seq;
 	int64_t now, armed;
-	bool in_turn, stopped;
+	bool in_turn, stopped, hosted;
 	struct loop_io *dead;	/* removed during this turn; the batch of events may still point there */
 	struct loop_io *timer_io, *signal_io;
 	loop_signal_fn *on_signal;
@@ -289,7 +289,7 @@ void loop_timer_set(struct loop_timer *t, int64_t at_ms)
 		t->at = MAX(at_ms, l->now);
 	}
 	heap_add(l, t);
-	if (!l->in_turn) { /* a host's callback: its loop may go to sleep next */
+	if (!l->in_turn && l->hosted) { /* a host's callback: its loop may go to sleep next */
 		l->now = read_clock();
 		arm(l);
 	}
@@ -333,8 +333,11 @@ int64_t loop_now(struct loop *l)
 	return l->in_turn ? l->now : read_clock();
 }
 
-int loop_fd(const struct loop *l)
+int loop_fd(struct loop *l)
 {
+	l->hosted = true;
+	l->now = read_clock();
+	arm(l);
 	return l->epoll;
 }
 
@@ -413,7 +416,9 @@ int loop_turn(struct loop *l, int timeout_ms)
 	}
 	l->in_turn = false;
 	bury(l);
-	arm(l); /* a host sleeps on loop_fd from here */
+	if (l->hosted) {
+		arm(l); /* the host sleeps on loop_fd from here */
+	}
 	return ran;
 }
 

@@ -37,7 +37,7 @@ struct loop_timer *loop_timer_destroy(struct loop_timer *t);
 int loop_signals(struct loop *l, const int *signals, size_t n, loop_signal_fn *fn, void *ctx);
 
 int64_t loop_now(struct loop *l); /* ms of CLOCK_BOOTTIME, read once per turn */
-int loop_fd(const struct loop *l);
+int loop_fd(struct loop *l);	/* for a host, which calls loop_turn(l, 0) when it is readable; from then on kept up to date */
 /* One turn: waits at most timeout_ms (-1: until something happens). The number of callbacks run. */
 int loop_turn(struct loop *l, int timeout_ms);
 void loop_run(struct loop *l); /* until loop_stop */

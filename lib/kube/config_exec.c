@@ -360,6 +360,9 @@ int config_exec_result(struct config *c, const char *json, size_t n, int64_t wal
 	json_t *root;
 	bool changed;
 
+	if (!x) {
+		return err_set(err, "the kubeconfig names no exec plugin any more");
+	}
 	root = json_loadb(json, n, JSON_REJECT_DUPLICATES, NULL);
 	if (!root) {
 		return bad(x, err, "printed no JSON");

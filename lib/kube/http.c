@@ -75,6 +75,8 @@ static void unlink_request(struct http_request *r)
 
 	if (r->state == HTTP_QUEUED) {
 		http_list_remove(&h->queue[queue_of(r)], r);
+	} else if (r->state == HTTP_FAILED) {
+		http_list_remove(&h->failed, r);
 	} else if (r->state == HTTP_ACTIVE) {
 		http_list_remove(&h->active, r);
 		h->inflight -= is_counted(r);
@@ -153,6 +155,21 @@ void http_abort(struct http_request *r, const char *error)
 		http_curl_remove(r);
 	}
 	http_finish(r, error);
+}
+
+/* Those that wait now, not what their callers start meanwhile. */
+void http_fail_queued(struct http *h, const char *error)
+{
+	for (int q = 0; q < HTTP_QUEUES; q++) {
+		for (struct http_request *r; (r = h->queue[q].first);) {
+			http_list_remove(&h->queue[q], r);
+			r->state = HTTP_FAILED;
+			http_list_add(&h->failed, r);
+		}
+	}
+	while (h->failed.first) {
+		http_finish(h->failed.first, error);
+	}
 }
 
 void http_bury(struct http *h)
@@ -277,6 +294,8 @@ struct http *http_create(struct loop *l, struct config *config, const struct htt
 	h->config = config;
 	h->settings = *s;
 	h->settings.max_inflight = s->max_inflight > 0 ? s->max_inflight : DEFAULT_INFLIGHT;
+	h->settings.silent_ms = s->silent_ms > 0 ? s->silent_ms : HTTP_SILENT_MS;
+	h->settings.probe_ms = s->probe_ms > 0 ? s->probe_ms : HTTP_PROBE_MS;
 	h->limit = h->settings.max_inflight;
 	h->user_agent = xstrdup(s->user_agent ? s->user_agent : "vmgpu");
 	if (http_curl_init(h, err) < 0) {

@@ -51,6 +51,8 @@ struct http_call {
 struct http_settings {
 	const char *user_agent;
 	int max_inflight; /* at a time, streams not counted; 0: 32 */
+	int64_t silent_ms, probe_ms; /* a used connection without a byte this long is probed; the probe's time; 0: 30 s, 15 s */
+	int64_t plugin_ms; /* an exec plugin's time; 0: 60 s, on a terminal 5 min */
 	bool gzip;	  /* ask for compressed answers: only where the network is slower than inflate */
 	/* News for the log, one sentence each, never the same twice in a row: credentials changed or unreadable, a plugin failed. May be NULL. */
 	void (*notice)(void *ctx, bool bad, const char *sentence);

@@ -34,7 +34,7 @@ void http_health_watch(struct http *h, struct http_request *r)
 {
 	wake_at(h, deadline(r));
 	if (r->state == HTTP_ACTIVE) {
-		wake_at(h, add_ms(r->active_ms, HTTP_SILENT_MS));
+		wake_at(h, add_ms(r->active_ms, h->settings.silent_ms));
 	}
 }
 
@@ -113,7 +113,7 @@ static void start_probe(struct http *h)
 	const struct http_call call = {
 		.method = "GET",
 		.path = "/version",
-		.timeout_ms = HTTP_PROBE_MS,
+		.timeout_ms = h->settings.probe_ms,
 		.urgent = true,
 		.bytes = probe_bytes,
 		.done = probe_done,
@@ -134,7 +134,7 @@ static int64_t silence_deadline(struct http *h)
 		const struct http_sock *s = sock_of(h, r);
 
 		if (s) {
-			at = MIN(at, MAX(s->byte_ms, r->active_ms) + HTTP_SILENT_MS);
+			at = MIN(at, MAX(s->byte_ms, r->active_ms) + h->settings.silent_ms);
 		}
 	}
 	return at;
@@ -153,7 +153,7 @@ void http_health_tick(void *ctx)
 		at = silence_deadline(h);
 		if (at <= now) {
 			start_probe(h);
-			at = now + HTTP_PROBE_MS;
+			at = now + h->settings.probe_ms;
 		}
 	}
 	for (r = h->active.first; r; r = r->next) {

@@ -14,8 +14,11 @@
 #define HTTP_PAUSE_MAX_S  60
 #define HTTP_REFRESH_MS	  60000
 #define HTTP_CONNECT_MS	  10000
-#define HTTP_SILENT_MS	  30000 /* a used connection without a byte this long is probed */
+#define HTTP_SILENT_MS	  30000
 #define HTTP_PROBE_MS	  15000
+#define HTTP_PLUGIN_MS	  60000	 /* without a terminal */
+#define HTTP_PLUGIN_ASK_MS 300000 /* with one: a person types */
+#define HTTP_PLUGIN_AGAIN_MS 5000
 #define HTTP_TCP_DEAD_MS  30000 /* TCP_USER_TIMEOUT */
 #define HTTP_RETRIES	  3
 #define HTTP_SLOTS_KEPT	  2	/* easy handles kept while nothing happens */
@@ -41,7 +44,7 @@ struct http_slot {
 
 /* Waiting requests, in the order of going out. */
 enum http_queue { HTTP_URGENT, HTTP_STREAMS, HTTP_OTHERS, HTTP_QUEUES };
-enum http_state { HTTP_QUEUED, HTTP_ACTIVE, HTTP_DEAD };
+enum http_state { HTTP_QUEUED, HTTP_FAILED, HTTP_ACTIVE, HTTP_DEAD };
 
 struct http_request {
 	struct http *http;
@@ -88,7 +91,7 @@ struct http {
 	struct http_slot *free_slots;
 	size_t n_free;
 	struct http_peer *peer;
-	struct http_list queue[HTTP_QUEUES], active, dead; /* dead: done was called, libcurl has not let go yet */
+	struct http_list queue[HTTP_QUEUES], failed, active, dead; /* dead: done was called, libcurl has not let go yet */
 	int inflight;	     /* active requests with a timeout */
 	int limit;	     /* of those now; at most settings.max_inflight */
 	int64_t limit_ms;    /* when limit last changed */
@@ -100,7 +103,8 @@ struct http {
 	struct http_counts counts;
 	char *last_notice;
 	struct child *plugin; /* exec plugin running */
-	int64_t plugin_again; /* it failed: not before */
+	int64_t plugin_ms;    /* when it last began */
+	bool plugin_failed;   /* then requests fail with plugin_err until it may run again */
 	struct err plugin_err;
 };
 
@@ -109,6 +113,7 @@ void http_list_add(struct http_list *l, struct http_request *r);
 void http_list_remove(struct http_list *l, struct http_request *r);
 void http_finish(struct http_request *r, const char *error); /* calls done; error NULL: as it stands */
 void http_abort(struct http_request *r, const char *error);  /* whatever its state: takes it back, then http_finish */
+void http_fail_queued(struct http *h, const char *error);
 void http_requeue(struct http_request *r);		       /* goes out again, before others */
 void http_pump(struct http *h);			       /* hands to libcurl what may go out */
 void http_soon(struct http *h);			       /* the same, in the next turn */
