@@ -42,7 +42,6 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 struct put_ctx {
 	struct act *act;
 	const struct action *action;
-	uint64_t owned;
 };
 
 static void put_object(void *ctx, const struct scan_event *event)
@@ -54,26 +53,26 @@ static void put_object(void *ctx, const struct scan_event *event)
 		return;
 	}
 	cache_answered(p->act->env.cache, p->action->kind, o);
-	p->owned = o->owned;
+	if (p->action->what == ACTION_APPLY) {
+		intent_answered(p->act->env.cache, p->action->kind, p->action->body, o);
+	}
 }
 
-/*
- * Our own write, as the server stored it. When its managedFields are not what we computed for the body, the cache remembers what they are:
- * otherwise every pass would take the object for overwritten.
- */
+/* Our own write, as the server stored it. */
 static void take_in(struct act *a, const struct action *action, const struct http_answer *answer)
 {
 	struct put_ctx put = {.act = a, .action = action};
 	struct scan *s;
 
+	if (!action->kind->type && action->what == ACTION_APPLY) {
+		intent_answered(a->env.cache, action->kind, action->body, NULL);
+	}
 	if (!action->kind->type || !answer->length) {
 		return;
 	}
 	s = scan_create(action->kind->type, SCAN_OBJECT, put_object, &put);
-	if (scan_feed(s, answer->body, answer->length, NULL) == 0 && scan_end(s, NULL) == 0 &&
-	    action->what == ACTION_APPLY && put.owned &&
-	    put.owned != intent_owned(action->kind, action->body)) {
-		cache_learn_owned(a->env.cache, action->kind, action->ns, action->name, put.owned);
+	if (scan_feed(s, answer->body, answer->length, NULL) == 0) {
+		scan_end(s, NULL);
 	}
 	scan_destroy(s);
 }

@@ -2,11 +2,13 @@
 /*
  * plan.h: what a pass wants done, as data.
  *
- * A pass is gather -> plan -> act. gather reads the cache, plan is a pure function of what was gathered, act (act.h) carries
- * out the list in order and stops at the first failure; a failed action is simply a new pass over fresh state. Nothing in a
- * plan depends on the answers to its own actions: names are deterministic, writes are whole intents.
+ * A pass is gather -> plan -> act. gather reads the cache, plan is a pure function of what was
+ * gathered, act (act.h) carries out the list in order and stops at the first failure; a failed
+ * action is simply a new pass over fresh state. Nothing in a plan depends on the answers to its own
+ * actions: names are deterministic, writes are whole intents.
  *
- * `why` of an action is at once the log line, the Event and what `explain` prints: write it for a person.
+ * `why` of an action is at once the log line, the Event and what `explain` prints: write it for a
+ * person.
  */
 #pragma once
 
@@ -51,11 +53,18 @@ struct pass {
 	const struct kube_kind *kind;	/* the primary kind of the reconciler */
 	struct key key;
 	int64_t now_ms;			/* wall clock, Unix epoch: for lastTransitionTime only */
-	const char *trouble;		/* why the API server refused an action of the previous pass, or NULL: belongs into the status */
+	/*
+	 * why the API server refused an action of the previous pass, or NULL: belongs into the
+	 * status
+	 */
+	const char *trouble;
 	const void *options;		/* the program's settings (controller/options.h) */
 };
 
-/* How a change of one kind wakes keys of a reconciler: calls wake for each key. old or now may be NULL. */
+/*
+ * How a change of one kind wakes keys of a reconciler: calls wake for each key. old or now may be
+ * NULL.
+ */
 typedef void wake_fn(void *ctx, const char *ns, const char *name);
 struct plan_watch {
 	const struct kube_kind *kind;
@@ -65,7 +74,8 @@ struct plan_watch {
 struct reconciler {
 	const char *name;		/* metric label `controller` */
 	const struct kube_kind *primary;
-	const struct plan_watch *watches; /* ends with {0}; the primary itself wakes its own key without a row */
+	/* ends with {0}; the primary itself wakes its own key without a row */
+	const struct plan_watch *watches;
 	/* NULL: nothing to do (the object is gone). In pass->arena. */
 	const void *(*gather)(const struct pass *pass);
 	void (*plan)(const void *seen, struct plan *plan);
@@ -74,12 +84,20 @@ struct reconciler {
 void plan_init(struct plan *p, struct arena *a, const struct cache *c);
 void plan_finish(struct plan *p);
 
-/* Each takes the reference to body. plan_apply adds nothing when the cache already shows this intent (intent.h). */
+/*
+ * Each takes the reference to body; strings are copied. What is returned lives until the next
+ * action is added. plan_apply fills in apiVersion (the served one) and kind where the body lacks
+ * them. For manager vmgpu it stamps the intent, and adds nothing (NULL) when the cache already
+ * shows it (intent.h). Another manager's apply (vmgpu-power) is always added: the plan decides.
+ * plan_delete adds nothing (NULL) for what is being deleted already, and asks for another pass
+ * while our own last write to the object has not come back.
+ */
 struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager, json_t *body_new, const char *why);
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *body_new, const char *why);
 struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *status_new, const char *why);
 /*
- * The status of o as a struct and its table: nothing when it equals old, else one merge patch of what differs (fields that are unset now are removed).
+ * The status of o as a struct and its table: nothing when it equals old, else one merge patch of
+ * what differs (fields that are unset now are removed).
  */
 struct action *plan_status_of(struct plan *p, const struct kube_kind *k, const struct obj *o, const struct type *t, const void *old,
 			      const void *status, const char *why);
