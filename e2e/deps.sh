@@ -12,10 +12,10 @@ build=(
 	libcurl4-openssl-dev libjansson-dev libyaml-dev libssl-dev libwebsockets-dev libpci-dev
 	libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler
 )
-# libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and readable sanitizer traces.
+# clang-format-16: 14 lacks InsertBraces. libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and readable sanitizer traces.
 # libelf1: the kernel's objtool, which nvfake.ko is built with. pciutils and pci.ids: lspci in the guest.
 test=(
-	clang clang-format libclang-rt-14-dev llvm-14 universal-ctags binutils
+	clang clang-format-16 libclang-rt-14-dev llvm-14 universal-ctags binutils
 	bash ca-certificates curl git iproute2 openssl procps python3 util-linux
 	qemu-system-x86 kmod cpio xz-utils libelf1 pciutils pci.ids
 )

@@ -1,0 +1,25 @@
+#!/bin/bash
+# stop.sh STATE: ends the guest that run.sh booted in STATE and removes STATE. Silent if there is no such folder.
+# With --keep before STATE the folder stays.
+set -euo pipefail
+prog=stop.sh
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$here/../lib.sh"
+
+main() {
+	local state pid keep=''
+	arguments 1 "$@"
+	[ "$1" != --keep ] || { keep=1 && shift; }
+	[ -d "$1" ] || return 0
+	state=$(cd "$1" && pwd -P)
+	[ -e "$state/.vmgpu-guest" ] || die "$state is not a guest's folder"
+	pid=$(cat "$state/qemu.pid" 2>/dev/null || true)
+	if alive "$pid" "$state"; then
+		kill -KILL "$pid"
+		while alive "$pid" "$state"; do sleep 0.02; done
+	fi
+	if [ -n "$keep" ]; then touch "$state/.failed"; else rm -rf "$state"; fi
+}
+
+main "$@"
