@@ -55,6 +55,10 @@ build/gen/gpu_names.inc: api/gpu_names.awk api/gpu_names.tsv
 	@mkdir -p $(@D)
 	awk -f $^ >$@.new && mv $@.new $@
 $(B)/api/gpu_names.o: build/gen/gpu_names.inc
+build/gen/vgpu_types.inc: node-daemon/vgpu_types.awk node-daemon/vgpu_types.tsv
+	@mkdir -p $(@D)
+	awk -f $^ >$@.new && mv $@.new $@
+$(B)/node-daemon/vgpu.o: build/gen/vgpu_types.inc
 
 define layer
 $(call lib,$(1)): $(call objs,$(call plain,$(1)))

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vmgpu-node: what runs on each node. Without --once it is the daemon (daemon.h); with it, it prints what it sees and needs no cluster.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/flag.h"
+#include "node-daemon/options.h"
+#include "node-daemon/print.h"
+#include "node-daemon/report.h"
+#include "node-daemon/scan.h"
+#include "node-daemon/words.h"
+
+#define REPORT_BYTES (64 * MiB)
+
+static const struct flag flags[] = {
+	{"node-name", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .help = "name of this node's Node object"},
+	{"sys-root", 0, FLAG_STRING, offsetof(struct options, sys_root), .value = "/sys", .arg = "DIR",
+	 .help = "where the machine's /sys is"},
+	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids), .value = "/usr/share/misc/pci.ids", .arg = "FILE",
+	 .help = "names of vendors and devices, for descriptions"},
+	{"once", 0, FLAG_BOOL, offsetof(struct options, once), .help = "print the report and exit; needs no cluster"},
+	{"output", 'o', FLAG_CHOICE, offsetof(struct options, output), .value = "yaml", .choices = PRINT_FORMATS,
+	 .help = "how --once prints"},
+	{"bench", 0, FLAG_INT, offsetof(struct options, bench), .min = 1, .max = 1000000, .arg = "PASSES",
+	 .help = "scan that often and print the times", .hidden = true},
+	{0},
+};
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "vmgpu-node: %s\n", err->text);
+	return FLAG_EXIT;
+}
+
+static int open_sys(const struct options *o, struct err *err)
+{
+	int sys = open(o->sys_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return sys < 0 ? err_set(err, "--sys-root %s: %s", o->sys_root, strerror(errno)) : sys;
+}
+
+static int once(const struct options *o, struct err *err)
+{
+	auto_close int sys = open_sys(o, err);
+	attr_cleanup(machine_finish) struct machine m;
+	attr_cleanup(arena_finish) struct arena a;
+	struct utsname name;
+	struct status s;
+
+	machine_init(&m);
+	arena_init(&a, REPORT_BYTES);
+	if (sys < 0) {
+		return -1;
+	}
+	if (scan(sys, &m, err) < 0) {
+		return err_wrap(err, "--sys-root %s", o->sys_root);
+	}
+	words_fill(&m, o->pci_ids);
+	uname(&name);
+	report(&m, &(struct report_facts){name.release, VERSION}, NULL, clock_wall_ms(), &a, &s);
+	return print_status(stdout, &s, o->node, o->output, err);
+}
+
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int bench(const struct options *o, struct err *err)
+{
+	auto_close int sys = open_sys(o, err);
+	attr_cleanup(machine_finish) struct machine m;
+	auto_free int64_t *times = xcalloc((size_t)o->bench, sizeof(*times));
+	int64_t cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID), first;
+
+	machine_init(&m);
+	for (int64_t i = 0; i < o->bench; i++) {
+		int64_t start = now_ns(CLOCK_MONOTONIC);
+
+		if (sys < 0 || scan(sys, &m, err) < 0) {
+			return -1;
+		}
+		times[i] = now_ns(CLOCK_MONOTONIC) - start;
+	}
+	cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	first = times[0];
+	qsort(times, (size_t)o->bench, sizeof(*times), by_value);
+	printf("{\"functions\":%zu,\"units\":%zu,\"first_ms\":%.3f,\"median_ms\":%.3f,\"cpu_ms\":%.3f}\n", m.entries, m.functions.n,
+	       (double)first / 1e6, (double)times[o->bench / 2] / 1e6, (double)cpu / (double)o->bench / 1e6);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct flag_text text = {
+		.program = "vmgpu-node",
+		.about = "Reports the GPUs of this node in its GPUNode object.",
+		.examples = "  vmgpu-node --once -o table\n",
+	};
+	struct options o = {0};
+	struct flag_group groups[] = {{"Flags", flags, &o}, {0}};
+	attr_cleanup(buf_finish) struct buf help;
+	struct err err;
+	int args, rc;
+
+	buf_init(&help, MiB);
+	rc = flag_parse(&text, groups, argc - 1, argv + 1, &args, &err);
+	if (rc > 0) {
+		flag_help(&text, groups, &help);
+		fputs(buf_text(&help), stdout);
+		return 0;
+	}
+	if (rc == 0 && args) {
+		rc = err_set(&err, "%s: takes no arguments, only flags (--help)", argv[1]);
+	}
+	if (rc == 0) {
+		rc = o.bench ? bench(&o, &err) : o.once ? once(&o, &err) : err_set(&err, "give --once");
+	}
+	return rc < 0 ? fail(&err) : 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report.h: a machine as the status of its GPUNode. Pure.
+ *
+ * The same machine gives the same report, byte for byte: lists are in the order of addresses, and the times of conditions are taken
+ * over from the last report where their status is the same.
+ */
+#pragma once
+
+#include "node-daemon/machine.h"
+#include "node-daemon/status.h"
+
+/* What does not stand in /sys. */
+struct report_facts {
+	const char *kernel;  /* uname -r */
+	const char *version; /* of this program */
+};
+
+/* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the report lives no longer than these. */
+void report(const struct machine *m, const struct report_facts *facts, const struct status *old, int64_t now_ms, struct arena *a,
+	    struct status *ret);

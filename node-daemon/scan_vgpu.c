@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node-daemon/scan_inner.h"
+
+/* A sysfs file is at most one page, 64 KiB on some arm64 kernels; the longest real list has 2 KiB. */
+#define LIST_BYTES (16 * KiB)
+#define NAME_BYTES 128 /* longest type name: GPUNode's limit */
+
+/* --- vendor VFIO --------------------------------------------------------------------------------------------- */
+
+void scan_vf_face(struct scan *s, struct entry *e, int dir)
+{
+	struct pci_vf *vf = e->vf;
+	char text[32];
+	int64_t id;
+	ssize_t n;
+
+	if (!*vf->driver || pci_driver_is_vfio(vf->driver)) {
+		return;
+	}
+	n = sysfs_read(dir, "nvidia/current_vgpu_type", text, sizeof(text));
+	if (n == -ENOENT || n == -ENOTDIR) {
+		return; /* not this interface, or a function on which the driver failed */
+	}
+	if (n < 0 || (n > 0 && parse_int(text, 0, INT32_MAX, &id) < 0)) {
+		scan_card_trouble(s, e->card, e->address, "nvidia/current_vgpu_type", n < 0 ? (int)n : -EBADMSG);
+		return;
+	}
+	vf->face = VGPU_VENDOR;
+	if (n > 0 && id) {
+		vf->type = arena_strdup(&s->m->arena, text);
+	}
+}
+
+static struct vgpu_type *type_add(struct scan *s, struct pci_function *card)
+{
+	if (card->types.n == MACHINE_MAX_TYPES) {
+		return NULL;
+	}
+	if (!card->types.items) {
+		card->types.items = arena_array(&s->m->arena, struct vgpu_type, MACHINE_MAX_TYPES);
+	}
+	return &card->types.items[card->types.n++];
+}
+
+/* "1145  : NVIDIA L40S-1B". The header "ID    : vGPU Name" and lines like none of it are left out. */
+static void parse_creatable(struct scan *s, struct pci_function *card, char *text)
+{
+	for (char *line; (line = strsep(&text, "\n"));) {
+		char *id = line + strspn(line, " \t"), *end = id + strspn(id, "0123456789");
+		char *name = end + strspn(end, " \t");
+		struct vgpu_type *t;
+
+		if (end == id || end - id > 9 || *name != ':') {
+			continue;
+		}
+		name += 1 + strspn(name + 1, " \t");
+		for (char *last = name + strlen(name); last > name && isspace((unsigned char)last[-1]); last--) {
+			last[-1] = 0;
+		}
+		if (!*name || strlen(name) > NAME_BYTES || !(t = type_add(s, card))) {
+			continue;
+		}
+		t->id = arena_strndup(&s->m->arena, id, (size_t)(end - id));
+		t->name = arena_strdup(&s->m->arena, name);
+		t->offered = 1;
+	}
+}
+
+/* All free functions of a card are offered the same, so one is asked: the first whose file can be read. */
+static void read_creatable(struct scan *s, struct pci_function *card)
+{
+	auto_free char *text = NULL;
+
+	for (size_t i = 0; i < card->vfs.n; i++) {
+		struct pci_vf *vf = &card->vfs.items[i];
+		struct entry *e = scan_entry(s, vf->address);
+		auto_close int dir = -1;
+		ssize_t n;
+
+		if (vf->face != VGPU_VENDOR || *vf->type || vf->gone || !e ||
+		    (dir = sysfs_dir(s->devices, e->name)) < 0) {
+			continue;
+		}
+		text = text ? text : xmalloc(LIST_BYTES);
+		n = sysfs_read(dir, "nvidia/creatable_vgpu_types", text, LIST_BYTES);
+		if (n >= 0) {
+			parse_creatable(s, card, text);
+			return;
+		}
+		scan_card_trouble(s, card, vf->address, "nvidia/creatable_vgpu_types", (int)n);
+	}
+}
+
+/* --- mediated devices --------------------------------------------------------------------------------------- */
+
+static bool is_uuid(const char *s)
+{
+	return strlen(s) == 36 && strspn(s, "0123456789abcdefABCDEF-") == 36;
+}
+
+/* The address before the last part of ../../../devices/pci0000:00/0000:00:03.0/0000:08:00.4/UUID. */
+static int parent_of(char *target, uint64_t *ret)
+{
+	char *last = strrchr(target, '/'), *parent;
+
+	if (!last) {
+		return -1;
+	}
+	*last = 0;
+	parent = strrchr(target, '/');
+	return pci_parse(parent ? parent + 1 : target, ret);
+}
+
+static void mdev_add(struct scan *s, struct pci_function *card, const struct mdev *d)
+{
+	if (card->mdevs.n % 32 == 0) {
+		struct mdev *more = arena_array(&s->m->arena, struct mdev, card->mdevs.n + 32);
+
+		if (card->mdevs.n) {
+			memcpy(more, card->mdevs.items, card->mdevs.n * sizeof(*more));
+		}
+		card->mdevs.items = more;
+	}
+	card->mdevs.items[card->mdevs.n++] = *d;
+}
+
+static void look_at_mdev(struct scan *s, int mdevs, const char *uuid)
+{
+	auto_close int dir = -1;
+	char target[1024], type[NAME_BYTES];
+	struct mdev d = {.type = ""};
+	struct entry *e;
+	ssize_t n;
+
+	if (!is_uuid(uuid) || sysfs_link(mdevs, uuid, target, sizeof(target)) < 0 || parent_of(target, &d.parent) < 0) {
+		return; /* gone, or the child of something that is no PCI device */
+	}
+	e = scan_entry(s, d.parent);
+	if (!e || !e->card || (dir = sysfs_dir(mdevs, uuid)) < 0) {
+		return;
+	}
+	n = sysfs_link_name(dir, "mdev_type", type, sizeof(type));
+	if (n < 0) {
+		scan_card_trouble(s, e->card, d.parent, "mdev_type", (int)n);
+	} else {
+		d.type = arena_strdup(&s->m->arena, type);
+	}
+	d.uuid = arena_strdup(&s->m->arena, uuid);
+	mdev_add(s, e->card, &d);
+}
+
+static int by_parent(const void *a, const void *b)
+{
+	const struct mdev *x = a, *y = b;
+
+	return x->parent != y->parent ? (x->parent > y->parent) - (x->parent < y->parent) : strcmp(x->uuid, y->uuid);
+}
+
+static void look_at_mdevs(struct scan *s)
+{
+	auto_close int mdevs = sysfs_dir(s->sys, "bus/mdev/devices");
+	const char **uuids;
+	size_t n;
+	int rc;
+
+	if (mdevs < 0) {
+		return; /* no driver of mediated devices is loaded */
+	}
+	rc = sysfs_list(mdevs, ".", MACHINE_MAX_MDEVS, &s->m->arena, &uuids, &n);
+	if (rc < 0) {
+		scan_trouble(s, "bus/mdev/devices", "list", rc);
+	}
+	for (size_t i = 0; i < n; i++) {
+		look_at_mdev(s, mdevs, uuids[i]);
+	}
+	for (size_t i = 0; i < s->m->functions.n; i++) {
+		struct pci_function *f = s->m->functions.items[i];
+
+		if (f->mdevs.n) {
+			qsort(f->mdevs.items, f->mdevs.n, sizeof(*f->mdevs.items), by_parent);
+		}
+	}
+}
+
+/* num_heads=4, frl_config=45, framebuffer=1024M, max_resolution=5120x2880, max_instance=16 */
+static int64_t described(const char *description, const char *key)
+{
+	const char *at = strstr(description, key);
+	int64_t value = 0;
+
+	for (at = at ? at + strlen(key) : ""; isdigit((unsigned char)*at) && value < 1000000; at++) {
+		value = value * 10 + (*at - '0');
+	}
+	return value;
+}
+
+static void read_mdev_type(struct scan *s, struct pci_function *card, int types, const char *id)
+{
+	auto_close int dir = sysfs_dir(types, id);
+	struct vgpu_type *t = dir < 0 || strlen(id) > NAME_BYTES ? NULL : type_add(s, card);
+	char text[1024];
+
+	if (!t) {
+		return;
+	}
+	t->id = arena_strdup(&s->m->arena, id);
+	t->name = t->id;
+	if (sysfs_read(dir, "name", text, NAME_BYTES) > 0) {
+		t->name = arena_strdup(&s->m->arena, text);
+	}
+	if (sysfs_read(dir, "description", text, sizeof(text)) > 0) {
+		t->framebuffer_mib = described(text, "framebuffer=");
+		t->max = described(text, "max_instance=");
+	}
+	if (sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered) < 0) {
+		t->offered = 0;
+	}
+}
+
+/* False when the function has no mdev types. */
+static bool read_mdev_types(struct scan *s, struct pci_function *card, uint64_t place)
+{
+	struct entry *e = scan_entry(s, place);
+	auto_close int dir = e ? sysfs_dir(s->devices, e->name) : -1;
+	auto_close int types = dir < 0 ? -1 : sysfs_dir(dir, "mdev_supported_types");
+	const char **ids;
+	size_t n;
+	int rc;
+
+	if (types < 0) {
+		return false;
+	}
+	rc = sysfs_list(types, ".", MACHINE_MAX_TYPES, &s->m->arena, &ids, &n);
+	if (rc < 0) {
+		scan_card_trouble(s, card, place, "mdev_supported_types", rc);
+	}
+	for (size_t i = 0; i < n; i++) {
+		read_mdev_type(s, card, types, ids[i]);
+	}
+	card->face = VGPU_MDEV;
+	return true;
+}
+
+static bool has_mdev(const struct pci_function *card, uint64_t place)
+{
+	list_each(d, &card->mdevs) {
+		if (d->parent == place) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Turing and older offer types on the card, Ampere and later on each virtual function (nvidia.md 2.2); free ones tell most. */
+static void look_for_mdev_types(struct scan *s, struct pci_function *card)
+{
+	bool found = false;
+
+	if (*card->driver && !pci_driver_is_vfio(card->driver)) {
+		found = read_mdev_types(s, card, card->address);
+	}
+	for (int taken = 0; taken <= 1 && !found; taken++) {
+		list_each(vf, &card->vfs) {
+			if (!vf->gone && *vf->driver && !pci_driver_is_vfio(vf->driver) &&
+			    has_mdev(card, vf->address) == taken && (found = read_mdev_types(s, card, vf->address))) {
+				break;
+			}
+		}
+	}
+	list_each(vf, &card->vfs) {
+		if (found && !vf->gone && *vf->driver && !pci_driver_is_vfio(vf->driver)) {
+			vf->face = VGPU_MDEV;
+		}
+	}
+}
+
+/* --- both ------------------------------------------------------------------------------------------------------ */
+
+/* nvidia-746 before nvidia-1148, whatever stands before the number. */
+static int by_type_id(const void *a, const void *b)
+{
+	const struct vgpu_type *x = a, *y = b;
+	const char *nx = strrchr(x->id, '-'), *ny = strrchr(y->id, '-');
+	long long i = strtoll(nx ? nx + 1 : x->id, NULL, 10), k = strtoll(ny ? ny + 1 : y->id, NULL, 10);
+
+	return i != k ? (i > k) - (i < k) : strcmp(x->id, y->id);
+}
+
+void scan_vgpus(struct scan *s)
+{
+	look_at_mdevs(s);
+	for (size_t i = 0; i < s->m->functions.n; i++) {
+		struct pci_function *card = s->m->functions.items[i];
+
+		if (card->kind != PCI_GPU) {
+			continue;
+		}
+		list_each(vf, &card->vfs) {
+			card->face = vf->face == VGPU_VENDOR ? VGPU_VENDOR : card->face;
+		}
+		if (card->face == VGPU_VENDOR) {
+			read_creatable(s, card);
+		} else {
+			look_for_mdev_types(s, card);
+		}
+		if (card->types.n) {
+			qsort(card->types.items, card->types.n, sizeof(*card->types.items), by_type_id);
+		}
+	}
+}
