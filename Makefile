@@ -32,7 +32,7 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS_$(V
 LIBS := $(shell pkg-config --libs $(PKGS)) -lm
 
 # Sources of a folder that are neither tests nor fuzz targets nor main programs.
-plain = $(filter-out %_test.c %_fuzz.c %/main.c,$(wildcard $(1)/*.c))
+plain = $(filter-out %_test.c %_fuzz.c %/main.c %/cases_world.c,$(wildcard $(1)/*.c))
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 lib = $(B)/lib$(subst /,-,$(patsubst lib/%,%,$(1))).a
 ALLLIBS = $(call lib,api) $(call lib,lib/kube) $(call lib,lib/json) $(call lib,lib/base)
@@ -89,6 +89,7 @@ $(patsubst %.c,$(B)/%,$(wildcard $(1)/*_test.c)): $(B)/$(1)/%_test: $(B)/$(1)/%_
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call tests,$(l))))
+$(B)/controller/cases_test: $(B)/controller/cases_world.o
 
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster

@@ -53,7 +53,7 @@ static void put_object(void *ctx, const struct scan_event *event)
 		return;
 	}
 	cache_answered(p->act->env.cache, p->action->kind, o);
-	if (p->action->what == ACTION_APPLY) {
+	if (p->action->what == ACTION_APPLY && str_eq(p->action->manager, OBJ_MANAGER)) {
 		intent_answered(p->act->env.cache, p->action->kind, p->action->body, o);
 	}
 }
@@ -98,7 +98,10 @@ static const char *sentence(struct act *a, const struct action *action, const st
 
 enum verdict { GOOD, GONE, CONFLICT, REFUSED, BROKEN };
 
-/* 4xx other than 401, 408, 409, 429 will be the same next time: a refusal, worth telling the user. */
+/*
+ * 409: an apply is forced, so it is the resourceVersion in the body that no longer holds: somebody was faster. Other 4xx than 401, 408 and 429 will be
+ * the same next time: a refusal, worth telling the user.
+ */
 static enum verdict judge(const struct action *action, int status)
 {
 	if (status >= 200 && status < 300) {
@@ -107,10 +110,10 @@ static enum verdict judge(const struct action *action, int status)
 	if (status == 404 && (action->what == ACTION_DELETE || action->what == ACTION_STATUS || action->what == ACTION_MERGE)) {
 		return GONE;
 	}
-	if (status == 409 && action->what != ACTION_APPLY) {
+	if (status == 409) {
 		return CONFLICT;
 	}
-	if (status >= 400 && status < 500 && status != 401 && status != 408 && status != 409 && status != 429) {
+	if (status >= 400 && status < 500 && status != 401 && status != 408 && status != 429) {
 		return REFUSED;
 	}
 	return BROKEN;
@@ -150,9 +153,6 @@ static void answered(void *ctx, const struct http_answer *answer)
 
 static json_t *request_body(const struct action *action)
 {
-	if (action->what == ACTION_STATUS) {
-		return json_pack("{s:O}", "status", action->body);
-	}
 	if (action->what == ACTION_DELETE) {
 		json_t *body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind", "DeleteOptions",
 					 "propagationPolicy", "Background");

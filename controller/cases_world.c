@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/cases_world.h"
+
+#include <string.h>
+
+#include "kube/intent.h"
+
+static const char *text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const json_t *served)
+{
+	for (size_t i = 0; kinds[i]; i++) {
+		const char *version = text(served, kinds[i]->group);
+		auto_free char *first = xstrndup(kinds[i]->versions, strcspn(kinds[i]->versions, " "));
+
+		if (str_eq(version, "absent")) {
+			cache_set_served(c, kinds[i], NULL);
+		} else if (!str_eq(cache_version(c, kinds[i]), version ? version : first)) {
+			cache_set_served(c, kinds[i], version ? version : first);
+		}
+	}
+}
+
+/* --- actions as JSON ---------------------------------------------------------------------------------------- */
+
+static json_t *target_of(const struct action *a, const struct plan *p)
+{
+	auto_buf struct buf version = {.max = KiB};
+
+	kind_api_version(a->kind, cache_version(p->cache, a->kind), &version);
+	return json_pack("{s:s, s:s, s:s*, s:s}", "apiVersion", buf_text(&version), "kind", a->kind->kind, "namespace", a->ns, "name", a->name);
+}
+
+/* The intent goes beside the body: cases do not know hashes. */
+static json_t *apply_of(const struct action *a)
+{
+	json_t *body = json_deep_copy(a->body), *metadata = json_object_get(body, "metadata");
+	json_t *annotations = json_object_get(metadata, "annotations"), *action = json_object();
+
+	json_object_set_new(action, "intent", json_string(text(annotations, INTENT_ANNOTATION)));
+	if (str_eq(a->manager, "vmgpu")) {
+		auto_buf struct buf fields = {.max = MiB};
+
+		intent_fields(a->kind, a->body, true, &fields);
+		json_object_set_new(action, "fields", json_string(buf_text(&fields)));
+	}
+	json_object_del(annotations, INTENT_ANNOTATION);
+	if (annotations && !json_object_size(annotations)) {
+		json_object_del(metadata, "annotations");
+	}
+	json_object_set_new(action, "apply", body);
+	json_object_set_new(action, "manager", json_string(a->manager));
+	return action;
+}
+
+static json_t *action_json(const struct action *a, const struct plan *p)
+{
+	switch (a->what) {
+	case ACTION_APPLY:
+		return apply_of(a);
+	case ACTION_MERGE:
+		return json_pack("{s:{s:o, s:O}}", "merge", "target", target_of(a, p), "body", a->body);
+	case ACTION_STATUS:
+		return json_pack("{s:{s:O}}", "status", "body", a->body);
+	case ACTION_DELETE:
+		return json_pack("{s:{s:o}}", "delete", "target", target_of(a, p));
+	case ACTION_EVENT:
+		return json_pack("{s:{s:s, s:s, s:s}}", "event", "type", a->warning ? "Warning" : "Normal", "reason", a->reason, "message", a->why);
+	default:
+		return json_pack("{s:I}", "again", (json_int_t)a->after_ms);
+	}
+}
+
+json_t *cases_actions(const struct plan *p)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < p->n; i++) {
+		json_array_append_new(all, action_json(&p->actions[i], p));
+	}
+	return all;
+}
+
+/* --- objects ------------------------------------------------------------------------------------------------ */
+
+json_t *cases_target(const json_t *o)
+{
+	const json_t *m = json_object_get(o, "metadata");
+
+	return json_pack("{s:s*, s:s*, s:s*, s:s*}", "apiVersion", text(o, "apiVersion"), "kind", text(o, "kind"), "namespace", text(m, "namespace"),
+			 "name", text(m, "name"));
+}
+
+bool cases_same_object(const json_t *a, const json_t *b)
+{
+	json_t *x = cases_target(a), *y = cases_target(b);
+	bool same = json_equal(x, y);
+
+	json_decref(x);
+	json_decref(y);
+	return same;
+}
+
+bool cases_same_target(const json_t *action, const json_t *target)
+{
+	return json_equal(json_object_get(action, "target"), target);
+}
+
+json_t *cases_find(const json_t *world, const json_t *target)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach((json_t *)world, i, o) {
+		const json_t *m = json_object_get(o, "metadata");
+		const char *version = text(target, "apiVersion");
+		bool group = version ? str_eq(version, text(o, "apiVersion"))
+				     : str_starts(text(o, "apiVersion"), "apps.cozystack.io") || str_eq(text(o, "kind"), "KubeVirt");
+
+		if (group && str_eq(text(o, "kind"), text(target, "kind")) && str_eq(text(m, "name"), text(target, "name")) &&
+		    str_eq(text(m, "namespace"), text(target, "namespace"))) {
+			return o;
+		}
+	}
+	return NULL;
+}
+
+static void prune_empty(json_t *o, const char *key)
+{
+	json_t *v = json_object_get(o, key);
+
+	if (json_is_object(v) && !json_object_size(v)) {
+		json_object_del(o, key);
+	}
+}
+
+json_t *cases_merge_patch(const json_t *object, const json_t *patch)
+{
+	json_t *result = json_is_object(object) ? json_deep_copy(object) : json_object(), *v;
+	const char *key;
+
+	json_object_foreach((json_t *)patch, key, v) {
+		if (json_is_null(v)) {
+			json_object_del(result, key);
+		} else if (json_is_object(v)) {
+			json_object_set_new(result, key, cases_merge_patch(json_object_get(result, key), v));
+		} else {
+			json_object_set(result, key, v);
+		}
+	}
+	/* Kubernetes keeps no empty annotations or labels. */
+	prune_empty(result, "annotations");
+	prune_empty(result, "labels");
+	return result;
+}
+
+/* --- carrying out --------------------------------------------------------------------------------------------- */
+
+static void managed_by_us(json_t *o, const char *fields)
+{
+	json_t *fields_json = json_loads(fields, 0, NULL);
+
+	json_object_set_new(json_object_get(o, "metadata"), "managedFields",
+			    json_pack("[{s:s, s:s, s:o}]", "manager", "vmgpu", "operation", "Apply", "fieldsV1", fields_json));
+}
+
+static void annotate(json_t *o, const char *intent)
+{
+	json_t *metadata = json_object_get(o, "metadata"), *annotations = json_object_get(metadata, "annotations");
+
+	if (!annotations) {
+		annotations = json_object();
+		json_object_set_new(metadata, "annotations", annotations);
+	}
+	json_object_set_new(annotations, INTENT_ANNOTATION, json_string(intent));
+}
+
+static const struct kube_kind *kind_of(const struct kube_kind *const *kinds, const json_t *o)
+{
+	const char *version = text(o, "apiVersion"), *slash = strchr(version, '/');
+	size_t n = slash ? (size_t)(slash - version) : 0;
+
+	for (size_t i = 0; kinds[i]; i++) {
+		if (str_eq(kinds[i]->kind, text(o, "kind")) && strlen(kinds[i]->group) == n && !strncmp(kinds[i]->group, version, n)) {
+			return kinds[i];
+		}
+	}
+	return NULL;
+}
+
+static void store(json_t *world, json_t *o_new, const json_t *was)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(world, i, o) {
+		if (o == was) {
+			json_array_set_new(world, i, o_new);
+			return;
+		}
+	}
+	json_array_append_new(world, o_new);
+}
+
+static void carry_apply(json_t *world, const json_t *action, const struct kube_kind *const *kinds)
+{
+	const json_t *body = json_object_get(action, "apply");
+	json_t *target = cases_target(body), *was = cases_find(world, target), *now;
+	const struct kube_kind *kind = kind_of(kinds, body);
+
+	json_decref(target);
+	now = cases_merge_patch(was, body);
+	if (!was) {
+		auto_free char *uid = xprintf("uid-of-%s-%s", text(body, "kind"), text(json_object_get(body, "metadata"), "name"));
+
+		json_object_set_new(json_object_get(now, "metadata"), "uid", json_string(uid));
+		json_object_set_new(json_object_get(now, "metadata"), "resourceVersion", json_string("900"));
+		json_object_set_new(json_object_get(now, "metadata"), "generation", json_integer(1));
+	}
+	if (str_eq(text(action, "manager"), "vmgpu")) {
+		annotate(now, text(action, "intent"));
+		managed_by_us(now, text(action, "fields"));
+	}
+	if (!kind || !kind->type) {
+		json_decref(now); /* Secrets: nobody reads them */
+		return;
+	}
+	store(world, now, was);
+}
+
+static void carry_out(json_t *world, const json_t *action, const struct kube_kind *const *kinds, const json_t *when)
+{
+	json_t *v, *o;
+
+	if (json_object_get(action, "apply")) {
+		carry_apply(world, action, kinds);
+	} else if ((v = json_object_get(action, "merge"))) {
+		o = cases_find(world, json_object_get(v, "target"));
+		if (o) {
+			store(world, cases_merge_patch(o, json_object_get(v, "body")), o);
+		}
+	} else if ((v = json_object_get(action, "status"))) {
+		o = cases_find(world, when);
+		store(world, cases_merge_patch(o, json_object_get(v, "body")), o);
+	} else if ((v = json_object_get(action, "delete"))) {
+		o = cases_find(world, json_object_get(v, "target"));
+		for (size_t i = 0; o && i < json_array_size(world); i++) {
+			if (json_array_get(world, i) == o) {
+				json_array_remove(world, i);
+				break;
+			}
+		}
+	}
+}
+
+void cases_carry_out(json_t *world, const json_t *actions, size_t n, const struct kube_kind *const *kinds, const json_t *when)
+{
+	for (size_t i = 0; i < n; i++) {
+		carry_out(world, json_array_get(actions, i), kinds, when);
+	}
+}
+
+bool cases_same_world(const json_t *a, const json_t *b)
+{
+	json_t *o;
+	size_t i;
+
+	if (json_array_size(a) != json_array_size(b)) {
+		return false;
+	}
+	json_array_foreach((json_t *)a, i, o) {
+		json_t *target = cases_target(o);
+		const json_t *other = cases_find(b, target);
+
+		json_decref(target);
+		if (!json_equal(o, other)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- same ----------------------------------------------------------------------------------------------------- */
+
+static bool is_same(const json_t *v)
+{
+	return str_eq(json_string_value(v), "same");
+}
+
+/* Takes every "same" (and the intent "drifted") out. */
+static void strip(json_t *v)
+{
+	const char *key;
+	json_t *child;
+	void *tmp;
+	size_t i;
+
+	json_array_foreach(v, i, child) {
+		strip(child);
+	}
+	json_object_foreach_safe(v, tmp, key, child) {
+		if (is_same(child) || (str_eq(key, INTENT_ANNOTATION) && str_eq(json_string_value(child), "drifted"))) {
+			json_object_del(v, key);
+		} else {
+			strip(child);
+		}
+	}
+}
+
+json_t *cases_without_same(const json_t *given)
+{
+	json_t *copy = json_deep_copy(given);
+
+	strip(copy);
+	return copy;
+}
+
+static const json_t *apply_for(const json_t *first, const json_t *o)
+{
+	json_t *a;
+	size_t i;
+
+	json_array_foreach((json_t *)first, i, a) {
+		if (str_eq(text(a, "manager"), "vmgpu") && cases_same_object(json_object_get(a, "apply"), o)) {
+			return a;
+		}
+	}
+	return NULL;
+}
+
+/* One field of ours belongs to somebody else now. */
+static void lose_field(json_t *o)
+{
+	json_t *entry = json_array_get(json_object_get(json_object_get(o, "metadata"), "managedFields"), 0);
+	json_t *spec = json_object_get(json_object_get(entry, "fieldsV1"), "f:spec");
+	const char *key = json_object_iter_key(json_object_iter(spec));
+
+	if (key) {
+		json_object_del(spec, key);
+	}
+}
+
+static void restore_intent(json_t *o, const char *mark, const json_t *first)
+{
+	const json_t *a = apply_for(first, o);
+
+	if (!a) {
+		return; /* another wish: as if applied long ago */
+	}
+	annotate(o, text(a, "intent"));
+	managed_by_us(o, text(a, "fields"));
+	if (str_eq(mark, "drifted")) {
+		lose_field(o);
+	}
+}
+
+/* Puts what stands at the same place of `from` where `to` says "same"; conditions are found by type. */
+static void restore_values(json_t *to, const json_t *from)
+{
+	const char *key;
+	json_t *child;
+	size_t i;
+
+	json_object_foreach(to, key, child) {
+		if (is_same(child)) {
+			json_object_set(to, key, json_object_get(from, key) ? json_object_get(from, key) : json_null());
+		} else {
+			restore_values(child, json_object_get(from, key));
+		}
+	}
+	json_array_foreach(to, i, child) {
+		json_t *candidate;
+		size_t k;
+
+		json_array_foreach((json_t *)from, k, candidate) {
+			if (text(child, "type") && str_eq(text(child, "type"), text(candidate, "type"))) {
+				restore_values(child, candidate);
+			}
+		}
+	}
+}
+
+static const json_t *status_patch(const json_t *first)
+{
+	json_t *a, *v;
+	size_t i;
+
+	json_array_foreach((json_t *)first, i, a) {
+		if ((v = json_object_get(a, "status"))) {
+			return json_object_get(v, "body");
+		}
+	}
+	return NULL;
+}
+
+json_t *cases_with_same(const json_t *given, const json_t *first, const struct kube_kind *const *kinds, const json_t *when)
+{
+	json_t *world = json_deep_copy(given), *o;
+	const json_t *patch = status_patch(first);
+	size_t i;
+
+	(void)kinds;
+	json_array_foreach(world, i, o) {
+		const char *mark = text(json_object_get(json_object_get(o, "metadata"), "annotations"), INTENT_ANNOTATION);
+
+		if (o == cases_find(world, when) && patch) {
+			restore_values(json_object_get(o, "status"), json_object_get(patch, "status"));
+		}
+		if (mark) {
+			auto_free char *kept = xstrdup(mark);
+
+			json_object_del(json_object_get(json_object_get(o, "metadata"), "annotations"), INTENT_ANNOTATION);
+			restore_intent(o, kept, first);
+		}
+	}
+	return world;
+}

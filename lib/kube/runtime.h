@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtime.h: an operator's main loop (client-go's informers, workqueue and manager in one place). RIM.
+ *
+ *	API server -bytes-> http -> watch -> cache -> queue -> gather -> plan -> act -> http -> API server
+ *
+ * One thread, no hand-offs: a change of the cache wakes keys, a key gets a pass, a pass is a plan, a plan is carried out. Many passes are in
+ * flight at once (each waits for its answers), but never two of one key.
+ *
+ * Kinds that are not built in are followed as long as their CRD is established: the runtime watches CustomResourceDefinitions itself, so a
+ * neighbour that is installed later is noticed, and one that goes away is forgotten. With election only the holder of the Lease acts; the others keep
+ * their caches warm.
+ */
+#pragma once
+
+#include "kube/act.h"
+
+struct runtime;
+
+struct runtime_settings {
+	const struct kube_kind *const *kinds;	     /* all that is read or written, NULL-terminated */
+	const struct kube_kind *crd_kind;	     /* CustomResourceDefinition (api/core.h) or NULL: every kind is taken as served */
+	/* From a cached CRD: its group, plural, whether it is established, and whether it serves a version. */
+	bool (*crd_serves)(const struct obj *crd, const struct kube_kind *k, const char *version);
+	const struct reconciler *const *reconcilers; /* NULL-terminated */
+	const void *options;			     /* for pass.options */
+	const char *identity;			     /* of this process, in the Lease and as the reporter of Events */
+	const char *component;			     /* "vmgpu-controller" */
+	const char *lease_ns, *lease_name;	     /* lease_name NULL: no election */
+	struct lease_settings lease;
+	int passes;				     /* in flight at once; 0: 16 */
+	double (*random)(void *ctx);
+	void *random_ctx;
+};
+
+struct runtime *runtime_create(struct loop *l, struct http *h, const struct runtime_settings *s);
+struct runtime *runtime_destroy(struct runtime *r);
+void runtime_start(struct runtime *r);
+/* Finishes the passes in flight (30 s at most), gives the Lease back, then stops the loop. */
+void runtime_stop(struct runtime *r);
+
+/* Told when this process must end: the Lease is lost. */
+bool runtime_lost(const struct runtime *r);
+bool runtime_ready(const struct runtime *r);	 /* caches synced and credentials good: /readyz; *why in runtime_trouble */
+const char *runtime_trouble(struct runtime *r);	 /* a sentence or NULL */
+const struct cache *runtime_cache(const struct runtime *r);
+
+/* For /metrics: the state of reconciler i. */
+struct runtime_stats {
+	const char *name;
+	uint64_t passes[4]; /* success, requeue, requeue_after, error */
+	double seconds;	    /* in passes, from gather to the last answer */
+	unsigned active;
+	struct queue_stats *queue;
+};
+size_t runtime_reconcilers(const struct runtime *r);
+void runtime_stats(const struct runtime *r, size_t i, struct runtime_stats *ret, struct queue_stats *queue);
+bool runtime_leading(const struct runtime *r);

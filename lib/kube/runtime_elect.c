@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/runtime_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Our one Lease is watched, so that a standby learns at once that it was given up. */
+const struct kube_kind runtime_lease_kind = {
+	"coordination.k8s.io", "v1", "Lease", "leases", .namespaced = true, .builtin = true, .type = &lease_record_type,
+};
+
+static void elect_turn(void *ctx);
+
+static void answered(void *ctx, const struct http_answer *answer)
+{
+	struct runtime *r = ctx;
+	json_t *body = NULL;
+
+	r->lease_asking = false;
+	if (answer->status >= 200 && answer->status < 300) {
+		body = json_loadb(answer->body, answer->length, 0, NULL);
+	}
+	lease_answer(r->lease, loop_now(r->loop), answer->sent_ms, answer->status, body);
+	json_decref(body);
+	elect_turn(r);
+}
+
+/* A request about the Lease may not outlive half the deadline (client-go: max(1 s, deadline / 2)). */
+static void ask(struct runtime *r, enum lease_do what, json_t *body)
+{
+	static const char *const methods[] = {[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
+	static const char *const verbs[] = {[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
+	attr_cleanup(buf_finish) struct buf path;
+	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	buf_init(&path, 4 * KiB);
+	kind_path(&runtime_lease_kind, "v1", r->s.lease_ns, what == LEASE_CREATE ? NULL : r->s.lease_name, NULL, &path);
+	r->lease_asking = true;
+	http_start(r->http, &(struct http_call){
+		.method = methods[what], .path = buf_text(&path), .content_type = "application/json", .body = text,
+		.length = text ? strlen(text) : 0, .timeout_ms = lease_timeout(r->lease, loop_now(r->loop)), .urgent = true, .done = answered,
+		.ctx = r, .verb = verbs[what], .resource = "leases",
+	});
+}
+
+static void note_change(struct runtime *r)
+{
+	bool leading = lease_held(r->lease, loop_now(r->loop));
+
+	if (leading == r->was_leading) {
+		return;
+	}
+	r->was_leading = leading;
+	log_info(leading ? "leading" : "not leading", log_str("identity", r->s.identity), log_str("holder", lease_holder(r->lease)));
+	workers_wake(r);
+}
+
+static void elect_turn(void *ctx)
+{
+	struct runtime *r = ctx;
+	int64_t now = loop_now(r->loop), wake = INT64_MAX;
+	json_t *body = NULL;
+	enum lease_do what;
+
+	note_change(r);
+	if (lease_lost(r->lease, now) && !r->lost) {
+		r->lost = true;
+		log_error("lease lost: ending, so that two never write", log_str("identity", r->s.identity));
+		loop_stop(r->loop);
+		return;
+	}
+	if (r->lease_asking) {
+		/* While an answer is awaited the Lease can still run out. */
+		loop_timer_set(r->lease_timer, now + MAX(lease_left(r->lease, now), 100));
+		return;
+	}
+	what = lease_next(r->lease, now, clock_wall_ms(), &body, &wake);
+	if (what == LEASE_WAIT) {
+		loop_timer_set(r->lease_timer, wake);
+	} else {
+		ask(r, what, body);
+		loop_timer_set(r->lease_timer, now + MAX(lease_left(r->lease, now), 100));
+	}
+	json_decref(body);
+}
+
+void elect_see(struct runtime *r, const struct obj *record)
+{
+	lease_seen(r->lease, loop_now(r->loop), (const struct lease_record *)record);
+	if (!r->lease_asking) {
+		elect_turn(r);
+	}
+}
+
+bool elect_may_write(const struct runtime *r)
+{
+	return !r->lease || lease_held(r->lease, loop_now(r->loop));
+}
+
+void elect_create(struct runtime *r)
+{
+	if (!r->s.lease_name) {
+		return;
+	}
+	r->lease = lease_create(r->s.lease_ns, r->s.lease_name, r->s.identity, &r->s.lease, r->s.random, r->s.random_ctx);
+	r->lease_timer = loop_timer_create(r->loop, elect_turn, r, "lease");
+}
+
+void elect_start(struct runtime *r)
+{
+	if (r->lease) {
+		elect_turn(r);
+	}
+}
+
+void elect_release(struct runtime *r)
+{
+	if (r->lease && elect_may_write(r)) {
+		lease_release(r->lease);
+		if (!r->lease_asking) {
+			elect_turn(r);
+		}
+	}
+}
+
+void elect_destroy(struct runtime *r)
+{
+	loop_timer_destroy(r->lease_timer);
+	lease_destroy(r->lease);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/runtime_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static void feed_turn(struct feed *f);
+
+/* --- one stream -------------------------------------------------------------------------------------- */
+
+static void on_status(void *ctx, int status, int64_t retry_after)
+{
+	struct feed *f = ctx;
+
+	watch_status(f->watch, loop_now(f->r->loop), status, retry_after);
+}
+
+static int on_bytes(void *ctx, const char *bytes, size_t n)
+{
+	struct feed *f = ctx;
+	struct err err;
+
+	if (watch_bytes(f->watch, loop_now(f->r->loop), bytes, n, &err) < 0) {
+		free(f->trouble);
+		f->trouble = xstrdup(err.text);
+		f->broken = true;
+		return -1;
+	}
+	workers_wake(f->r);
+	return 0;
+}
+
+static void on_done(void *ctx, const struct http_answer *answer)
+{
+	struct feed *f = ctx;
+	bool was_synced = f->watch && watch_synced(f->watch);
+	const char *reason = f->trouble ? f->trouble : answer->error;
+
+	f->request = NULL;
+	if (!f->watch) {
+		return;
+	}
+	watch_closed(f->watch, loop_now(f->r->loop), f->broken || answer->status == 0, reason);
+	if (watch_trouble(f->watch)) {
+		log_warn("watch interrupted", log_str("kind", f->kind->kind), log_str("reason", watch_trouble(f->watch)));
+	} else if (!was_synced && watch_synced(f->watch)) {
+		log_debug("watch synced", log_str("kind", f->kind->kind));
+	}
+	free(take(f->trouble));
+	f->broken = false;
+	feed_turn(f);
+	workers_wake(f->r);
+}
+
+static void open_request(struct feed *f, const struct watch_request *want)
+{
+	attr_cleanup(buf_finish) struct buf path;
+
+	buf_init(&path, 4 * KiB);
+	kind_path(f->kind, cache_version(f->r->cache, f->kind), f->ns, NULL, NULL, &path);
+	watch_opened(f->watch, loop_now(f->r->loop));
+	f->request = http_start(f->r->http, &(struct http_call){
+		.method = "GET", .path = buf_text(&path), .query = want->query,
+		.timeout_ms = want->stream ? 0 : want->timeout_ms, .idle_ms = want->stream ? want->timeout_ms : 0,
+		.status = on_status, .bytes = on_bytes, .done = on_done, .ctx = f,
+		.verb = want->stream ? "watch" : "list", .resource = f->kind->plural,
+	});
+}
+
+/* Opens what the machine wants, or waits until it wants something. */
+static void feed_turn(struct feed *f)
+{
+	struct watch_request want;
+	int64_t wake;
+
+	if (f->request || !f->watch || f->r->stopping) {
+		return;
+	}
+	if (watch_wants(f->watch, loop_now(f->r->loop), &want, &wake)) {
+		open_request(f, &want);
+	} else {
+		loop_timer_set(f->timer, wake);
+	}
+}
+
+static void on_timer(void *ctx)
+{
+	feed_turn(ctx);
+}
+
+/* --- kinds that come and go ----------------------------------------------------------------------------- */
+
+static void feed_begin(struct feed *f, const char *version)
+{
+	if (f->watch || !f->kind->type) {
+		cache_set_served(f->r->cache, f->kind, version);
+		return;
+	}
+	cache_set_served(f->r->cache, f->kind, version);
+	f->watch = watch_create(f->r->cache, f->kind, f->selector, f->r->s.random, f->r->s.random_ctx);
+	feed_turn(f);
+}
+
+static void feed_end(struct feed *f)
+{
+	struct watch *w = take(f->watch);
+
+	if (f->request) {
+		http_cancel(f->request);
+	}
+	loop_timer_set(f->timer, INT64_MAX);
+	watch_destroy(w);
+	cache_set_served(f->r->cache, f->kind, NULL);
+}
+
+/* The first of the kind's versions that its CRD serves, or NULL. */
+static const char *served_version(struct runtime *r, const struct kube_kind *k, char *version, size_t size)
+{
+	const char *p = k->versions;
+
+	while (*p) {
+		size_t n = strcspn(p, " ");
+
+		if (n < size) {
+			memcpy(version, p, n);
+			version[n] = '\0';
+			for (const void *crd = NULL; (crd = cache_next(r->cache, r->s.crd_kind, crd));) {
+				if (r->s.crd_serves(crd, k, version)) {
+					return version;
+				}
+			}
+		}
+		p += n + (p[n] == ' ');
+	}
+	return NULL;
+}
+
+void feeds_follow_crds(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		struct feed *f = &r->feeds[i];
+		const char *have = cache_version(r->cache, f->kind), *want;
+		char version[64];
+
+		if (f->kind->builtin) {
+			continue;
+		}
+		want = served_version(r, f->kind, version, sizeof(version));
+		if (str_eq(have, want)) {
+			continue;
+		}
+		log_info(want ? "kind served" : "kind not served", log_str("kind", f->kind->kind), log_str("group", f->kind->group), log_str("version", want ? want : have));
+		if (have) {
+			feed_end(f);
+		}
+		if (want) {
+			feed_begin(f, want);
+		}
+		workers_wake_all(r);
+	}
+}
+
+void feeds_create(struct runtime *r)
+{
+	while (r->kinds[r->n_feeds]) {
+		r->n_feeds++;
+	}
+	r->feeds = xcalloc(r->n_feeds, sizeof(*r->feeds));
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		struct feed *f = &r->feeds[i];
+
+		*f = (struct feed){.r = r, .kind = r->kinds[i]};
+		if (f->kind == &runtime_lease_kind) {
+			f->ns = r->s.lease_ns;
+			f->selector = xprintf("metadata.name=%s", r->s.lease_name);
+		}
+		f->timer = loop_timer_create(r->loop, on_timer, f, f->kind->plural);
+	}
+}
+
+void feeds_start(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		struct feed *f = &r->feeds[i];
+
+		if (f->kind->builtin || !r->s.crd_kind) {
+			char *first = xstrndup(f->kind->versions, strcspn(f->kind->versions, " "));
+
+			feed_begin(f, first);
+			free(first);
+		}
+	}
+}
+
+void feeds_destroy(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		struct feed *f = &r->feeds[i];
+		struct watch *w = take(f->watch);
+
+		if (f->request) {
+			http_cancel(f->request);
+		}
+		watch_destroy(w);
+		loop_timer_destroy(f->timer);
+		free(f->trouble);
+		free(f->selector);
+	}
+	free(r->feeds);
+}
+
+bool feeds_synced(const struct runtime *r, const char **ret_waiting)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		const struct feed *f = &r->feeds[i];
+
+		if (f->watch && !watch_synced(f->watch)) {
+			*ret_waiting = f->kind->kind;
+			return false;
+		}
+	}
+	return true;
+}
+
+void feeds_hurry(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		if (r->feeds[i].watch && !r->feeds[i].request) {
+			watch_hurry(r->feeds[i].watch, loop_now(r->loop));
+			feed_turn(&r->feeds[i]);
+		}
+	}
+}

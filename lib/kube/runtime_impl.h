@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runtime_impl.h: what the files of the runtime share. Private to runtime*.c.
+ *
+ *	runtime.c	life cycle, readiness
+ *	runtime_feed.c	watches: opens what watch.c asks for; starts and stops kinds as their CRDs come and go
+ *	runtime_pass.c	queues, passes, their ends
+ *	runtime_elect.c	the Lease
+ */
+#pragma once
+
+#include "base/map.h"
+#include "kube/queue.h"
+#include "kube/runtime.h"
+#include "kube/watch.h"
+
+struct feed {
+	struct runtime *r;
+	const struct kube_kind *kind;
+	const char *ns;		  /* NULL: all namespaces */
+	char *selector;		  /* field selector or NULL */
+	struct watch *watch;	  /* NULL while the kind is not served */
+	struct http_request *request;
+	struct loop_timer *timer;
+	char *trouble;		  /* why the stream was broken by ourselves */
+	bool broken;
+};
+
+struct worker {
+	struct runtime *r;
+	const struct reconciler *rec;
+	struct queue *queue;
+	struct map troubles;	  /* "ns/name" -> struct trouble: what the API server refused */
+	struct runtime_stats stats;
+};
+
+struct runtime {
+	struct loop *loop;
+	struct http *http;
+	struct runtime_settings s;
+	struct cache *cache;
+	const struct kube_kind **kinds; /* settings' kinds and the Lease, NULL-terminated */
+	struct feed *feeds;
+	size_t n_feeds;
+	struct worker *workers;
+	size_t n_workers;
+	struct loop_timer *pump;
+	int in_flight;
+	int64_t stop_by;
+	bool stopping, lost, synced, crds_changed;
+	struct lease *lease;
+	struct loop_timer *lease_timer, *stop_timer;
+	bool lease_asking, was_leading, releasing;
+};
+
+/* runtime_feed.c */
+void feeds_create(struct runtime *r);
+void feeds_destroy(struct runtime *r);
+void feeds_start(struct runtime *r);
+void feeds_follow_crds(struct runtime *r);
+bool feeds_synced(const struct runtime *r, const char **ret_waiting);
+void feeds_hurry(struct runtime *r);
+
+/* runtime_pass.c */
+void workers_create(struct runtime *r);
+void workers_destroy(struct runtime *r);
+void workers_wake(struct runtime *r);
+void workers_wake_all(struct runtime *r);
+void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, const struct obj *now);
+
+/* runtime_elect.c */
+void elect_create(struct runtime *r);
+void elect_destroy(struct runtime *r);
+void elect_start(struct runtime *r);
+void elect_release(struct runtime *r);
+void elect_see(struct runtime *r, const struct obj *record);
+extern const struct kube_kind runtime_lease_kind;
+bool elect_may_write(const struct runtime *r);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/runtime_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define PASSES	  16
+#define MAX_KEYS  1000000
+#define PASS_ARENA (16 * MiB)
+
+enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
+
+struct flight {
+	struct worker *w;
+	struct arena arena;
+	struct plan plan;
+	char *ns, *name;
+	char *trouble;	/* told in this pass's status */
+	int64_t began;
+};
+
+/* --- waking ------------------------------------------------------------------------------------------- */
+
+struct waker {
+	struct worker *w;
+	enum queue_priority priority;
+};
+
+static void wake(void *ctx, const char *ns, const char *name)
+{
+	struct waker *k = ctx;
+
+	queue_add(k->w->queue, ns, name, k->priority, loop_now(k->w->r->loop));
+}
+
+/* Deletion comes first, then what users do; what nodes and neighbours report comes after; the initial list last. */
+static enum queue_priority priority_of(const struct runtime *r, const struct kube_kind *k, const struct obj *old,
+				       const struct obj *now, bool primary)
+{
+	if (!now || now->deleting) {
+		return QUEUE_URGENT;
+	}
+	if (!old && !cache_synced(r->cache, k)) {
+		return QUEUE_INITIAL;
+	}
+	return primary ? QUEUE_USER : QUEUE_NODE;
+}
+
+void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, const struct obj *now)
+{
+	struct runtime *r = ctx;
+	const struct obj *o = now ? now : old;
+
+	r->crds_changed |= k == r->s.crd_kind;
+	if (k == &runtime_lease_kind) {
+		elect_see(r, now);
+		return;
+	}
+	for (size_t i = 0; i < r->n_workers; i++) {
+		struct worker *w = &r->workers[i];
+		struct waker waker = {w, priority_of(r, k, old, now, w->rec->primary == k)};
+
+		if (w->rec->primary == k) {
+			wake(&waker, o->ns, o->name);
+		}
+		for (const struct plan_watch *pw = w->rec->watches; pw && pw->kind; pw++) {
+			if (pw->kind == k) {
+				pw->map(r->cache, old, now, wake, &waker);
+			}
+		}
+	}
+}
+
+/* A kind came or went: what a plan sees has changed without a change of any object. */
+void workers_wake_all(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_workers; i++) {
+		struct waker waker = {&r->workers[i], QUEUE_NODE};
+		const struct kube_kind *k = r->workers[i].rec->primary;
+
+		for (const struct obj *o = NULL; (o = cache_next(r->cache, k, o));) {
+			wake(&waker, o->ns, o->name);
+		}
+	}
+}
+
+/* --- a pass ------------------------------------------------------------------------------------------- */
+
+/*
+ * What the API server refused belongs into the status of the object, but only once: a refused pass is followed by one that tells (only its status
+ * goes out), then by attempts with growing waits. `told` keeps those from telling the same again.
+ */
+struct trouble {
+	char *key, *text;
+	bool told;
+};
+
+static struct trouble *trouble_get(const struct worker *w, const struct flight *f)
+{
+	auto_free char *key = xprintf("%s/%s", f->ns ? f->ns : "", f->name);
+
+	return map_get(&w->troubles, key);
+}
+
+static void trouble_free(struct trouble *t)
+{
+	free(t->key);
+	free(t->text);
+	free(t);
+}
+
+static void trouble_forget(struct worker *w, const struct flight *f)
+{
+	struct trouble *t = trouble_get(w, f);
+
+	if (t) {
+		map_del(&w->troubles, t->key);
+		trouble_free(t);
+	}
+}
+
+/* True when this is news. */
+static bool trouble_note(struct worker *w, const struct flight *f, const char *text)
+{
+	struct trouble *t = trouble_get(w, f);
+
+	if (t && str_eq(t->text, text)) {
+		return false;
+	}
+	trouble_forget(w, f);
+	t = xcalloc(1, sizeof(*t));
+	*t = (struct trouble){.key = xprintf("%s/%s", f->ns ? f->ns : "", f->name), .text = xstrdup(text)};
+	map_put(&w->troubles, t->key, t);
+	return true;
+}
+
+static void flight_free(struct flight *f)
+{
+	plan_finish(&f->plan);
+	arena_finish(&f->arena);
+	free(f->ns);
+	free(f->name);
+	free(f->trouble);
+	free(f);
+}
+
+static void note_end(struct flight *f, const struct act_end *end)
+{
+	struct worker *w = f->w;
+	int64_t now = loop_now(w->r->loop);
+
+	w->stats.active--;
+	w->stats.seconds += (double)(now - f->began) / 1000;
+	switch (end->result) {
+	case ACT_DONE:
+		w->stats.passes[end->again_ms < 0 ? PASS_SUCCESS : PASS_REQUEUE_AFTER]++;
+		break;
+	case ACT_AGAIN:
+	case ACT_FENCED:
+		w->stats.passes[PASS_REQUEUE]++;
+		break;
+	default:
+		w->stats.passes[PASS_ERROR]++;
+		log_warn("pass failed", log_str("reconciler", w->rec->name), log_str("namespace", f->ns), log_str("name", f->name), log_str("reason", end->trouble));
+	}
+}
+
+static void pass_ended(void *ctx, const struct act_end *end)
+{
+	struct flight *f = ctx;
+	struct worker *w = f->w;
+	struct runtime *r = w->r;
+	int64_t now = loop_now(r->loop);
+	bool telling = f->trouble != NULL, refused = end->result == ACT_REFUSED;
+	bool news = refused && !telling && trouble_note(w, f, end->trouble);
+
+	note_end(f, end);
+	if (telling && end->result == ACT_DONE) {
+		trouble_get(w, f)->told = true;
+	} else if (!telling && end->result == ACT_DONE) {
+		trouble_forget(w, f);
+	}
+	if (end->result == ACT_DONE && end->sent) {
+		feeds_hurry(r);
+	}
+	queue_done(w->queue, f->ns, f->name, end->result == ACT_FAILED || end->result == ACT_AGAIN || telling || (refused && !news), now);
+	if (news) {
+		queue_add(w->queue, f->ns, f->name, QUEUE_URGENT, now);
+	} else if (end->result == ACT_FENCED) {
+		queue_add_after(w->queue, f->ns, f->name, now + 20, now);
+	} else if (end->again_ms >= 0) {
+		queue_add_after(w->queue, f->ns, f->name, now + end->again_ms, now);
+	}
+	r->in_flight--;
+	flight_free(f);
+	workers_wake(r);
+}
+
+static void on_event(void *ctx, const struct kube_kind *k, const struct key *key, const struct action *a)
+{
+	struct runtime *r = ctx;
+
+	(void)r;
+	(void)k;
+	(void)key;
+	(void)a;
+}
+
+static void on_action(void *ctx, const struct action *a, const struct http_answer *answer, const char *trouble)
+{
+	(void)ctx;
+	if (!trouble) {
+		log_info(a->why, log_str("kind", a->kind->kind), log_str("namespace", a->ns), log_str("name", a->name));
+	} else {
+		log_debug("refused", log_str("kind", a->kind->kind), log_str("namespace", a->ns), log_str("name", a->name), log_str("reason", trouble));
+	}
+	(void)answer;
+}
+
+/* gather and plan run to their end here; the rest happens as answers come. */
+static void pass_start(struct worker *w, const struct queue_item *item)
+{
+	struct runtime *r = w->r;
+	struct flight *f = xcalloc(1, sizeof(*f));
+	const struct trouble *trouble;
+	const void *seen;
+	struct pass pass;
+	struct act_env env = {
+		.loop = r->loop, .http = r->http, .cache = r->cache, .lease = r->lease, .event = on_event, .log = on_action,
+		.ctx = r,
+	};
+
+	f->w = w;
+	f->began = loop_now(r->loop);
+	f->ns = item->ns ? xstrdup(item->ns) : NULL;
+	f->name = xstrdup(item->name);
+	trouble = trouble_get(w, f);
+	f->trouble = trouble && !trouble->told ? xstrdup(trouble->text) : NULL;
+	arena_init(&f->arena, PASS_ARENA);
+	plan_init(&f->plan, &f->arena, r->cache);
+	pass = (struct pass){
+		.arena = &f->arena, .cache = r->cache, .kind = w->rec->primary, .key = {f->ns, f->name},
+		.now_ms = clock_wall_ms(), .options = r->s.options,
+		.trouble = f->trouble,
+	};
+	seen = w->rec->gather(&pass);
+	if (seen) {
+		w->rec->plan(seen, &f->plan);
+	}
+	w->stats.active++;
+	r->in_flight++;
+	act_start(&env, w->rec->primary, pass.key, &f->plan, f->trouble != NULL, pass_ended, f);
+}
+
+/* --- the pump ----------------------------------------------------------------------------------------- */
+
+/* Starts passes while there is work, room and permission; sets the timer for what is due later. */
+static void pump(void *ctx)
+{
+	struct runtime *r = ctx;
+	int64_t now = loop_now(r->loop), soonest = INT64_MAX;
+	int room = r->s.passes ? r->s.passes : PASSES;
+	const char *waiting;
+
+	if (r->crds_changed && cache_synced(r->cache, r->s.crd_kind)) {
+		r->crds_changed = false;
+		feeds_follow_crds(r);
+	}
+	if (r->stopping || !feeds_synced(r, &waiting) || (r->s.crd_kind && !cache_synced(r->cache, r->s.crd_kind))) {
+		return;
+	}
+	if (!r->synced) {
+		r->synced = true;
+		log_info("caches synced", log_str("component", r->s.component));
+	}
+	if (!elect_may_write(r)) {
+		return;
+	}
+	for (size_t i = 0; i < r->n_workers; i++) {
+		struct queue_item item;
+		int64_t wake_at = INT64_MAX;
+
+		while (r->in_flight < room && queue_next(r->workers[i].queue, now, &item, &wake_at)) {
+			pass_start(&r->workers[i], &item);
+		}
+		soonest = MIN(soonest, wake_at);
+	}
+	if (r->in_flight < room && soonest != INT64_MAX) {
+		loop_timer_set(r->pump, soonest);
+	}
+}
+
+void workers_wake(struct runtime *r)
+{
+	loop_timer_set(r->pump, loop_now(r->loop));
+}
+
+void workers_create(struct runtime *r)
+{
+	while (r->s.reconcilers[r->n_workers]) {
+		r->n_workers++;
+	}
+	r->workers = xcalloc(r->n_workers, sizeof(*r->workers));
+	for (size_t i = 0; i < r->n_workers; i++) {
+		struct worker *w = &r->workers[i];
+
+		*w = (struct worker){.r = r, .rec = r->s.reconcilers[i], .queue = queue_create(MAX_KEYS)};
+		map_init(&w->troubles);
+		w->stats.name = w->rec->name;
+	}
+	r->pump = loop_timer_create(r->loop, pump, r, "pump");
+}
+
+void workers_destroy(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_workers; i++) {
+		struct worker *w = &r->workers[i];
+
+		for (struct map_slot *s = NULL; (s = map_next(&w->troubles, s));) {
+			trouble_free(s->value);
+		}
+		map_finish(&w->troubles);
+		queue_destroy(w->queue);
+	}
+	free(r->workers);
+	loop_timer_destroy(r->pump);
+}
