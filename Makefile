@@ -15,7 +15,7 @@ ifeq ($(filter deps demo test help,$(MAKECMDGOALS)),)
 $(error libraries are missing: run `make deps` first)
 endif
 endif
-PKGS := libcurl jansson yaml-0.1 openssl libpci
+PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2
 CPPFLAGS := -D_GNU_SOURCE -Ilib -I. -Ibuild $(shell pkg-config --cflags $(PKGS))
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wimplicit-fallthrough \
 	-Wno-missing-field-initializers -Werror

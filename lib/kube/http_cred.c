@@ -174,14 +174,21 @@ static bool expire_plugin(struct http *h)
 	return true;
 }
 
-bool http_cred_again(struct http_request *r)
+bool http_cred_renewed(struct http_request *r)
 {
 	struct http *h = r->http;
 
 	if (r->generation == h->config->generation && loop_now(h->loop) - h->refreshed_ms >= AGAIN_MS) {
 		refresh(h);
 	}
-	if (r->generation == h->config->generation && !h->plugin && !expire_plugin(h)) {
+	return r->generation != h->config->generation;
+}
+
+bool http_cred_again(struct http_request *r)
+{
+	struct http *h = r->http;
+
+	if (!http_cred_renewed(r) && !h->plugin && !expire_plugin(h)) {
 		return false;
 	}
 	r->tried_401 = true;

@@ -157,7 +157,7 @@ static void tell_status(struct http_request *r)
 		r->hold = true; /* known when it is over whether it goes out again */
 		return;
 	}
-	r->told = true;
+	r->told = r->call.status || r->call.bytes; /* one that only collects has seen nothing yet */
 	if (r->call.status) {
 		r->call.status(r->call.ctx, r->status, r->retry_after);
 	}
@@ -413,7 +413,9 @@ static void ended(struct http_request *r, CURLcode code)
 	}
 	http_error(r, code, text, sizeof(text));
 	http_curl_remove(r);
-	if (worth_retrying(r, code)) {
+	if (code == CURLE_PEER_FAILED_VERIFICATION && http_cred_renewed(r)) {
+		http_requeue(r); /* the server's CA may have been replaced, and our file with it */
+	} else if (worth_retrying(r, code)) {
 		r->retries++;
 		r->http->counts.retries++;
 		http_requeue(r);

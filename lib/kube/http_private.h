@@ -137,6 +137,7 @@ struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept, co
 /* http_cred.c */
 bool http_cred_ready(struct http *h);		    /* false: requests wait for the exec plugin */
 bool http_cred_again(struct http_request *r);	    /* a 401 came: true when the request goes out again or waits for that */
+bool http_cred_renewed(struct http_request *r);	    /* the server cannot be trusted: true when a look at the files found something new */
 void http_cred_tick(void *http);		    /* every minute */
 void http_cred_finish(struct http *h);
 void http_notice(struct http *h, bool bad, const char *sentence);
