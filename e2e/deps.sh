@@ -12,8 +12,9 @@ build=(
 	libcurl4-openssl-dev libjansson-dev libyaml-dev libssl-dev libwebsockets-dev libpci-dev
 	libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler
 )
-# clang-format-16: 14 lacks InsertBraces. libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and readable sanitizer traces.
-# libelf1: the kernel's objtool, which nvfake.ko is built with. pciutils and pci.ids: lspci in the guest.
+# clang-format-16: 14 lacks InsertBraces. libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and
+# readable sanitizer traces. libelf1: the kernel's objtool, which nvfake.ko is built with. pciutils and pci.ids:
+# lspci in the guest.
 test=(
 	clang clang-format-16 libclang-rt-14-dev llvm-14 universal-ctags binutils
 	bash ca-certificates curl git iproute2 openssl procps python3 util-linux

@@ -9,9 +9,9 @@ die() {
 	exit 1
 }
 
-# No script ends without a word.
+# No script that ends at its first failed command (set -e) does so without a word.
 set -E
-trap 'say "failed: ${BASH_SOURCE[0]##*/}, line $LINENO: $BASH_COMMAND"' ERR
+[[ $- != *e* ]] || trap 'say "failed: ${BASH_SOURCE[0]##*/}, line $LINENO: $BASH_COMMAND"' ERR
 
 # usage: the comment at the head of the script, up to the first line that is none
 usage() { sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"; }
