@@ -6,7 +6,8 @@
 
 #include "base/log.h"
 
-#define STOP_WITHIN_MS 30000
+#define STOP_WITHIN_MS	  30000
+#define RELEASE_WITHIN_MS 5000 /* without an answer: the Lease runs out by itself */
 
 static const struct kube_kind **all_kinds(const struct runtime_settings *s)
 {
@@ -70,9 +71,10 @@ static void stop_turn(void *ctx)
 	}
 	if (r->lease && !r->releasing) {
 		r->releasing = true;
+		r->release_by = now + RELEASE_WITHIN_MS;
 		elect_release(r);
 	}
-	if (r->lease && r->lease_asking && now < r->stop_by) {
+	if (!elect_released(r) && now < MIN(r->stop_by, r->release_by)) {
 		loop_timer_set(r->stop_timer, now + 5);
 		return;
 	}

@@ -116,14 +116,20 @@ void elect_start(struct runtime *r)
 	}
 }
 
+/* Also while a request is under way: it may just be making us the leader. */
 void elect_release(struct runtime *r)
 {
-	if (r->lease && elect_may_write(r)) {
+	if (r->lease) {
 		lease_release(r->lease);
 		if (!r->lease_asking) {
 			elect_turn(r);
 		}
 	}
+}
+
+bool elect_released(const struct runtime *r)
+{
+	return !r->lease || (!r->lease_asking && lease_released(r->lease, loop_now(r->loop)));
 }
 
 void elect_destroy(struct runtime *r)

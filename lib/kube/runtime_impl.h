@@ -46,7 +46,7 @@ struct runtime {
 	size_t n_workers;
 	struct loop_timer *pump;
 	int in_flight;
-	int64_t stop_by;
+	int64_t stop_by, release_by;
 	bool stopping, lost, synced, crds_changed;
 	struct lease *lease;
 	struct loop_timer *lease_timer, *stop_timer;
@@ -73,6 +73,7 @@ void elect_create(struct runtime *r);
 void elect_destroy(struct runtime *r);
 void elect_start(struct runtime *r);
 void elect_release(struct runtime *r);
+bool elect_released(const struct runtime *r);
 void elect_see(struct runtime *r, const struct obj *record);
 extern const struct kube_kind runtime_lease_kind;
 bool elect_may_write(const struct runtime *r);
