@@ -59,7 +59,7 @@ static void open_request(struct feed *f, const struct watch_request *want)
 	attr_cleanup(buf_finish) struct buf path;
 
 	buf_init(&path, 4 * KiB);
-	kind_path(f->kind, cache_version(f->r->cache, f->kind), f->ns, NULL, NULL, &path);
+	kind_path(f->kind, want->version, f->ns, NULL, NULL, &path);
 	watch_opened(f->watch, loop_now(f->r->loop));
 	f->request = http_start(f->r->http, &(struct http_call){
 		.method = "GET", .path = buf_text(&path), .query = want->query,
