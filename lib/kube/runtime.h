@@ -17,9 +17,16 @@
 
 struct runtime;
 
+/* "metadata.name=gpu-a": a node daemon watches its own object only. */
+struct runtime_narrow {
+	const struct kube_kind *kind;
+	const char *field_selector;
+};
+
 struct runtime_settings {
 	const struct kube_kind *const *kinds;	     /* all that is read or written, NULL-terminated */
 	const struct kube_kind *crd_kind;	     /* CustomResourceDefinition (api/core.h) or NULL: every kind is taken as served */
+	const struct runtime_narrow *narrow;	     /* kinds of which only a part is watched, ends with {0}; or NULL */
 	/* From a cached CRD: its group, plural, whether it is established, and whether it serves a version. */
 	bool (*crd_serves)(const struct obj *crd, const struct kube_kind *k, const char *version);
 	const struct reconciler *const *reconcilers; /* NULL-terminated */
@@ -38,6 +45,9 @@ struct runtime *runtime_destroy(struct runtime *r);
 void runtime_start(struct runtime *r);
 /* Finishes the passes in flight (30 s at most), gives the Lease back, then stops the loop. */
 void runtime_stop(struct runtime *r);
+
+/* Something that is no object has changed (the machine, a setting): the reconciler of this primary kind looks at the key again. */
+void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char *ns, const char *name);
 
 /* Told when this process must end: the Lease is lost. */
 bool runtime_lost(const struct runtime *r);

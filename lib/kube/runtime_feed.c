@@ -176,6 +176,11 @@ void feeds_create(struct runtime *r)
 			f->ns = r->s.lease_ns;
 			f->selector = xprintf("metadata.name=%s", r->s.lease_name);
 		}
+		for (const struct runtime_narrow *n = r->s.narrow; n && n->kind; n++) {
+			if (n->kind == f->kind) {
+				f->selector = xstrdup(n->field_selector);
+			}
+		}
 		f->timer = loop_timer_create(r->loop, on_timer, f, f->kind->plural);
 	}
 }

@@ -74,6 +74,16 @@ void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, co
 	}
 }
 
+void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char *ns, const char *name)
+{
+	for (size_t i = 0; i < r->n_workers; i++) {
+		if (r->workers[i].rec->primary == primary) {
+			queue_add(r->workers[i].queue, ns, name, QUEUE_NODE, loop_now(r->loop));
+		}
+	}
+	workers_wake(r);
+}
+
 /* A kind came or went: what a plan sees has changed without a change of any object. */
 void workers_wake_all(struct runtime *r)
 {
