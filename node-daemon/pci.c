@@ -8,18 +8,19 @@
 
 /* --- text ----------------------------------------------------------------------------------------------- */
 
-/* Hex digits from *s on, between least and most of them, then `end`. Moves *s behind it. */
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Hex digits from *s on, between least and most of them, then `end`, which may look like one. Moves *s behind it. */
 static int hex_until(const char **s, size_t least, size_t most, char end, uint32_t *ret)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint32_t value = 0;
 	size_t n = 0;
 
-	for (const char *at; **s && (at = strchr(digits, **s | 0x20)); (*s)++) {
-		if (++n > most) {
-			return -1;
-		}
-		value = value << 4 | (uint32_t)(at - digits);
+	for (int digit; n < most && (digit = hex_digit(**s)) >= 0; n++, (*s)++) {
+		value = value << 4 | (uint32_t)digit;
 	}
 	if (n < least || **s != end) {
 		return -1;

@@ -133,7 +133,7 @@ static void add_functions(struct reporter *r, const struct unit *from, struct st
 		}
 		u->functions.items[u->functions.n++] = (struct status_function){
 			.address = address(r->arena, f->address),
-			.role = f->kind == PCI_MEMBER ? "other" : pci_role(&f->ids),
+			.role = pci_role(&f->ids),
 			.vendor_id = arena_printf(r->arena, "%04x", f->ids.vendor),
 			.device_id = arena_printf(r->arena, "%04x", f->ids.device),
 			.class_code = arena_printf(r->arena, "%06x", f->ids.class_code),

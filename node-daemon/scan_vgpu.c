@@ -256,25 +256,35 @@ static bool has_mdev(const struct pci_function *card, uint64_t place)
 	return false;
 }
 
+/* Parents are looked up, not guessed from drivers: an A40's functions offered types while vfio-pci had them (nvidia.md 2.2). */
+static void look_at_parents(struct scan *s)
+{
+	const char **parents;
+	uint64_t at;
+	size_t n;
+
+	sysfs_list(s->sys, "class/mdev_bus", MACHINE_MAX_ENTRIES, &s->m->arena, &parents, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct entry *e = pci_parse(parents[i], &at) < 0 ? NULL : scan_entry(s, at);
+
+		if (e && e->vf && e->vf->face == VGPU_NONE) {
+			e->vf->face = VGPU_MDEV;
+		} else if (e && e->card && !e->vf) {
+			e->card->face = VGPU_MDEV;
+		}
+	}
+}
+
 /* Turing and older offer types on the card, Ampere and later on each virtual function (nvidia.md 2.2); free ones tell most. */
 static void look_for_mdev_types(struct scan *s, struct pci_function *card)
 {
-	bool found = false;
+	bool found = card->face == VGPU_MDEV && read_mdev_types(s, card, card->address);
 
-	if (*card->driver && !pci_driver_is_vfio(card->driver)) {
-		found = read_mdev_types(s, card, card->address);
-	}
-	for (int taken = 0; taken <= 1 && !found; taken++) {
+	for (int taken = 0; taken <= 1; taken++) {
 		list_each(vf, &card->vfs) {
-			if (!vf->gone && *vf->driver && !pci_driver_is_vfio(vf->driver) &&
-			    has_mdev(card, vf->address) == taken && (found = read_mdev_types(s, card, vf->address))) {
-				break;
+			if (!found && vf->face == VGPU_MDEV && has_mdev(card, vf->address) == taken) {
+				found = read_mdev_types(s, card, vf->address);
 			}
-		}
-	}
-	list_each(vf, &card->vfs) {
-		if (found && !vf->gone && *vf->driver && !pci_driver_is_vfio(vf->driver)) {
-			vf->face = VGPU_MDEV;
 		}
 	}
 }
@@ -294,6 +304,7 @@ static int by_type_id(const void *a, const void *b)
 void scan_vgpus(struct scan *s)
 {
 	look_at_mdevs(s);
+	look_at_parents(s);
 	for (size_t i = 0; i < s->m->functions.n; i++) {
 		struct pci_function *card = s->m->functions.items[i];
 
@@ -301,7 +312,7 @@ void scan_vgpus(struct scan *s)
 			continue;
 		}
 		list_each(vf, &card->vfs) {
-			card->face = vf->face == VGPU_VENDOR ? VGPU_VENDOR : card->face;
+			card->face = MAX(card->face, vf->face);
 		}
 		if (card->face == VGPU_VENDOR) {
 			read_creatable(s, card);
