@@ -9,7 +9,8 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #define JITTER 1.2 /* client-go's leaderelection.JitterFactor */
 
@@ -157,16 +158,11 @@ static void observe_json(struct lease *l, int64_t now, const json_t *body)
 	l->fresh = true;
 }
 
-/* metav1.MicroTime: RFC 3339 in UTC, always six digits. */
 static json_t *micro_time(int64_t wall_ms)
 {
-	time_t seconds = (time_t)(wall_ms / 1000);
-	char day[32];
-	struct tm tm;
+	char text[CLOCK_TEXT_MAX];
 
-	gmtime_r(&seconds, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	return json_sprintf("%s.%06dZ", day, (int)(wall_ms % 1000) * 1000);
+	return json_string(clock_micro_time(wall_ms * 1000, text));
 }
 
 static json_t *make_body(struct lease *l, int64_t wall_ms, bool release)

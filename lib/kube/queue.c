@@ -14,11 +14,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/link.h"
 #include "base/map.h"
-
-struct link {
-	struct link *prev, *next;
-};
 
 struct tenant {
 	struct link turn[QUEUE_PRIORITIES]; /* in queue.ring[p] while ready[p] is not empty */
@@ -57,31 +54,6 @@ struct queue {
 
 /* Kubernetes limits each part to 253 bytes; longer ones are nobody's, but must not abort. */
 #define KEY_MAX (4 * KiB)
-
-static void link_init(struct link *l)
-{
-	l->prev = l->next = l;
-}
-
-static bool link_empty(const struct link *l)
-{
-	return l->next == l;
-}
-
-static void link_append(struct link *list, struct link *l)
-{
-	l->prev = list->prev;
-	l->next = list;
-	list->prev->next = l;
-	list->prev = l;
-}
-
-static void link_remove(struct link *l)
-{
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-	link_init(l);
-}
 
 struct queue *queue_create(size_t max_keys)
 {
@@ -345,8 +317,7 @@ bool queue_next(struct queue *q, int64_t now, struct queue_item *ret, int64_t *r
 
 			leave(q, e);
 			if (!link_empty(&t->turn[p])) {
-				link_remove(&t->turn[p]);
-				link_append(&q->ring[p], &t->turn[p]);
+				link_move(&q->ring[p], &t->turn[p]);
 			}
 			e->working = true;
 			e->dirty = e->again = false;
