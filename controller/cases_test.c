@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs cases/<plan>/<case>.yaml (format: cases/README.md): `given` into a cache, gather and plan, compared with `then`. For every case it also proves
- *	fixpoint	carried out, the plan is empty
- *	crash		carried out up to any point and planned again, it ends the same
- *	order		the given objects in another order give the same plan
- * cases_test [-v] [TEXT]: only cases whose path contains TEXT.
+ * Runs cases/<plan>/<case>.yaml (format: cases/README.md): `given` into a cache, gather and plan,
+ *compared with `then`. For every case it also proves fixpoint	carried out, the plan is empty crash
+ *carried out up to any point and planned again, it ends the same order		the given objects in
+ *another order give the same plan cases_test [-v] [TEXT]: only cases whose path contains TEXT.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@
 #include "json/yaml.h"
 #include "kube/intent.h"
 
-#define CASES	"controller/cases"
+#define CASES "controller/cases"
 #define MAX_RUN 12
 
 struct kase {
@@ -26,6 +25,7 @@ struct kase {
 	json_t *doc;
 	struct options options;
 	int64_t now_ms;
+	json_t *last; /* of each object: where its last expected action stands in the plan */
 	bool failed;
 };
 
@@ -40,7 +40,8 @@ static const char *text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-/* --- comparing ------------------------------------------------------------------------------------------- */
+/* --- comparing
+ * ------------------------------------------------------------------------------------------- */
 
 static void show_difference(const char *at, const json_t *got, const json_t *want)
 {
@@ -49,24 +50,29 @@ static void show_difference(const char *at, const json_t *got, const json_t *wan
 	size_t i;
 
 	if (json_is_object(got) && json_is_object(want)) {
-		json_object_foreach((json_t *)want, key, v) {
+		json_object_foreach((json_t *)want, key, v)
+		{
 			auto_free char *inner = xprintf("%s.%s", at, key);
 
 			if (!json_equal(json_object_get(got, key), v)) {
 				show_difference(inner, json_object_get(got, key), v);
 			}
 		}
-		json_object_foreach((json_t *)got, key, v) {
+		json_object_foreach((json_t *)got, key, v)
+		{
 			if (!json_object_get(want, key)) {
-				auto_free char *extra = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+				auto_free char *extra =
+					json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
 
 				printf("#   %s.%s: unexpected %s\n", at, key, extra);
 			}
 		}
 		return;
 	}
-	if (json_is_array(got) && json_is_array(want) && json_array_size(got) == json_array_size(want)) {
-		json_array_foreach((json_t *)want, i, v) {
+	if (json_is_array(got) && json_is_array(want) &&
+	    json_array_size(got) == json_array_size(want)) {
+		json_array_foreach((json_t *)want, i, v)
+		{
 			auto_free char *inner = xprintf("%s[%zu]", at, i);
 
 			if (!json_equal(json_array_get(got, i), v)) {
@@ -75,8 +81,10 @@ static void show_difference(const char *at, const json_t *got, const json_t *wan
 		}
 		return;
 	}
-	auto_free char *g = got ? json_dumps(got, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("nothing");
-	auto_free char *w = want ? json_dumps(want, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : xstrdup("nothing");
+	auto_free char *g = got ? json_dumps(got, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS)
+				: xstrdup("nothing");
+	auto_free char *w = want ? json_dumps(want, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS)
+				 : xstrdup("nothing");
 
 	printf("#   %s: got %s, want %s\n", at, g, w);
 }
@@ -89,7 +97,8 @@ static bool contains_all(const char *message, const json_t *want)
 	if (json_is_string(want)) {
 		return message && strstr(message, json_string_value(want));
 	}
-	json_array_foreach((json_t *)want, i, part) {
+	json_array_foreach((json_t *)want, i, part)
+	{
 		if (!contains_all(message, part)) {
 			return false;
 		}
@@ -102,7 +111,8 @@ static json_t *condition_in(const json_t *list, const char *type)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, c) {
+	json_array_foreach((json_t *)list, i, c)
+	{
 		if (str_eq(text(c, "type"), type)) {
 			return c;
 		}
@@ -121,12 +131,16 @@ static void compare_condition(struct kase *k, const json_t *got, const json_t *w
 		complain(k, what);
 		return;
 	}
-	json_object_foreach((json_t *)want, key, v) {
-		bool good = str_eq(key, "message") ? contains_all(text(got, key), v) : json_equal(json_object_get(got, key), v);
+	json_object_foreach((json_t *)want, key, v)
+	{
+		bool good = str_eq(key, "message") ? contains_all(text(got, key), v)
+						   : json_equal(json_object_get(got, key), v);
 
 		if (!good) {
-			auto_free char *g = json_dumps(json_object_get(got, key), JSON_ENCODE_ANY), *w = json_dumps(v, JSON_ENCODE_ANY);
-			auto_free char *what = xprintf("condition %s: %s is %s, want %s", type, key, g, w);
+			auto_free char *g = json_dumps(json_object_get(got, key), JSON_ENCODE_ANY),
+				       *w = json_dumps(v, JSON_ENCODE_ANY);
+			auto_free char *what =
+				xprintf("condition %s: %s is %s, want %s", type, key, g, w);
 
 			complain(k, what);
 		}
@@ -138,13 +152,16 @@ static void compare_conditions(struct kase *k, const json_t *got, const json_t *
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)want, i, c) {
+	json_array_foreach((json_t *)want, i, c)
+	{
 		compare_condition(k, condition_in(got, text(c, "type")), c);
 	}
-	json_array_foreach((json_t *)got, i, c) {
+	json_array_foreach((json_t *)got, i, c)
+	{
 		if (!condition_in(want, text(c, "type"))) {
-			auto_free char *what = xprintf("unexpected condition %s=%s %s: %s", text(c, "type"), text(c, "status"), text(c, "reason"),
-						       text(c, "message"));
+			auto_free char *what =
+				xprintf("unexpected condition %s=%s %s: %s", text(c, "type"),
+					text(c, "status"), text(c, "reason"), text(c, "message"));
 
 			complain(k, what);
 		}
@@ -160,10 +177,12 @@ static bool equal_or_any(const json_t *got, const json_t *want)
 	if (json_is_string(want) && str_eq(json_string_value(want), "any")) {
 		return !str_empty(json_string_value(got));
 	}
-	if (!json_is_object(want) || !json_is_object(got) || json_object_size(want) != json_object_size(got)) {
+	if (!json_is_object(want) || !json_is_object(got) ||
+	    json_object_size(want) != json_object_size(got)) {
 		return json_equal(got, want);
 	}
-	json_object_foreach((json_t *)want, key, v) {
+	json_object_foreach((json_t *)want, key, v)
+	{
 		if (!equal_or_any(json_object_get(got, key), v)) {
 			return false;
 		}
@@ -176,7 +195,8 @@ static void compare_status(struct kase *k, const json_t *got, const json_t *want
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)want, key, v) {
+	json_object_foreach((json_t *)want, key, v)
+	{
 		const json_t *g = json_object_get(got, key);
 
 		if (str_eq(key, "conditions")) {
@@ -188,7 +208,8 @@ static void compare_status(struct kase *k, const json_t *got, const json_t *want
 	}
 }
 
-/* --- one run of a plan ------------------------------------------------------------------------------------ */
+/* --- one run of a plan
+ * ------------------------------------------------------------------------------------ */
 
 static const struct reconciler *reconciler_of(const struct kase *k)
 {
@@ -198,7 +219,8 @@ static const struct reconciler *reconciler_of(const struct kase *k)
 	for (size_t i = 0; controller_reconcilers[i]; i++) {
 		const struct kube_kind *kind = controller_reconcilers[i]->primary;
 
-		if (str_eq(kind->kind, text(when, "kind")) && str_eq(kind->group, "apps.cozystack.io") == ours) {
+		if (str_eq(kind->kind, text(when, "kind")) &&
+		    str_eq(kind->group, "apps.cozystack.io") == ours) {
 			return controller_reconcilers[i];
 		}
 	}
@@ -212,7 +234,8 @@ static void load(struct kase *k, const json_t *world, struct cache *c)
 	size_t i;
 
 	cases_serve(c, controller_kinds, json_object_get(k->doc, "served"));
-	json_array_foreach((json_t *)world, i, o) {
+	json_array_foreach((json_t *)world, i, o)
+	{
 		if (cache_load_json(c, o, &err) < 0) {
 			complain(k, err.text);
 		}
@@ -236,8 +259,13 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 	load(k, world, c);
 	plan_init(&plan, &arena, c);
 	pass = (struct pass){
-		.arena = &arena, .cache = c, .kind = rec->primary, .key = {text(when, "namespace"), text(when, "name")}, .now_ms = k->now_ms,
-		.options = &k->options, .trouble = text(k->doc, "trouble"),
+		.arena = &arena,
+		.cache = c,
+		.kind = rec->primary,
+		.key = {text(when, "namespace"), text(when, "name")},
+		.now_ms = k->now_ms,
+		.options = &k->options,
+		.trouble = text(k->doc, "trouble"),
 	};
 	seen = rec->gather(&pass);
 	if (seen) {
@@ -250,29 +278,56 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 	return actions;
 }
 
-/* --- then -------------------------------------------------------------------------------------------------- */
+/* --- then
+ * --------------------------------------------------------------------------------------------------
+ */
 
-static json_t *find_action(const json_t *actions, const char *what, const json_t *like, const char *manager)
+/* The order between objects does not matter, that of actions on one object does: `then` is read
+ * from its beginning. */
+static void expect_order(struct kase *k, const char *what, const json_t *body, size_t index)
+{
+	json_t *target = str_eq(what, "apply") ? cases_target(body)
+					       : json_incref(json_object_get(body, "target"));
+	auto_free char *key = target ? json_dumps(target, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+	if (key && json_integer_value(json_object_get(k->last, key)) > (json_int_t)index) {
+		auto_free char *line = xprintf(
+			"%s stands before an action on the same object that it must follow", what);
+
+		complain(k, line);
+	}
+	if (key) {
+		json_object_set_new(k->last, key, json_integer((json_int_t)index));
+	}
+	json_decref(target);
+}
+
+static json_t *find_action(struct kase *k, const json_t *actions, const char *what,
+			   const json_t *like, const char *manager)
 {
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)actions, i, a) {
+	json_array_foreach((json_t *)actions, i, a)
+	{
 		const json_t *body = json_object_get(a, what);
 
 		if (!body || json_is_true(json_object_get(a, "matched"))) {
 			continue;
 		}
-		if (str_eq(what, "apply") && (!str_eq(text(a, "manager"), manager) || !cases_same_object(body, like))) {
+		if (str_eq(what, "apply") &&
+		    (!str_eq(text(a, "manager"), manager) || !cases_same_object(body, like))) {
 			continue;
 		}
 		if (str_eq(what, "event") && !str_eq(text(body, "reason"), text(like, "reason"))) {
 			continue;
 		}
-		if ((str_eq(what, "merge") || str_eq(what, "delete")) && !cases_same_target(body, like)) {
+		if ((str_eq(what, "merge") || str_eq(what, "delete")) &&
+		    !cases_same_target(body, like)) {
 			continue;
 		}
 		json_object_set_new(a, "matched", json_true());
+		expect_order(k, what, body, i);
 		return (json_t *)body;
 	}
 	return NULL;
@@ -293,15 +348,18 @@ static void expect_equal(struct kase *k, const char *what, const json_t *got, co
 	}
 }
 
-static void expect_replace(struct kase *k, const json_t *actions, const json_t *given, const json_t *want)
+static void expect_replace(struct kase *k, const json_t *actions, const json_t *given,
+			   const json_t *want)
 {
-	json_t *target = cases_target(want), *merge = find_action(actions, "merge", target, NULL);
+	json_t *target = cases_target(want),
+	       *merge = find_action(k, actions, "merge", target, NULL);
 	json_t *result = NULL;
 
 	if (merge) {
 		const json_t *body = json_object_get(merge, "body");
 
-		if (!str_eq(text(json_object_get(body, "metadata"), "resourceVersion"), text(json_object_get(want, "metadata"), "resourceVersion"))) {
+		if (!str_eq(text(json_object_get(body, "metadata"), "resourceVersion"),
+			    text(json_object_get(want, "metadata"), "resourceVersion"))) {
 			complain(k, "the patch does not carry the resourceVersion");
 		}
 		result = cases_merge_patch(cases_find(given, target), body);
@@ -311,40 +369,46 @@ static void expect_replace(struct kase *k, const json_t *actions, const json_t *
 	json_decref(target);
 }
 
-static void expect_one(struct kase *k, const json_t *actions, const json_t *given, const json_t *want)
+static void expect_one(struct kase *k, const json_t *actions, const json_t *given,
+		       const json_t *want)
 {
 	json_t *v;
 
 	if ((v = json_object_get(want, "apply"))) {
 		const char *manager = text(want, "manager") ? text(want, "manager") : "vmgpu";
 
-		expect_equal(k, text(v, "kind"), find_action(actions, "apply", v, manager), v);
+		expect_equal(k, text(v, "kind"), find_action(k, actions, "apply", v, manager), v);
 	} else if ((v = json_object_get(want, "delete"))) {
-		if (!find_action(actions, "delete", v, NULL)) {
+		if (!find_action(k, actions, "delete", v, NULL)) {
 			complain(k, "a deletion is missing");
 		}
 	} else if ((v = json_object_get(want, "replace"))) {
 		expect_replace(k, actions, given, v);
 	} else if ((v = json_object_get(want, "merge"))) {
-		json_t *like = json_object_get(v, "target"), *got = find_action(actions, "merge", like, NULL);
+		json_t *like = json_object_get(v, "target"),
+		       *got = find_action(k, actions, "merge", like, NULL);
 
 		expect_equal(k, "merge", json_object_get(got, "body"), json_object_get(v, "body"));
 	} else if ((v = json_object_get(want, "event"))) {
-		json_t *got = find_action(actions, "event", v, NULL);
+		json_t *got = find_action(k, actions, "event", v, NULL);
 
-		if (!got || !str_eq(text(got, "type"), text(v, "type")) || !contains_all(text(got, "message"), json_object_get(v, "message"))) {
-			auto_free char *g = got ? json_dumps(got, 0) : xstrdup("nothing"), *w = json_dumps(v, 0);
+		if (!got || !str_eq(text(got, "type"), text(v, "type")) ||
+		    !contains_all(text(got, "message"), json_object_get(v, "message"))) {
+			auto_free char *g = got ? json_dumps(got, 0) : xstrdup("nothing"),
+				       *w = json_dumps(v, 0);
 			auto_free char *line = xprintf("event: got %s, want %s", g, w);
 
 			complain(k, line);
 		}
 	} else if ((v = json_object_get(want, "status"))) {
-		const json_t *patch = find_action(actions, "status", NULL, NULL);
+		const json_t *patch = find_action(k, actions, "status", NULL, NULL);
 
 		if (!patch) {
 			complain(k, "no status is written");
 		} else {
-			json_t *o = cases_merge_patch(cases_find(given, json_object_get(k->doc, "when")), json_object_get(patch, "body"));
+			json_t *o = cases_merge_patch(
+				cases_find(given, json_object_get(k->doc, "when")),
+				json_object_get(patch, "body"));
 
 			compare_status(k, json_object_get(o, "status"), v);
 			json_decref(o);
@@ -357,10 +421,12 @@ static void expect(struct kase *k, const json_t *actions, const json_t *given)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(k->doc, "then"), i, v) {
+	json_array_foreach(json_object_get(k->doc, "then"), i, v)
+	{
 		expect_one(k, actions, given, v);
 	}
-	json_array_foreach((json_t *)actions, i, v) {
+	json_array_foreach((json_t *)actions, i, v)
+	{
 		if (!json_is_true(json_object_get(v, "matched")) && !json_object_get(v, "again")) {
 			auto_free char *a = json_dumps(v, JSON_COMPACT);
 			auto_free char *line = xprintf("unexpected action: %.600s", a);
@@ -370,14 +436,16 @@ static void expect(struct kase *k, const json_t *actions, const json_t *given)
 	}
 }
 
-/* --- properties -------------------------------------------------------------------------------------------- */
+/* --- properties
+ * -------------------------------------------------------------------------------------------- */
 
 static bool quiet(const json_t *actions)
 {
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)actions, i, a) {
+	json_array_foreach((json_t *)actions, i, a)
+	{
 		if (!json_object_get(a, "event") && !json_object_get(a, "again")) {
 			return false;
 		}
@@ -393,7 +461,8 @@ static json_t *settle(struct kase *k, json_t *world_new, const char *what)
 		bool done = quiet(actions);
 
 		if (!done) {
-			cases_carry_out(world_new, actions, json_array_size(actions), controller_kinds, json_object_get(k->doc, "when"));
+			cases_carry_out(world_new, actions, json_array_size(actions),
+					controller_kinds, json_object_get(k->doc, "when"));
 		}
 		if (!done && i == MAX_RUN - 1) {
 			auto_free char *a = json_dumps(actions, JSON_COMPACT);
@@ -410,34 +479,70 @@ static json_t *settle(struct kase *k, json_t *world_new, const char *what)
 	return NULL;
 }
 
-static void prove_fixpoint_and_crash(struct kase *k, const json_t *given, const json_t *actions)
+/* `again: status`: the pass after this one says more, and writes nothing else. */
+static bool only_status(const json_t *actions)
 {
-	json_t *end = json_deep_copy(given), *again;
-	size_t n = json_array_size(actions);
+	json_t *a;
+	size_t i;
 
-	cases_carry_out(end, actions, n, controller_kinds, json_object_get(k->doc, "when"));
+	json_array_foreach((json_t *)actions, i, a)
+	{
+		if (!json_object_get(a, "status") && !json_object_get(a, "event") &&
+		    !json_object_get(a, "again")) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Carried out, the plan is empty, or as small as the case says. The world at the end; NULL with a
+ * complaint. */
+static json_t *prove_fixpoint(struct kase *k, const json_t *given, const json_t *actions)
+{
+	const char *mode = text(k->doc, "again");
+	json_t *end = json_deep_copy(given), *again;
+	bool good;
+
+	cases_carry_out(end, actions, json_array_size(actions), controller_kinds,
+			json_object_get(k->doc, "when"));
 	again = run_plan(k, end);
-	if (!quiet(again)) {
+	good = str_eq(mode, "any")	? !quiet(again)
+	       : str_eq(mode, "status") ? only_status(again) && !quiet(again)
+					: quiet(again);
+	if (!good) {
 		auto_free char *a = json_dumps(again, JSON_COMPACT);
-		auto_free char *line = xprintf("fixpoint: carried out, it still plans %.600s", a);
+		auto_free char *line =
+			xprintf("fixpoint (again: %s): carried out, it still plans %.600s",
+				mode ? mode : "nothing", a);
 
 		complain(k, line);
 	}
 	json_decref(again);
-	for (size_t cut = 0; cut < n && !k->failed; cut++) {
+	return settle(k, end, "fixpoint");
+}
+
+static void prove_crash(struct kase *k, const json_t *given, const json_t *actions,
+			const json_t *end)
+{
+	/* A state that was never written made no transition: the times may differ where one more
+	 * pass was needed. */
+	bool times = !json_object_get(k->doc, "again");
+
+	for (size_t cut = 0; cut < json_array_size(actions) && !k->failed; cut++) {
 		json_t *world = json_deep_copy(given);
 
-		cases_carry_out(world, actions, cut, controller_kinds, json_object_get(k->doc, "when"));
+		cases_carry_out(world, actions, cut, controller_kinds,
+				json_object_get(k->doc, "when"));
 		world = settle(k, world, "crash");
-		if (world && !cases_same_world(world, end)) {
-			auto_free char *line = xprintf("crash after %zu actions ends otherwise", cut);
+		if (world && !cases_same_world(world, end, times)) {
+			auto_free char *line =
+				xprintf("crash after %zu actions ends otherwise", cut);
 
 			complain(k, line);
 			show_difference("", world, end);
 		}
 		json_decref(world);
 	}
-	json_decref(end);
 }
 
 static void prove_order(struct kase *k, const json_t *given, const json_t *actions)
@@ -445,11 +550,13 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 	json_t *other = json_array(), *o, *again;
 	size_t i;
 
-	json_array_foreach((json_t *)given, i, o) {
+	json_array_foreach((json_t *)given, i, o)
+	{
 		json_array_insert(other, 0, o);
 	}
 	again = run_plan(k, other);
-	json_array_foreach((json_t *)actions, i, o) {
+	json_array_foreach((json_t *)actions, i, o)
+	{
 		json_object_del(o, "matched");
 	}
 	if (!json_equal(again, actions)) {
@@ -460,7 +567,9 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 	json_decref(other);
 }
 
-/* --- a case ------------------------------------------------------------------------------------------------ */
+/* --- a case
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void read_options(struct kase *k)
 {
@@ -470,12 +579,40 @@ static void read_options(struct kase *k)
 
 	k->options = (struct options){
 		.plain_naming = str_eq(text(o, "naming"), "plain"),
-		.permit = str_eq(permit, "manage") ? OPTIONS_PERMIT_MANAGE : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT : OPTIONS_PERMIT_AUTO,
+		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
+			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
+						     : OPTIONS_PERMIT_AUTO,
+		.cozy_proxy = json_is_true(json_object_get(o, "cozyProxy")),
+		.no_node_ports = json_is_false(json_object_get(o, "loadBalancerNodePorts")),
+		.worker_image = text(o, "workerImage"),
+		.gpu_operator_chart = text(o, "gpuOperatorChart"),
 	};
 	if (!now || clock_parse(now, &us) < 0) {
 		complain(k, "when.now is no time");
 	}
 	k->now_ms = us / 1000;
+}
+
+/* An object that is said to show our body must show it: or a wrong body would pass for no action.
+ */
+static void prove_same(struct kase *k, const json_t *first)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(k->doc, "given"), i, o)
+	{
+		const json_t *body = cases_marked_same(o) ? cases_apply_for(first, o) : NULL;
+
+		if (body && !cases_stands_in(o, body)) {
+			auto_free char *line =
+				xprintf("%s %s is said to be the same, and is not", text(o, "kind"),
+					text(json_object_get(o, "metadata"), "name"));
+
+			complain(k, line);
+			show_difference("", o, body);
+		}
+	}
 }
 
 static void run_case(struct kase *k)
@@ -491,15 +628,20 @@ static void run_case(struct kase *k)
 	given = cases_without_same(json_object_get(k->doc, "given"));
 	first = run_plan(k, given);
 	json_decref(given);
-	given = cases_with_same(json_object_get(k->doc, "given"), first, controller_kinds, json_object_get(k->doc, "when"));
+	given = cases_with_same(json_object_get(k->doc, "given"), first, controller_kinds,
+				json_object_get(k->doc, "when"));
+	prove_same(k, first);
 	json_decref(first);
 	actions = run_plan(k, given);
 	expect(k, actions, given);
 	if (!k->failed) {
 		prove_order(k, given, actions);
 	}
-	if (!k->failed && !json_is_true(json_object_get(k->doc, "once"))) {
-		prove_fixpoint_and_crash(k, given, actions);
+	if (!k->failed && !json_object_get(k->doc, "trouble")) {
+		json_t *end = prove_fixpoint(k, given, actions);
+
+		prove_crash(k, given, actions, end);
+		json_decref(end);
 	}
 	json_decref(actions);
 	json_decref(given);
@@ -517,7 +659,7 @@ static int plans(const struct dirent *d)
 
 static void run_file(const char *path, size_t *n, bool *failed)
 {
-	struct kase k = {.path = path};
+	struct kase k = {.path = path, .last = json_object()};
 	struct err err = {""};
 	json_t *docs = yaml_read_file(path, &err);
 
@@ -527,9 +669,11 @@ static void run_file(const char *path, size_t *n, bool *failed)
 		k.doc = json_array_get(docs, 0);
 		run_case(&k);
 	}
-	printf("%s %zu - %s: %s\n", k.failed ? "not ok" : "ok", ++*n, path + strlen(CASES) + 1, k.doc ? text(k.doc, "about") : "unreadable");
+	printf("%s %zu - %s: %s\n", k.failed ? "not ok" : "ok", ++*n, path + strlen(CASES) + 1,
+	       k.doc ? text(k.doc, "about") : "unreadable");
 	*failed |= k.failed;
 	json_decref(docs);
+	json_decref(k.last);
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,8 @@ void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const js
 {
 	for (size_t i = 0; kinds[i]; i++) {
 		const char *version = text(served, kinds[i]->group);
-		auto_free char *first = xstrndup(kinds[i]->versions, strcspn(kinds[i]->versions, " "));
+		auto_free char *first =
+			xstrndup(kinds[i]->versions, strcspn(kinds[i]->versions, " "));
 
 		if (str_eq(version, "absent")) {
 			cache_set_served(c, kinds[i], NULL);
@@ -24,14 +25,16 @@ void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const js
 	}
 }
 
-/* --- actions as JSON ---------------------------------------------------------------------------------------- */
+/* --- actions as JSON
+ * ---------------------------------------------------------------------------------------- */
 
 static json_t *target_of(const struct action *a, const struct plan *p)
 {
 	auto_buf struct buf version = {.max = KiB};
 
 	kind_api_version(a->kind, cache_version(p->cache, a->kind), &version);
-	return json_pack("{s:s, s:s, s:s*, s:s}", "apiVersion", buf_text(&version), "kind", a->kind->kind, "namespace", a->ns, "name", a->name);
+	return json_pack("{s:s, s:s, s:s*, s:s}", "apiVersion", buf_text(&version), "kind",
+			 a->kind->kind, "namespace", a->ns, "name", a->name);
 }
 
 /* The intent goes beside the body: cases do not know hashes. */
@@ -62,13 +65,16 @@ static json_t *action_json(const struct action *a, const struct plan *p)
 	case ACTION_APPLY:
 		return apply_of(a);
 	case ACTION_MERGE:
-		return json_pack("{s:{s:o, s:O}}", "merge", "target", target_of(a, p), "body", a->body);
+		return json_pack("{s:{s:o, s:O}}", "merge", "target", target_of(a, p), "body",
+				 a->body);
 	case ACTION_STATUS:
 		return json_pack("{s:{s:O}}", "status", "body", a->body);
 	case ACTION_DELETE:
 		return json_pack("{s:{s:o}}", "delete", "target", target_of(a, p));
 	case ACTION_EVENT:
-		return json_pack("{s:{s:s, s:s, s:s}}", "event", "type", a->warning ? "Warning" : "Normal", "reason", a->reason, "message", a->why);
+		return json_pack("{s:{s:s, s:s, s:s}}", "event", "type",
+				 a->warning ? "Warning" : "Normal", "reason", a->reason, "message",
+				 a->why);
 	default:
 		return json_pack("{s:I}", "again", (json_int_t)a->after_ms);
 	}
@@ -84,14 +90,17 @@ json_t *cases_actions(const struct plan *p)
 	return all;
 }
 
-/* --- objects ------------------------------------------------------------------------------------------------ */
+/* --- objects
+ * ------------------------------------------------------------------------------------------------
+ */
 
 json_t *cases_target(const json_t *o)
 {
 	const json_t *m = json_object_get(o, "metadata");
 
-	return json_pack("{s:s*, s:s*, s:s*, s:s*}", "apiVersion", text(o, "apiVersion"), "kind", text(o, "kind"), "namespace", text(m, "namespace"),
-			 "name", text(m, "name"));
+	return json_pack("{s:s*, s:s*, s:s*, s:s*}", "apiVersion", text(o, "apiVersion"), "kind",
+			 text(o, "kind"), "namespace", text(m, "namespace"), "name",
+			 text(m, "name"));
 }
 
 bool cases_same_object(const json_t *a, const json_t *b)
@@ -114,13 +123,16 @@ json_t *cases_find(const json_t *world, const json_t *target)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach((json_t *)world, i, o) {
+	json_array_foreach((json_t *)world, i, o)
+	{
 		const json_t *m = json_object_get(o, "metadata");
 		const char *version = text(target, "apiVersion");
 		bool group = version ? str_eq(version, text(o, "apiVersion"))
-				     : str_starts(text(o, "apiVersion"), "apps.cozystack.io") || str_eq(text(o, "kind"), "KubeVirt");
+				     : str_starts(text(o, "apiVersion"), "apps.cozystack.io") ||
+					       str_eq(text(o, "kind"), "KubeVirt");
 
-		if (group && str_eq(text(o, "kind"), text(target, "kind")) && str_eq(text(m, "name"), text(target, "name")) &&
+		if (group && str_eq(text(o, "kind"), text(target, "kind")) &&
+		    str_eq(text(m, "name"), text(target, "name")) &&
 		    str_eq(text(m, "namespace"), text(target, "namespace"))) {
 			return o;
 		}
@@ -142,11 +154,13 @@ json_t *cases_merge_patch(const json_t *object, const json_t *patch)
 	json_t *result = json_is_object(object) ? json_deep_copy(object) : json_object(), *v;
 	const char *key;
 
-	json_object_foreach((json_t *)patch, key, v) {
+	json_object_foreach((json_t *)patch, key, v)
+	{
 		if (json_is_null(v)) {
 			json_object_del(result, key);
 		} else if (json_is_object(v)) {
-			json_object_set_new(result, key, cases_merge_patch(json_object_get(result, key), v));
+			json_object_set_new(result, key,
+					    cases_merge_patch(json_object_get(result, key), v));
 		} else {
 			json_object_set(result, key, v);
 		}
@@ -157,19 +171,22 @@ json_t *cases_merge_patch(const json_t *object, const json_t *patch)
 	return result;
 }
 
-/* --- carrying out --------------------------------------------------------------------------------------------- */
+/* --- carrying out
+ * --------------------------------------------------------------------------------------------- */
 
 static void managed_by_us(json_t *o, const char *fields)
 {
 	json_t *fields_json = json_loads(fields, 0, NULL);
 
 	json_object_set_new(json_object_get(o, "metadata"), "managedFields",
-			    json_pack("[{s:s, s:s, s:o}]", "manager", "vmgpu", "operation", "Apply", "fieldsV1", fields_json));
+			    json_pack("[{s:s, s:s, s:o}]", "manager", "vmgpu", "operation", "Apply",
+				      "fieldsV1", fields_json));
 }
 
 static void annotate(json_t *o, const char *intent)
 {
-	json_t *metadata = json_object_get(o, "metadata"), *annotations = json_object_get(metadata, "annotations");
+	json_t *metadata = json_object_get(o, "metadata"),
+	       *annotations = json_object_get(metadata, "annotations");
 
 	if (!annotations) {
 		annotations = json_object();
@@ -184,7 +201,8 @@ static const struct kube_kind *kind_of(const struct kube_kind *const *kinds, con
 	size_t n = slash ? (size_t)(slash - version) : 0;
 
 	for (size_t i = 0; kinds[i]; i++) {
-		if (str_eq(kinds[i]->kind, text(o, "kind")) && strlen(kinds[i]->group) == n && !strncmp(kinds[i]->group, version, n)) {
+		if (str_eq(kinds[i]->kind, text(o, "kind")) && strlen(kinds[i]->group) == n &&
+		    !strncmp(kinds[i]->group, version, n)) {
 			return kinds[i];
 		}
 	}
@@ -196,13 +214,73 @@ static void store(json_t *world, json_t *o_new, const json_t *was)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(world, i, o) {
+	json_array_foreach(world, i, o)
+	{
 		if (o == was) {
 			json_array_set_new(world, i, o_new);
 			return;
 		}
 	}
 	json_array_append_new(world, o_new);
+}
+
+/*
+ * Server-side apply takes away what our last apply had and this one has not, unless another manager
+ * has it too: given objects name no other manager, so all that we had is ours alone. Items of keyed
+ * lists go with their list, which a merge replaces.
+ */
+static void take_away(json_t *o, const json_t *had, const json_t *has)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)had, key, v)
+	{
+		const json_t *still = json_object_get(has, key);
+
+		if (!str_starts(key, "f:") || !json_is_object(o)) {
+			continue;
+		}
+		if (!still) {
+			json_object_del(o, key + 2);
+		} else if (json_object_size(v)) {
+			take_away(json_object_get(o, key + 2), v, still);
+			prune_empty(o, key + 2);
+		}
+	}
+}
+
+static const json_t *our_fields(const json_t *o)
+{
+	return json_object_get(
+		json_array_get(json_object_get(json_object_get(o, "metadata"), "managedFields"), 0),
+		"fieldsV1");
+}
+
+/* What the server adds to an object that it has not had yet. */
+static void be_born(json_t *o)
+{
+	json_t *metadata = json_object_get(o, "metadata");
+	auto_free char *uid = xprintf("uid-of-%s-%s", text(o, "kind"), text(metadata, "name"));
+
+	json_object_set_new(metadata, "uid", json_string(uid));
+	json_object_set_new(metadata, "resourceVersion", json_string("900"));
+	json_object_set_new(metadata, "generation", json_integer(1));
+	if (str_eq(text(o, "kind"), "VirtualMachine")) {
+		/* KubeVirt's CRD defaults it (kubevirt.md 5). */
+		json_object_set_new(o, "status", json_pack("{s:s}", "printableStatus", "Stopped"));
+	}
+}
+
+/* A change of the spec counts up the generation. */
+static void grow_older(json_t *o, const json_t *was)
+{
+	json_t *metadata = json_object_get(o, "metadata");
+	json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
+
+	if (generation && !json_equal(json_object_get(o, "spec"), json_object_get(was, "spec"))) {
+		json_object_set_new(metadata, "generation", json_integer(generation + 1));
+	}
 }
 
 static void carry_apply(json_t *world, const json_t *action, const struct kube_kind *const *kinds)
@@ -214,13 +292,13 @@ static void carry_apply(json_t *world, const json_t *action, const struct kube_k
 	json_decref(target);
 	now = cases_merge_patch(was, body);
 	if (!was) {
-		auto_free char *uid = xprintf("uid-of-%s-%s", text(body, "kind"), text(json_object_get(body, "metadata"), "name"));
-
-		json_object_set_new(json_object_get(now, "metadata"), "uid", json_string(uid));
-		json_object_set_new(json_object_get(now, "metadata"), "resourceVersion", json_string("900"));
-		json_object_set_new(json_object_get(now, "metadata"), "generation", json_integer(1));
+		be_born(now);
 	}
 	if (str_eq(text(action, "manager"), "vmgpu")) {
+		json_t *fields = json_loads(text(action, "fields"), 0, NULL);
+
+		take_away(now, our_fields(was), fields);
+		json_decref(fields);
 		annotate(now, text(action, "intent"));
 		managed_by_us(now, text(action, "fields"));
 	}
@@ -228,10 +306,12 @@ static void carry_apply(json_t *world, const json_t *action, const struct kube_k
 		json_decref(now); /* Secrets: nobody reads them */
 		return;
 	}
+	grow_older(now, was ? was : now);
 	store(world, now, was);
 }
 
-static void carry_out(json_t *world, const json_t *action, const struct kube_kind *const *kinds, const json_t *when)
+static void carry_out(json_t *world, const json_t *action, const struct kube_kind *const *kinds,
+		      const json_t *when)
 {
 	json_t *v, *o;
 
@@ -240,7 +320,10 @@ static void carry_out(json_t *world, const json_t *action, const struct kube_kin
 	} else if ((v = json_object_get(action, "merge"))) {
 		o = cases_find(world, json_object_get(v, "target"));
 		if (o) {
-			store(world, cases_merge_patch(o, json_object_get(v, "body")), o);
+			json_t *now = cases_merge_patch(o, json_object_get(v, "body"));
+
+			grow_older(now, o);
+			store(world, now, o);
 		}
 	} else if ((v = json_object_get(action, "status"))) {
 		o = cases_find(world, when);
@@ -256,14 +339,38 @@ static void carry_out(json_t *world, const json_t *action, const struct kube_kin
 	}
 }
 
-void cases_carry_out(json_t *world, const json_t *actions, size_t n, const struct kube_kind *const *kinds, const json_t *when)
+void cases_carry_out(json_t *world, const json_t *actions, size_t n,
+		     const struct kube_kind *const *kinds, const json_t *when)
 {
 	for (size_t i = 0; i < n; i++) {
 		carry_out(world, json_array_get(actions, i), kinds, when);
 	}
 }
 
-bool cases_same_world(const json_t *a, const json_t *b)
+static json_t *timeless(const json_t *o)
+{
+	json_t *copy = json_deep_copy(o), *c;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(copy, "status"), "conditions"), i, c)
+	{
+		json_object_del(c, "lastTransitionTime");
+	}
+	return copy;
+}
+
+static bool equal_objects(const json_t *a, const json_t *b, bool times)
+{
+	json_t *x = times ? json_incref((json_t *)a) : timeless(a);
+	json_t *y = times ? json_incref((json_t *)b) : timeless(b);
+	bool equal = json_equal(x, y);
+
+	json_decref(x);
+	json_decref(y);
+	return equal;
+}
+
+bool cases_same_world(const json_t *a, const json_t *b, bool times)
 {
 	json_t *o;
 	size_t i;
@@ -271,26 +378,40 @@ bool cases_same_world(const json_t *a, const json_t *b)
 	if (json_array_size(a) != json_array_size(b)) {
 		return false;
 	}
-	json_array_foreach((json_t *)a, i, o) {
+	json_array_foreach((json_t *)a, i, o)
+	{
 		json_t *target = cases_target(o);
 		const json_t *other = cases_find(b, target);
 
 		json_decref(target);
-		if (!json_equal(o, other)) {
+		if (!other || !equal_objects(o, other, times)) {
 			return false;
 		}
 	}
 	return true;
 }
 
-/* --- same ----------------------------------------------------------------------------------------------------- */
+/* --- same
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool is_same(const json_t *v)
 {
 	return str_eq(json_string_value(v), "same");
 }
 
-/* Takes every "same" (and the intent "drifted") out. */
+static const char *mark_of(const json_t *o)
+{
+	return text(json_object_get(json_object_get(o, "metadata"), "annotations"),
+		    INTENT_ANNOTATION);
+}
+
+bool cases_marked_same(const json_t *o)
+{
+	return str_eq(mark_of(o), "same");
+}
+
+/* Takes every "same" and every mark out. */
 static void strip(json_t *v)
 {
 	const char *key;
@@ -298,11 +419,13 @@ static void strip(json_t *v)
 	void *tmp;
 	size_t i;
 
-	json_array_foreach(v, i, child) {
+	json_array_foreach(v, i, child)
+	{
 		strip(child);
 	}
-	json_object_foreach_safe(v, tmp, key, child) {
-		if (is_same(child) || (str_eq(key, INTENT_ANNOTATION) && str_eq(json_string_value(child), "drifted"))) {
+	json_object_foreach_safe(v, tmp, key, child)
+	{
+		if (is_same(child) || str_eq(key, INTENT_ANNOTATION)) {
 			json_object_del(v, key);
 		} else {
 			strip(child);
@@ -318,24 +441,48 @@ json_t *cases_without_same(const json_t *given)
 	return copy;
 }
 
-static const json_t *apply_for(const json_t *first, const json_t *o)
+static const json_t *action_for(const json_t *first, const json_t *o)
 {
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)first, i, a) {
-		if (str_eq(text(a, "manager"), "vmgpu") && cases_same_object(json_object_get(a, "apply"), o)) {
+	json_array_foreach((json_t *)first, i, a)
+	{
+		if (str_eq(text(a, "manager"), "vmgpu") &&
+		    cases_same_object(json_object_get(a, "apply"), o)) {
 			return a;
 		}
 	}
 	return NULL;
 }
 
+const json_t *cases_apply_for(const json_t *first, const json_t *o)
+{
+	return json_object_get(action_for(first, o), "apply");
+}
+
+bool cases_stands_in(const json_t *o, const json_t *body)
+{
+	const char *key;
+	json_t *v;
+
+	if (!json_is_object(body)) {
+		return json_equal(o, body);
+	}
+	json_object_foreach((json_t *)body, key, v)
+	{
+		if (!str_eq(key, "resourceVersion") &&
+		    !cases_stands_in(json_object_get(o, key), v)) {
+			return false;
+		}
+	}
+	return json_is_object(o);
+}
+
 /* One field of ours belongs to somebody else now. */
 static void lose_field(json_t *o)
 {
-	json_t *entry = json_array_get(json_object_get(json_object_get(o, "metadata"), "managedFields"), 0);
-	json_t *spec = json_object_get(json_object_get(entry, "fieldsV1"), "f:spec");
+	json_t *spec = json_object_get((json_t *)our_fields(o), "f:spec");
 	const char *key = json_object_iter_key(json_object_iter(spec));
 
 	if (key) {
@@ -343,12 +490,27 @@ static void lose_field(json_t *o)
 	}
 }
 
-static void restore_intent(json_t *o, const char *mark, const json_t *first)
+/* Another wish than today's: all that the object shows was of that apply. */
+static void apply_long_ago(json_t *o, const struct kube_kind *const *kinds)
 {
-	const json_t *a = apply_for(first, o);
+	const struct kube_kind *kind = kind_of(kinds, o);
+	auto_buf struct buf fields = {.max = MiB};
 
-	if (!a) {
-		return; /* another wish: as if applied long ago */
+	annotate(o, "0123456789abcdef");
+	if (kind) {
+		intent_fields(kind, o, true, &fields);
+		managed_by_us(o, buf_text(&fields));
+	}
+}
+
+static void restore_intent(json_t *o, const char *mark, const json_t *first,
+			   const struct kube_kind *const *kinds)
+{
+	const json_t *a = action_for(first, o);
+
+	if (!a || str_eq(mark, "old")) {
+		apply_long_ago(o, kinds);
+		return;
 	}
 	annotate(o, text(a, "intent"));
 	managed_by_us(o, text(a, "fields"));
@@ -357,26 +519,33 @@ static void restore_intent(json_t *o, const char *mark, const json_t *first)
 	}
 }
 
-/* Puts what stands at the same place of `from` where `to` says "same"; conditions are found by type. */
+/* Puts what stands at the same place of `from` where `to` says "same"; conditions are found by
+ * type. */
 static void restore_values(json_t *to, const json_t *from)
 {
 	const char *key;
 	json_t *child;
 	size_t i;
 
-	json_object_foreach(to, key, child) {
+	json_object_foreach(to, key, child)
+	{
 		if (is_same(child)) {
-			json_object_set(to, key, json_object_get(from, key) ? json_object_get(from, key) : json_null());
+			json_object_set(to, key,
+					json_object_get(from, key) ? json_object_get(from, key)
+								   : json_null());
 		} else {
 			restore_values(child, json_object_get(from, key));
 		}
 	}
-	json_array_foreach(to, i, child) {
+	json_array_foreach(to, i, child)
+	{
 		json_t *candidate;
 		size_t k;
 
-		json_array_foreach((json_t *)from, k, candidate) {
-			if (text(child, "type") && str_eq(text(child, "type"), text(candidate, "type"))) {
+		json_array_foreach((json_t *)from, k, candidate)
+		{
+			if (text(child, "type") &&
+			    str_eq(text(child, "type"), text(candidate, "type"))) {
 				restore_values(child, candidate);
 			}
 		}
@@ -388,7 +557,8 @@ static const json_t *status_patch(const json_t *first)
 	json_t *a, *v;
 	size_t i;
 
-	json_array_foreach((json_t *)first, i, a) {
+	json_array_foreach((json_t *)first, i, a)
+	{
 		if ((v = json_object_get(a, "status"))) {
 			return json_object_get(v, "body");
 		}
@@ -396,24 +566,28 @@ static const json_t *status_patch(const json_t *first)
 	return NULL;
 }
 
-json_t *cases_with_same(const json_t *given, const json_t *first, const struct kube_kind *const *kinds, const json_t *when)
+json_t *cases_with_same(const json_t *given, const json_t *first,
+			const struct kube_kind *const *kinds, const json_t *when)
 {
 	json_t *world = json_deep_copy(given), *o;
 	const json_t *patch = status_patch(first);
 	size_t i;
 
-	(void)kinds;
-	json_array_foreach(world, i, o) {
-		const char *mark = text(json_object_get(json_object_get(o, "metadata"), "annotations"), INTENT_ANNOTATION);
+	json_array_foreach(world, i, o)
+	{
+		const char *mark = mark_of(o);
 
 		if (o == cases_find(world, when) && patch) {
-			restore_values(json_object_get(o, "status"), json_object_get(patch, "status"));
+			restore_values(json_object_get(o, "status"),
+				       json_object_get(patch, "status"));
 		}
 		if (mark) {
 			auto_free char *kept = xstrdup(mark);
 
-			json_object_del(json_object_get(json_object_get(o, "metadata"), "annotations"), INTENT_ANNOTATION);
-			restore_intent(o, kept, first);
+			json_object_del(
+				json_object_get(json_object_get(o, "metadata"), "annotations"),
+				INTENT_ANNOTATION);
+			restore_intent(o, kept, first, kinds);
 		}
 	}
 	return world;

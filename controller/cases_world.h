@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cases_world.h: for cases_test.c: the cluster as an array of JSON objects, to which a plan's actions are carried out as the API server would, as far as a
- * fixpoint can tell. Not in any program.
+ * cases_world.h: for cases_test.c: the cluster as an array of JSON objects, to which a plan's
+ * actions are carried out as the API server would, as far as a fixpoint can tell. Not in any
+ * program.
  */
 #pragma once
 
@@ -9,19 +10,32 @@
 
 /* Kinds are served in their first version, or as `served` says (group -> version or "absent"). */
 void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const json_t *served);
-/* [{apply, manager} | {merge: {target, body}} | {status: {body}} | {delete} | {event} | {again}]; intents left out of applies. */
+/* [{apply, manager} | {merge: {target, body}} | {status: {body}} | {delete} | {event} | {again}];
+ * intents left out of applies. */
 json_t *cases_actions(const struct plan *p);
 
 bool cases_same_object(const json_t *a, const json_t *b); /* apiVersion, kind, namespace, name */
 bool cases_same_target(const json_t *action, const json_t *target);
-json_t *cases_target(const json_t *object);		   /* {apiVersion, kind, namespace, name} */
-json_t *cases_find(const json_t *world, const json_t *target); /* borrowed, or NULL */
+json_t *cases_target(const json_t *object); /* {apiVersion, kind, namespace, name} */
+json_t *cases_find(const json_t *world, const json_t *target);	      /* borrowed, or NULL */
 json_t *cases_merge_patch(const json_t *object, const json_t *patch); /* RFC 7386; new */
 
 /* The first n actions, in place. */
-void cases_carry_out(json_t *world, const json_t *actions, size_t n, const struct kube_kind *const *kinds, const json_t *when);
-/* Equal but for what the server numbers. */
-bool cases_same_world(const json_t *a, const json_t *b);
+void cases_carry_out(json_t *world, const json_t *actions, size_t n,
+		     const struct kube_kind *const *kinds, const json_t *when);
+/* Equal; without times, but for every lastTransitionTime. */
+bool cases_same_world(const json_t *a, const json_t *b, bool times);
 
+/*
+ * A case's `given` with its marks (same, old, drifted) taken out, and with what they stand for;
+ * first: the plan over the one without, which shows what the plan itself would write.
+ */
 json_t *cases_without_same(const json_t *given);
-json_t *cases_with_same(const json_t *given, const json_t *first, const struct kube_kind *const *kinds, const json_t *when);
+json_t *cases_with_same(const json_t *given, const json_t *first,
+			const struct kube_kind *const *kinds, const json_t *when);
+bool cases_marked_same(const json_t *object);
+const json_t *cases_apply_for(
+	const json_t *actions,
+	const json_t *object); /* the body that manager vmgpu applies to it, borrowed, or NULL */
+/* Each field of the body stands in the object with that value (preconditions aside). */
+bool cases_stands_in(const json_t *object, const json_t *body);

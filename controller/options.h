@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.h: the controller's settings as plans see them (pass.options); filled from flags by main.c. */
+/* options.h: the controller's settings as plans see them (pass.options); filled from flags by
+ * main.c. */
 #pragma once
 
 #include "base/base.h"
@@ -9,9 +10,17 @@ enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT
 
 struct options {
 	enum options_permit permit; /* --permit */
-	bool plain_naming;	   /* --naming=plain: children are named like their owner, without Cozystack's prefixes */
-	const char *storage_class; /* --storage-class: for disks that name none; "" leaves the cluster's default; NULL: replicated */
-	const char *images_ns;	   /* --images-namespace: where golden images live; NULL: cozy-public */
+	bool plain_naming;	    /* --naming=plain: children are named like their owner, without
+				       Cozystack's prefixes */
+	const char *storage_class;  /* --storage-class: for disks that name none; "" leaves the
+				       cluster's default; NULL: replicated */
+	const char *images_ns; /* --images-namespace: where golden images live; NULL: cozy-public */
+	bool cozy_proxy; /* --cozy-proxy: Services carry the label and annotations of cozy-proxy */
+	bool no_node_ports;	  /* --load-balancer-node-ports=false */
+	const char *worker_image; /* --worker-image: container disk of workers, {minor} stands for
+				     v1.35; NULL: none */
+	const char *gpu_operator_chart; /* --gpu-operator-chart: NAMESPACE/NAME of an
+					   ExternalArtifact; NULL: NVIDIA's own chart */
 };
 
 static inline const char *options_storage_class(const struct options *o)
