@@ -95,6 +95,10 @@ $(B)/controller/cases_test: $(B)/controller/cases_world.o
 unit: $(TESTS) ## tests that need no cluster
 	@for t in $(TESTS); do ./$$t || exit 1; done
 
+.PHONY: build/vmgpu-e2e
+build/vmgpu-e2e:
+	@cd e2e/tools && CGO_ENABLED=0 go build -trimpath -o ../../$@ .
+
 .PHONY: tests list-tests
 tests: $(TESTS)
 list-tests:
