@@ -58,7 +58,7 @@ part_tools() {
 
 part_data() { with_cluster built bash e2e/data/check.sh; }
 part_cluster() { with_cluster built scenarios; }
-part_oldetcd() { with_cluster debian scenarios --only smoke; }
+part_oldetcd() { with_cluster debian scenarios e2e/scenarios/gpus-repeated.yaml e2e/scenarios/permit-late.yaml e2e/scenarios/halted.yaml; }
 part_node() { bash e2e/node/test.sh; }
 
 # with_cluster ETCD COMMAND...: runs it with KUBECONFIG of a cluster that lives as long
@@ -77,8 +77,8 @@ with_cluster() {
 }
 
 scenarios() {
-	(cd e2e/tools && go build -o "$top/build/vmgpu-e2e" .) || return 1
-	build/vmgpu-e2e scenario --state "$STATE" --controller build/dev/vmgpu-controller "$@" e2e/scenarios
+	make -s build/vmgpu-e2e || return 1
+	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 3s --controller "$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms" "${@:-e2e/scenarios}"
 }
 
 bash e2e/deps.sh --build --test || exit 1
