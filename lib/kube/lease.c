@@ -296,7 +296,6 @@ static void answer_write(struct lease *l, int64_t now, int64_t sent, int http_st
 		return;
 	}
 	l->failures = 0;
-	l->write_after = INT64_MIN;
 	l->fresh = false;
 	if (json_is_object(body)) {
 		observe_json(l, now, body);
@@ -328,7 +327,6 @@ void lease_answer(struct lease *l, int64_t now, int64_t sent, int http_status, c
 
 void lease_seen(struct lease *l, int64_t now, const struct lease_record *record)
 {
-	expire(l, now);
 	l->watched = true;
 	if (!record) {
 		l->fresh = false;
@@ -369,7 +367,6 @@ void lease_release(struct lease *l)
 {
 	l->releasing = true;
 	l->next = l->write_after = INT64_MIN;
-	l->failures = 0;
 }
 
 bool lease_released(const struct lease *l, int64_t now)

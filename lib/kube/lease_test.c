@@ -347,6 +347,79 @@ static void paused_leader_never_leads_again(void)
 	lease_destroy(l);
 }
 
+static void deadline_is_exact(void)
+{
+	struct lease *l = make("me");
+
+	reset();
+	settle(l);
+	ok(lease_held(l, now + 9999));
+	ok(!lease_lost(l, now + 9999));
+	is_int(lease_left(l, now + 9999), 1);
+	ok(!lease_held(l, now + 10000));
+	ok(lease_lost(l, now + 10000));
+	is_int(lease_left(l, now + 10000), 0);
+	/* Paused between two requests: it asks for nothing any more. */
+	now += 10000;
+	is_int(ask(l), LEASE_WAIT);
+	is_int(wake, INT64_MAX);
+	lease_destroy(l);
+}
+
+static void answer_without_a_body_is_looked_up(void)
+{
+	struct lease *l = make("me");
+
+	reset();
+	settle(l);
+	now += 5000;
+	is_int(ask(l), LEASE_UPDATE);
+	is_int(serve(LEASE_UPDATE, body), 200);
+	lease_answer(l, now, now, 200, NULL);
+	is_int(lease_left(l, now), 10000);
+	now += 5000;
+	is_int(step(l), LEASE_GET);
+	is_int(step(l), LEASE_UPDATE);
+	is_int(lease_left(l, now), 10000);
+	lease_destroy(l);
+}
+
+static void vanished_lease_has_no_holder(void)
+{
+	struct lease *l = make("me");
+	struct lease_record again = {
+		.obj.rv = "1", .holder = "other", .renewed = ANCIENT, .seconds = 15};
+
+	reset();
+	store(foreign("other", ANCIENT));
+	settle(l);
+	is_str(lease_holder(l), "other");
+	store(NULL);
+	now += 2000;
+	is_int(step(l), LEASE_GET);
+	is_str(lease_holder(l), "");
+	/* A restored etcd may count anew. */
+	lease_seen(l, now, &again);
+	is_str(lease_holder(l), "other");
+	lease_destroy(l);
+}
+
+static void release_of_a_vanished_lease_creates_none(void)
+{
+	struct lease *l = make("me");
+
+	reset();
+	settle(l);
+	store(NULL);
+	lease_release(l);
+	is_int(step(l), LEASE_UPDATE);
+	is_int(step(l), LEASE_GET);
+	is_int(step(l), LEASE_WAIT);
+	ok(lease_released(l, now));
+	ok(!stored);
+	lease_destroy(l);
+}
+
 static void stolen_lease_is_lost_at_the_next_look(void)
 {
 	struct lease *l = make("me");
@@ -917,6 +990,10 @@ TESTS({"an absent Lease is created as client-go would", absent_lease_is_created}
        lost_answers_are_survived_when_one_comes_in_time},
       {"a renewal counts from when it was sent", renewal_counts_from_when_it_was_sent},
       {"a leader paused beyond its Lease never leads again", paused_leader_never_leads_again},
+      {"the deadline is exact", deadline_is_exact},
+      {"an answer without a body is looked up", answer_without_a_body_is_looked_up},
+      {"a vanished Lease has no holder", vanished_lease_has_no_holder},
+      {"a release of a vanished Lease creates none", release_of_a_vanished_lease_creates_none},
       {"a stolen Lease is lost at the next look", stolen_lease_is_lost_at_the_next_look},
       {"a deleted Lease is written anew by its leader",
        deleted_lease_is_written_anew_by_its_leader},

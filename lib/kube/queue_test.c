@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/queue.h"
 
+#include <malloc.h>
+
 #include "base/test.h"
 
 static struct queue *q;
@@ -206,6 +208,40 @@ static void news_during_a_failing_pass_are_not_lost(void)
 	is_str(next(12), "a/x");
 	queue_done(q, "a", "x", false, 13);
 	is_str(next(1000000), "");
+}
+
+static void time_asked_for_during_a_failing_pass_shortens_the_wait(void)
+{
+	fail_15_times(0);
+	queue_add(q, "a", "x", QUEUE_USER, 10);
+	is_str(next(10), "a/x");
+	queue_add_after(q, "a", "x", 3000, 10);
+	queue_done(q, "a", "x", true, 12);
+	is_str(next(12), "");
+	is_int(wake, 3000);
+	is_str(next(3000), "a/x");
+	queue_add_after(q, "a", "x", 3001, 3000);
+	queue_done(q, "a", "x", true, 3000);
+	is_str(next(3500), "");
+	is_int(wake, 4000); /* but not to nothing */
+}
+
+static void what_has_gone_through_leaves_nothing(void)
+{
+	size_t before = 0;
+
+	start(10);
+	for (int i = 0; i < 20000; i++) {
+		char ns[16];
+
+		snprintf(ns, sizeof(ns), "tenant-%d", i);
+		queue_add(q, ns, "x", QUEUE_USER, i);
+		has(next(i), "/x");
+		queue_done(q, ns, "x", false, i);
+		before = i == 1000 ? mallinfo2().uordblks : before;
+	}
+	ok(mallinfo2().uordblks < before + 64 * KiB);
+	is_int(stats(0).adds, 20000);
 }
 
 static void earlier_time_is_kept(void)
@@ -567,6 +603,9 @@ TESTS({"a key added twice comes once", added_twice_comes_once},
       {"other news end a back-off within a second", other_news_end_a_backoff_within_a_second},
       {"a failing pass does not spin on its own echo", failing_pass_does_not_spin_on_its_own_echo},
       {"news during a failing pass are not lost", news_during_a_failing_pass_are_not_lost},
+      {"a time asked for during a failing pass shortens the wait",
+       time_asked_for_during_a_failing_pass_shortens_the_wait},
+      {"what has gone through leaves nothing", what_has_gone_through_leaves_nothing},
       {"the earlier of two times is kept", earlier_time_is_kept},
       {"an add ends a wait, and the wait is gone", add_ends_a_wait_and_the_wait_is_gone},
       {"recovery ends all back-offs and no timer", recovery_ends_all_backoffs},

@@ -18,7 +18,7 @@ struct answer {
 	int64_t code;	     /* of a Status: as the whole answer or as an ERROR event; 0: none */
 	int64_t retry_after; /* seconds, 0: not said */
 	bool in_stream;	     /* the Status was an event in a stream of status 200 */
-	bool expired, too_large;
+	bool too_large;
 	/* while initial events are expected: the server does not know them */
 	bool unknown_bookmark;
 	bool went_back; /* a bookmark below our position */
@@ -26,7 +26,7 @@ struct answer {
 	/* a watch from no resourceVersion: synthetic ADDED come first, unordered */
 	bool began_at_nothing;
 	bool progress; /* an event other than ADDED came */
-	uint64_t events, bytes;
+	uint64_t bytes;
 	struct err why;
 };
 
@@ -214,7 +214,6 @@ static void note_status(struct watch *w, const struct scan_status *s)
 
 	a->code = s->code ? s->code : 500;
 	a->retry_after = MAX(a->retry_after, s->retry_after);
-	a->expired = a->code == 410 || str_eq(reason, "Expired") || str_eq(reason, "Gone");
 	a->too_large = str_eq(s->cause, "ResourceVersionTooLarge") ||
 		       (a->code == 504 && strstr(message, "Too large resource version"));
 	err_set(&a->why, "%" PRId64 " %s%s%s", a->code, reason, *message ? ": " : "", message);
@@ -250,7 +249,6 @@ static void bookmark(struct watch *w, const struct scan_event *event)
 		reached(w, rv);
 	} else if (event->initial_end && !str_empty(rv)) {
 		synced(w, rv);
-		w->answer.began_at_nothing = false;
 	} else {
 		w->answer.unknown_bookmark = true;
 	}
@@ -278,7 +276,6 @@ static void sink(void *ctx, const struct scan_event *event)
 	if (w->answer.code || w->answer.unknown_bookmark || w->answer.http > 299) {
 		return; /* what follows an error counts for nothing */
 	}
-	w->answer.events++;
 	w->counts.events++;
 	w->errors = event->type == SCAN_ERROR ? w->errors : 0;
 	w->answer.progress |= event->type != SCAN_ADDED && event->type != SCAN_UNKNOWN;
@@ -330,9 +327,7 @@ int watch_bytes(struct watch *w, int64_t now, const char *bytes, size_t n, struc
 	a->bytes += n;
 	if (a->http >= 300) {
 		/* The body of an error: a Status, or anything at all. */
-		if (!a->broken && scan_feed(w->scan, bytes, n, NULL) < 0) {
-			a->broken = true;
-		}
+		scan_feed(w->scan, bytes, n, NULL);
 		return a->bytes > ERROR_BODY_MAX
 			       ? err_set(err, "an error of %" PRIu64 " bytes", a->bytes)
 			       : 0;
@@ -352,7 +347,10 @@ int watch_bytes(struct watch *w, int64_t now, const char *bytes, size_t n, struc
 	return 0;
 }
 
-/* Judging what came. */
+/*
+ * Judging what came. Whatever does not wait goes on at once: `next` has passed, or nothing were
+ * open.
+ */
 
 static void wait(struct watch *w, int64_t now, const char *why)
 {
@@ -401,9 +399,7 @@ static void unknown_version(struct watch *w, int64_t now)
 	if (w->phase == WATCH || w->cont) {
 		relist(w);
 	}
-	if (first) {
-		w->next = now;
-	} else {
+	if (!first) {
 		wait(w, now, w->answer.why.text);
 	}
 }
@@ -425,12 +421,11 @@ static void judge_error(struct watch *w, int64_t now)
 		wait(w, now, a->why.text);
 	} else if (code == 404 && !a->in_stream) {
 		absent(w, now);
-	} else if (a->expired || a->too_large || code == 410) {
+	} else if (code == 410 || a->too_large) {
 		unknown_version(w, now);
 	} else if (w->phase == STREAM && refuses_stream(a, code)) {
 		w->no_stream = true;
 		relist(w);
-		w->next = now;
 	} else {
 		if (w->phase == WATCH && ++w->errors >= 3) {
 			relist(w);
@@ -439,11 +434,10 @@ static void judge_error(struct watch *w, int64_t now)
 	}
 }
 
-static void judge_list(struct watch *w, int64_t now)
+static void judge_list(struct watch *w)
 {
 	const struct scan_list *list = scan_list(w->scan);
 
-	w->next = now;
 	if (!str_empty(list->cont)) {
 		replace(&w->cont, list->cont);
 	} else {
@@ -458,9 +452,7 @@ static void judge_unfinished_stream(struct watch *w, int64_t now, const char *wh
 		w->no_stream = true;
 		relist(w);
 	}
-	if (w->answer.unknown_bookmark) {
-		w->next = now;
-	} else {
+	if (!w->answer.unknown_bookmark) {
 		wait(w, now, why);
 	}
 }
@@ -505,13 +497,11 @@ static void judge_end(struct watch *w, int64_t now, bool broken, const char *rea
 			wait(w, now, *why ? why : "the connection broke");
 		}
 	} else if (w->phase == LIST) {
-		judge_list(w, now);
+		judge_list(w);
 	} else if (w->phase == STREAM) {
 		judge_unfinished_stream(w, now, "the stream ended before its initial events did");
 	} else if (now - w->opened < 1000) {
 		wait(w, now, "the watch was closed at once");
-	} else {
-		w->next = now;
 	}
 }
 

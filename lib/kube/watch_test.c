@@ -935,6 +935,28 @@ static void unknown_events_are_passed_over(void)
 	is_str(color("a"), "blue");
 }
 
+static void what_follows_an_error_counts_for_nothing(void)
+{
+	start_synced();
+	is_int(bytes(ERROR("410", "Expired", "too old", "") EVENT("MODIFIED", "a", "99", "blue")),
+	       -1);
+	breaks(err.text);
+	is_str(color("a"), "red");
+	is_str(watch_position(w), "5");
+	/* Nor does an object as the body of an error. */
+	now += 800;
+	takes();
+	answers(500, -1, ITEM("a", "99", "blue"));
+	is_str(color("a"), "red");
+	start();
+	takes();
+	watch_status(w, now, 200, -1);
+	is_int(bytes(BOOKMARK("7") EVENT("ADDED", "a", "8", "blue") END("9")), -1);
+	breaks(err.text);
+	ok(!watch_synced(w));
+	ok(!color("a"));
+}
+
 static void duplicates_and_lost_deletes(void)
 {
 	start_synced();
@@ -1017,5 +1039,6 @@ TESTS({"a first list is streamed, and the stream goes on as a watch", streamed_l
        broken_initial_stream_starts_over},
       {"resourceVersions beyond 2^53", versions_beyond_2_to_the_53},
       {"unknown events and other kinds are passed over", unknown_events_are_passed_over},
+      {"what follows an error counts for nothing", what_follows_an_error_counts_for_nothing},
       {"duplicates, and a lost DELETED found by a relist", duplicates_and_lost_deletes},
       {"late calls do no harm", late_calls_do_no_harm})
