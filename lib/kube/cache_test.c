@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/cache.h"
 
+#include <malloc.h>
+
 #include "base/test.h"
 
 struct thing {
@@ -321,6 +323,34 @@ static void list_older_than_our_write_does_not_undo_it(void)
 	is_int(cache_count(c, T), 0);
 }
 
+static void list_newer_than_our_write_knows_better(void)
+{
+	start();
+	cache_sync_begin(c, T, true);
+	answered("new", "20", "red");
+	cache_sync_end(c, T, "30"); /* somebody has deleted it since */
+	ok(!color("new"));
+	ok(cache_caught_up(c, T, "n", "new"));
+}
+
+static void what_has_gone_leaves_nothing(void)
+{
+	size_t before = 0;
+
+	start();
+	for (int i = 0; i < 20000; i++) {
+		auto_free char *name = xprintf("x%d", i);
+
+		put(name, name, "1", name);
+		cache_wrote(c, T, "n", name, "5");
+		cache_learn_owned(c, T, "n", name, 7);
+		gone(name, name, "9");
+		buf_reset(&told);
+		before = i == 1000 ? mallinfo2().uordblks : before;
+	}
+	ok(mallinfo2().uordblks < before + 64 * KiB);
+}
+
 static void deletion_ends_a_wait(void)
 {
 	start();
@@ -632,6 +662,8 @@ TESTS({"changes are told once, with before and after", changes_are_told},
       {"the answer to our write is seen at once", answer_is_seen_at_once},
       {"a late answer brings nothing back", late_answer_brings_nothing_back},
       {"a list older than our write does not undo it", list_older_than_our_write_does_not_undo_it},
+      {"a list newer than our write knows better", list_newer_than_our_write_knows_better},
+      {"what has gone leaves nothing", what_has_gone_leaves_nothing},
       {"a deletion ends a wait", deletion_ends_a_wait},
       {"a learned fingerprint goes with its object", learned_fingerprint_goes_with_its_object},
       {"children are found by their owner", children_are_found_by_their_owner},

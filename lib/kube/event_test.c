@@ -218,6 +218,7 @@ static void similar_notes_are_folded(void)
 static void combined_event_says_so(void)
 {
 	start(100);
+	now = 100000000;
 	for (int i = 0; i < 11; i++) {
 		auto_free char *note = xprintf("try %d", i);
 
@@ -293,6 +294,38 @@ static void refused_event_is_not_tried_again(void)
 	tell("a");
 	ok(!send(201));
 	is_int(event_counts(b)->dropped, 1);
+}
+
+static void refused_series_is_not_tried_again(void)
+{
+	start(100);
+	tell("a");
+	ok(send(201));
+	tell("a");
+	ok(send(403));
+	for (int i = 0; i < 100; i++) {
+		now += 60000;
+		tell("a");
+		ok(!send(200));
+	}
+}
+
+static void tries_are_counted_anew_after_a_success(void)
+{
+	start(100);
+	tell("a");
+	for (int i = 0; i < 8; i++) {
+		ok(send(503));
+		now += 10000;
+	}
+	ok(send(201));
+	tell("a");
+	for (int i = 0; i < 8; i++) {
+		ok(send(503));
+		now += 10000;
+	}
+	ok(send(200));
+	is_int(event_counts(b)->dropped, 0);
 }
 
 static void event_that_exists_already_has_arrived(void)
@@ -386,6 +419,8 @@ TESTS({"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complet
       {"an Event that cannot be sent is tried twelve times", unsent_event_is_tried_twelve_times},
       {"a failing Event does not hold up others", failing_event_does_not_hold_up_others},
       {"a refused Event is not tried again", refused_event_is_not_tried_again},
+      {"a refused series is not tried again", refused_series_is_not_tried_again},
+      {"tries are counted anew after a success", tries_are_counted_anew_after_a_success},
       {"an Event that exists already has arrived", event_that_exists_already_has_arrived},
       {"an expired Event is created anew", expired_event_is_created_anew},
       {"a long note is cut at a whole character", long_note_is_cut_at_a_character},

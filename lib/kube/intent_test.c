@@ -210,6 +210,21 @@ static void stamping_twice_is_stamping_once(void)
 	json_decref(body);
 }
 
+static void shared_fields_are_left_out_alone(void)
+{
+	json_t *body =
+		parse("{" META "}, \"spec\": {\"x\": {\"y\": 1}, \"runStrategy\": \"Always\"}}");
+	struct buf text = {.max = KiB};
+
+	intent_fields(&vm, body, true, &text);
+	is_str(buf_text(&text), "{\"f:spec\":{\"f:runStrategy\":{},\"f:x\":{\"f:y\":{}}}}");
+	buf_reset(&text);
+	intent_fields(&vm, body, false, &text);
+	is_str(buf_text(&text), "{\"f:spec\":{\"f:x\":{\"f:y\":{}}}}");
+	buf_finish(&text);
+	json_decref(body);
+}
+
 static struct cache *c;
 
 /* The cluster after an apply of body that ended with this managedFields fingerprint. */
@@ -329,6 +344,7 @@ TESTS({"the computed fields are what the API server wrote, 28 bodies",
       {"stamping twice is stamping once", stamping_twice_is_stamping_once},
       {"an intent is shown until somebody overwrites it", shown_until_somebody_overwrites_it},
       {"a body without a stamp is never shown", body_without_a_stamp_is_never_shown},
+      {"shared fields are left out, and they alone", shared_fields_are_left_out_alone},
       {"a shared field may be anybody's", shared_field_may_be_anybodys},
       {"a wrong guess is learned from the answer", wrong_guess_is_learned_from_the_answer},
       {"a Secret is remembered while the program runs",
