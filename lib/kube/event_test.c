@@ -384,6 +384,41 @@ static void memory_is_bounded(void)
 	free(take(out_name));
 }
 
+static void queue_is_bounded(void)
+{
+	int sent = 0;
+
+	start(EVENT_MAX);
+	for (int i = 0; i < 1500; i++) {
+		auto_free char *name = xprintf("vm-%d", i);
+
+		tell_of(name, "R", "n");
+	}
+	is_int(event_counts(b)->dropped, 500);
+	while (send(201)) {
+		sent++;
+	}
+	is_int(sent, 1000);
+}
+
+static void longest_untouched_is_forgotten_first(void)
+{
+	start(2);
+	tell_of("a", "R", "n");
+	ok(send(201));
+	tell_of("b", "R", "n");
+	ok(send(201));
+	tell_of("a", "R", "n");
+	ok(send(200));
+	tell_of("c", "R", "n"); /* b goes */
+	ok(send(201));
+	tell_of("a", "R", "n");
+	ok(!send(200)); /* still a series */
+	tell_of("b", "R", "n");
+	ok(*next());
+	ok(!out.patch);
+}
+
 static void flying_event_survives_the_flood(void)
 {
 	start(2);
@@ -424,5 +459,6 @@ TESTS({"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complet
       {"an Event that exists already has arrived", event_that_exists_already_has_arrived},
       {"an expired Event is created anew", expired_event_is_created_anew},
       {"a long note is cut at a whole character", long_note_is_cut_at_a_character},
-      {"memory is bounded", memory_is_bounded},
+      {"memory is bounded", memory_is_bounded}, {"at most 1,000 wait", queue_is_bounded},
+      {"the longest untouched is forgotten first", longest_untouched_is_forgotten_first},
       {"an Event on its way survives a flood", flying_event_survives_the_flood})

@@ -262,6 +262,19 @@ static void earlier_time_is_kept(void)
 	is_int(wake, 700);
 }
 
+static void equal_times_come_in_the_order_of_asking(void)
+{
+	char name[] = "a";
+
+	start(100);
+	for (; *name <= 'q'; ++*name) {
+		queue_add_after(q, "n", name, 500, 0);
+	}
+	for (char want[] = "n/a"; want[2] <= 'q'; ++want[2]) {
+		is_str(next(500), want);
+	}
+}
+
 static void add_ends_a_wait_and_the_wait_is_gone(void)
 {
 	start(10);
@@ -607,6 +620,7 @@ TESTS({"a key added twice comes once", added_twice_comes_once},
        time_asked_for_during_a_failing_pass_shortens_the_wait},
       {"what has gone through leaves nothing", what_has_gone_through_leaves_nothing},
       {"the earlier of two times is kept", earlier_time_is_kept},
+      {"equal times come in the order of asking", equal_times_come_in_the_order_of_asking},
       {"an add ends a wait, and the wait is gone", add_ends_a_wait_and_the_wait_is_gone},
       {"recovery ends all back-offs and no timer", recovery_ends_all_backoffs},
       {"a full queue refuses and says when there is room",
