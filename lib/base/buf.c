@@ -84,20 +84,35 @@ int buf_printf(struct buf *b, const char *format, ...)
 	return 0;
 }
 
+/* As far as a JSON string may have it as it stands. */
+static size_t plain_span(const char *s)
+{
+	size_t n = 0;
+
+	while ((unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\') {
+		n++;
+	}
+	return n;
+}
+
 int buf_json_str(struct buf *b, const char *s)
 {
 	buf_char(b, '"');
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	for (;;) {
+		size_t n = plain_span(s);
 
-		if (c == '"' || c == '\\') {
+		buf_add(b, s, n);
+		s += n;
+		if (!*s) {
+			break;
+		}
+		if ((unsigned char)*s < 0x20) {
+			buf_printf(b, "\\u%04x", (unsigned char)*s);
+		} else {
 			buf_char(b, '\\');
 			buf_char(b, *s);
-		} else if (c < 0x20) {
-			buf_printf(b, "\\u%04x", c);
-		} else {
-			buf_char(b, *s);
 		}
+		s++;
 	}
 	return buf_char(b, '"');
 }

@@ -17,7 +17,10 @@
 /* A walk through a body, knowing where it is. */
 
 struct walk {
-	const struct intent_rule *rules[64]; /* of this kind and version */
+	struct {
+		const struct intent_rule *rule;
+		size_t len; /* of its path */
+	} rules[64];	    /* of this kind and version */
 	size_t n_rules;
 	struct buf path;
 	struct buf *out;
@@ -43,7 +46,8 @@ static void find_rules(struct walk *w, const struct kube_kind *k, const json_t *
 	for (const struct intent_rule *r = intent_rules; r->path; r++) {
 		if (rule_is_for(r, k->kind, slash ? slash + 1 : version) &&
 		    w->n_rules < ARRAY_LEN(w->rules)) {
-			w->rules[w->n_rules++] = r;
+			w->rules[w->n_rules].rule = r;
+			w->rules[w->n_rules++].len = strlen(r->path);
 		}
 	}
 }
@@ -71,8 +75,9 @@ static size_t enter(struct walk *w, const char *key)
 static const struct intent_rule *rule_here(const struct walk *w)
 {
 	for (size_t i = 0; i < w->n_rules; i++) {
-		if (str_eq(w->rules[i]->path, buf_text(&w->path))) {
-			return w->rules[i];
+		if (w->rules[i].len == w->path.len &&
+		    memcmp(w->rules[i].rule->path, w->path.bytes, w->path.len) == 0) {
+			return w->rules[i].rule;
 		}
 	}
 	return NULL;
@@ -189,14 +194,18 @@ uint64_t intent_hash(const struct kube_kind *k, const json_t *body)
 /* One owned path element: a key of fieldsV1, its separator first where needed. */
 static void element(struct walk *w, bool *first, char type, const char *text)
 {
-	auto_free char *key = xprintf("%c:%s", type, text);
+	size_t start;
 
-	if (!*first) {
-		buf_char(w->out, ',');
-	}
+	buf_str(w->out, *first ? "\"" : ",\"");
+	buf_char(w->out, type);
 	*first = false;
-	buf_json_str(w->out, key);
+	/* The text as a JSON string, its opening quote turned into the separator. */
+	start = w->out->len;
+	buf_json_str(w->out, text);
 	buf_char(w->out, ':');
+	if (buf_ok(w->out)) {
+		w->out->bytes[start] = ':';
+	}
 }
 
 static void walk_object(struct walk *w, const json_t *v, enum intent_rule_what what, bool *first);
@@ -393,28 +402,34 @@ static void walk_field(struct walk *w, const char *key, const json_t *v,
 	cut_path(w, path);
 }
 
+struct member {
+	const char *key;
+	json_t *value;
+};
+
 static int by_text(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
 static void walk_object(struct walk *w, const json_t *v, enum intent_rule_what what, bool *first)
 {
-	const char **keys = xcalloc(json_object_size(v), sizeof(*keys)), *key;
+	struct member *members = xcalloc(json_object_size(v), sizeof(*members));
+	const char *key;
 	size_t n = 0;
 	json_t *one;
 
 	json_object_foreach((json_t *)v, key, one)
 	{
-		keys[n++] = key;
+		members[n++] = (struct member){key, one};
 	}
-	qsort(keys, n, sizeof(*keys), by_text);
+	qsort(members, n, sizeof(*members), by_text);
 	for (size_t i = 0; i < n; i++) {
-		if (!stripped(w, keys[i])) {
-			walk_field(w, keys[i], json_object_get(v, keys[i]), what, first);
+		if (!stripped(w, members[i].key)) {
+			walk_field(w, members[i].key, members[i].value, what, first);
 		}
 	}
-	free(keys);
+	free(members);
 }
 
 void intent_fields(const struct kube_kind *k, const json_t *body, bool shared, struct buf *out)
