@@ -24,6 +24,9 @@ static void answered(void *ctx, const struct http_answer *answer)
 		body = json_loadb(answer->body, answer->length, 0, NULL);
 	}
 	lease_answer(r->lease, loop_now(r->loop), answer->sent_ms, answer->status, body);
+	if (body) {
+		feeds_hurry(r); /* the API server answers: watches that wait for it need wait no longer */
+	}
 	json_decref(body);
 	elect_turn(r);
 }

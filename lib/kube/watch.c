@@ -46,6 +46,8 @@ struct watch {
 	bool whole;	  /* list without pages: one expired under way */
 	int64_t opened, next, not_before, failed;
 	int64_t doubted; /* when we last listed only to see whether time went back */
+	int64_t expired,
+		hurried; /* when our position was last too old; when a wait was last cut short */
 	int64_t bad_since, trouble_since; /* bad_since: not forgotten by a moment's success */
 	/* in a row: all, the server's own, streams without end mark, watches without a byte */
 	unsigned failures, errors, endless, silent;
@@ -75,6 +77,8 @@ struct watch *watch_create(struct cache *c, const struct kube_kind *k, const cha
 		.not_before = INT64_MIN,
 		.failed = INT64_MIN,
 		.doubted = INT64_MIN,
+		.expired = INT64_MIN,
+		.hurried = INT64_MIN,
 		.trouble_since = INT64_MAX,
 	};
 	w->scan = scan_create(k->type, SCAN_WATCH, sink, w);
@@ -389,17 +393,22 @@ static void absent(struct watch *w, int64_t now)
 	wait(w, now, "not served");
 }
 
-/* The resourceVersion or continue token that we named is gone, or not known yet. */
+/*
+ * The resourceVersion or continue token that we named is gone, or not known yet. That is no
+ * failure: we go on at once, but not over and over.
+ */
 static void unknown_version(struct watch *w, int64_t now)
 {
-	bool first = w->phase != WATCH && !w->unavailable && (w->cont || *list_from(w));
+	bool fell_back = w->phase != WATCH && !w->unavailable && (w->cont || *list_from(w));
+	bool rare = w->phase == WATCH && now - WATCH_BACKOFF_MAX >= w->expired;
 
+	w->expired = w->phase == WATCH ? now : w->expired;
 	w->whole |= w->cont != NULL;
 	w->unavailable |= w->phase != WATCH || w->answer.too_large;
 	if (w->phase == WATCH || w->cont) {
 		relist(w);
 	}
-	if (!first) {
+	if (!fell_back && !rare) {
 		wait(w, now, w->answer.why.text);
 	}
 }
@@ -539,9 +548,10 @@ void watch_closed(struct watch *w, int64_t now, bool broken, const char *reason)
 
 void watch_hurry(struct watch *w, int64_t now)
 {
-	if (!w->open && w->next > now) {
+	if (!w->open && w->next > now && now - WATCH_HURRY_MS >= w->hurried) {
 		w->next = MAX(now, w->not_before);
 		w->failures = 0;
+		w->hurried = now;
 	}
 }
 

@@ -36,6 +36,7 @@
 #define WATCH_BACKOFF_MS   800
 #define WATCH_BACKOFF_MAX  30000
 #define WATCH_HEALTHY_MS   120000
+#define WATCH_HURRY_MS	   10000
 #define WATCH_DOUBT_MS	   600000
 #define WATCH_RETRY_AFTER_MAX 600 /* seconds */
 
@@ -75,7 +76,7 @@ int watch_bytes(struct watch *w, int64_t now, const char *bytes, size_t n, struc
 void watch_closed(struct watch *w, int64_t now, bool broken, const char *reason);
 /*
  * The server recovered from a failure that we know of otherwise (another request went through):
- * ends the back-off.
+ * ends the back-off, at most once in 10 s, since what fails here may not be the server.
  */
 void watch_hurry(struct watch *w, int64_t now);
 
