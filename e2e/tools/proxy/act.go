@@ -39,6 +39,8 @@ func (q *request) forward(pass func(*http.Response)) {
 	q.done(answer.StatusCode, func() {
 		if q.watch {
 			q.proxy.log.write(q.asOpened(answer.StatusCode))
+			q.proxy.open.add(q)
+			defer q.proxy.open.remove(q)
 		}
 		pass(answer)
 	})
@@ -113,7 +115,7 @@ func (q *request) send(text []byte) {
 		return
 	}
 	n, err := q.w.Write(text)
-	q.Bytes += n
+	q.proxy.open.sent(q, text[:n])
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -148,7 +150,7 @@ func (q *request) pump(from io.Reader, limit int) bool {
 // act does what the rule says.
 func (q *request) act(r *Rule) {
 	p := q.proxy
-	announce := func() { p.rules.acted(r) }
+	announce := func() { p.rules.acted(r, q) }
 	if r.Do != "hold" && r.Do != "freeze" {
 		announce()
 	}
@@ -230,6 +232,9 @@ func (q *request) halt(r *Rule, announce func()) {
 		stop()
 		if wait(q.r.Context(), released) != nil {
 			q.abandon() // who asked is dead: nothing is sent
+		}
+		if r.Then == "drop" {
+			q.abandon()
 		}
 		q.forward(q.copyAll)
 	}

@@ -86,7 +86,7 @@ func (p *Proxy) waitRule(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
-	if err := p.Wait(ctx, r.FormValue("rule")); err != nil {
+	if _, err := p.Wait(ctx, r.FormValue("rule")); err != nil {
 		http.Error(w, err.Error(), http.StatusRequestTimeout)
 	}
 }

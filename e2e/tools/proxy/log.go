@@ -24,6 +24,7 @@ type Line struct {
 	Status int       `json:"status,omitempty"` // 0: there was none
 	Sent   int       `json:"sent,omitempty"`   // bytes of the request's body
 	Bytes  int       `json:"bytes,omitempty"`  // of the answer's
+	Events int       `json:"events,omitempty"` // of a watch, bookmarks too
 	Millis float64   `json:"ms,omitempty"`
 	RV     string    `json:"rv,omitempty"` // resourceVersion that a write brought about, also if its answer was lost
 	UID    string    `json:"uid,omitempty"`

@@ -35,6 +35,7 @@ type Proxy struct {
 	addresses map[string]string
 	count     atomic.Int64
 	conns     conns
+	open      open
 }
 
 // maxRequest is far above what an API server accepts (3 MiB).
@@ -109,16 +110,16 @@ func (p *Proxy) Clear() {
 // Release lets everything go on that a rule froze, held or withheld.
 func (p *Proxy) Release() { p.gate.release() }
 
-// Wait returns when the named rule has acted.
-func (p *Proxy) Wait(ctx context.Context, name string) error {
+// Wait returns when the named rule has acted, and tells through which listener that request came.
+func (p *Proxy) Wait(ctx context.Context, name string) (via string, err error) {
 	for {
-		done, next := p.rules.state(name)
+		done, via, next := p.rules.state(name)
 		if done {
-			return nil
+			return via, nil
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("rule " + name + " was not met")
+			return "", errors.New("rule " + name + " was not met")
 		case <-next:
 		}
 	}

@@ -195,7 +195,7 @@ func TestFreezeStopsTheWorldUntilReleased(t *testing.T) {
 		go func() { _, _, err := r.ask(context.Background(), "POST", "/"); first <- err }()
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
-		if err := r.proxy.Wait(ctx, "f"); err != nil {
+		if via, err := r.proxy.Wait(ctx, "f"); err != nil || via != "a" {
 			t.Fatal(when, err)
 		}
 		if n := r.writes.Load(); n != sent {
@@ -223,7 +223,7 @@ func TestAHeldRequestOfADeadClientIsNeverSent(t *testing.T) {
 	go func() { r.ask(ctx, "POST", "/"); close(gone) }()
 	limit, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if err := r.proxy.Wait(limit, "h"); err != nil {
+	if _, err := r.proxy.Wait(limit, "h"); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, _ := r.get("/"); code != 200 {
@@ -237,6 +237,21 @@ func TestAHeldRequestOfADeadClientIsNeverSent(t *testing.T) {
 	r.proxy.Release()
 	if n := r.writes.Load(); n != 0 {
 		t.Errorf("%d writes of a dead client", n)
+	}
+}
+
+func TestWhatWasHeldCanBeDropped(t *testing.T) {
+	r := newRig(t, Rule{Name: "h", Match: Match{Writes: true}, Do: "hold", Then: "drop"})
+	answered := make(chan error, 1)
+	go func() { _, _, err := r.ask(context.Background(), "POST", "/"); answered <- err }()
+	limit, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if _, err := r.proxy.Wait(limit, "h"); err != nil {
+		t.Fatal(err)
+	}
+	r.proxy.Clear()
+	if err := <-answered; err == nil || r.writes.Load() != 0 {
+		t.Error(err, r.writes.Load())
 	}
 }
 
@@ -379,6 +394,18 @@ func TestAWatchWithoutRulesStreamsEventByEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Body.Close()
+	defer func() {
+		if open := r.proxy.Open(); len(open) != 1 || open[0].Events != 3 {
+			t.Errorf("open: %+v", open)
+		}
+		r.events <- ""
+		for len(r.lines()) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		if n := r.lines()[1].Events; n != 3 {
+			t.Errorf("%d events in the log", n)
+		}
+	}()
 	lines := bufio.NewReader(a.Body)
 	for i := range 3 {
 		r.events <- event("ADDED", fmt.Sprint(i))
@@ -419,7 +446,7 @@ func TestControlPort(t *testing.T) {
 }
 
 func TestRulesThatCannotBeAreRefused(t *testing.T) {
-	for _, r := range []Rule{{Do: "dance"}, {Do: "hold", When: "never"}, {Do: "status"}, {Do: "skip", Match: Match{Path: "("}}} {
+	for _, r := range []Rule{{Do: "dance"}, {Do: "hold", When: "never"}, {Do: "hold", Then: "send"}, {Do: "status"}, {Do: "skip", Match: Match{Path: "("}}} {
 		if r.compile() == nil {
 			t.Errorf("%+v is taken", r)
 		}

@@ -37,6 +37,7 @@ type Rule struct {
 	Times      int        `json:"times,omitempty"` // how often, default 1; -1: from then on
 	Do         string     `json:"do"`
 	When       string     `json:"when,omitempty"` // freeze, hold: before (default), lost, after
+	Then       string     `json:"then,omitempty"` // drop: what was held before it was sent is not sent when released
 	Status     int        `json:"status,omitempty"`
 	RetryAfter string     `json:"retryAfter,omitempty"`
 	For        Duration   `json:"for,omitempty"`
@@ -45,6 +46,7 @@ type Rule struct {
 
 	seen, done                                            int
 	announced                                             bool
+	via                                                   string // whose request it acted on last
 	method, path, not, query, agent, eventType, eventName *regexp.Regexp
 }
 
@@ -70,6 +72,9 @@ func (r *Rule) compile() error {
 	}
 	if !slices.Contains([]string{"", "before", "lost", "after"}, r.When) {
 		return fmt.Errorf("rule %q: when %q is none of before, lost, after", r.Name, r.When)
+	}
+	if r.Then != "" && r.Then != "drop" {
+		return fmt.Errorf("rule %q: then %q is not drop", r.Name, r.Then)
 	}
 	if r.Do == "status" && (r.Status < 200 || r.Status > 599) {
 		return fmt.Errorf("rule %q: status %d is no HTTP status", r.Name, r.Status)
@@ -178,22 +183,22 @@ func (l *rules) dueEvent(r *Rule, kind, key string) bool {
 }
 
 // acted wakes whoever waits for a rule to act.
-func (l *rules) acted(r *Rule) {
+func (l *rules) acted(r *Rule, q *request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.announced = true
+	r.announced, r.via = true, q.Via
 	close(l.hit)
 	l.hit = make(chan struct{})
 }
 
-// state tells whether the named rule has acted, and gives a channel that closes when any next one does.
-func (l *rules) state(name string) (bool, <-chan struct{}) {
+// state tells whether the named rule has acted and on whose request, and gives a channel that closes when any next one does.
+func (l *rules) state(name string) (bool, string, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.all {
 		if r.Name == name && r.announced {
-			return true, l.hit
+			return true, r.via, l.hit
 		}
 	}
-	return false, l.hit
+	return false, "", l.hit
 }

@@ -77,8 +77,8 @@ func (q *request) fault(rules []*Rule, line []byte) *Rule {
 		}
 	}
 	if first != nil {
-		q.proxy.rules.acted(first)
-		q.Fault = first.Name + ":" + first.Do
+		q.proxy.rules.acted(first, q)
+		q.proxy.open.met(q, first)
 	}
 	return first
 }

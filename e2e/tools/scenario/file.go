@@ -29,6 +29,7 @@ type Scenario struct {
 	Nodes       map[string]*Node `json:"nodes"`
 	Given       Objects          `json:"given"`
 	Steps       []Step           `json:"steps"`
+	NoSweep     bool             `json:"noSweep"`  // it has faults of its own
 	Violates    string           `json:"violates"` // the invariant that this scenario breaks on purpose
 
 	text   []byte
@@ -58,7 +59,8 @@ type GPU struct {
 
 // Step is one thing to do or to check; exactly one of the verbs is set.
 type Step struct {
-	Says string `json:"says"` // a behaviour of its own in the output
+	Says        string `json:"says"`        // a behaviour of its own in the output
+	Undisturbed bool   `json:"undisturbed"` // left out of runs with a fault
 
 	Apply      Objects     `json:"apply"`      // server-side apply, as manager e2e or By
 	Status     Objects     `json:"status"`     // the same on the status

@@ -30,9 +30,11 @@ type process struct {
 	size    observe.Process
 }
 
-// words fills in the command of a controller: {kubeconfig}, {name}, and {port} (a free one).
-func words(command, kubeconfig, name string) ([]string, error) {
+// words fills in the command of a controller: {kubeconfig}, {name}, {port} (a free one), and the times of its Lease.
+func words(command, kubeconfig, name string, lease time.Duration) ([]string, error) {
 	var all []string
+	fill := strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name, "{lease}", lease.String(), "{renew}", (lease * 2 / 3).String(),
+		"{retry}", (lease * 2 / 15).String())
 	for _, w := range strings.Fields(command) {
 		if strings.Contains(w, "{port}") {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +44,7 @@ func words(command, kubeconfig, name string) ([]string, error) {
 			w = strings.ReplaceAll(w, "{port}", fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 			l.Close()
 		}
-		all = append(all, strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name).Replace(w))
+		all = append(all, fill.Replace(w))
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("no controller to run: --controller")
@@ -54,7 +56,7 @@ func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
-		return fmt.Errorf("controller %s runs already", p.name)
+		return nil // a fault's doing
 	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -215,7 +217,7 @@ func (s *stage) enroll() error {
 		if err := s.proxy.Kubeconfig(name, kubeconfig); err != nil {
 			return err
 		}
-		command, err := words(s.command, kubeconfig, name)
+		command, err := words(s.command, kubeconfig, name, s.lease)
 		if err != nil {
 			return err
 		}

@@ -16,47 +16,41 @@ import (
 // Fault is something that happens to the controllers in the middle of a scenario.
 type Fault struct {
 	Rules []proxy.Rule
-	// Do is called when the rule named Fault has acted; nil if the rules are all.
-	Do func(ctx context.Context, s *Control) error
+	// Do is called when the rule named FaultRule has acted; nil if the rules are all.
+	Do func(c *Control, ctx context.Context) error
+	// Standby: a second controller waits for the Lease.
+	Standby bool
 }
 
 // FaultRule is the name of the rule that a Fault waits for.
 const FaultRule = "fault"
 
-// Control is what a Fault may do.
-type Control struct{ stage *stage }
-
-// Kill kills the controller through whose listener the request came, and starts it again once the world goes on.
-func (c *Control) Kill() error {
-	s := c.stage
-	p := s.processes[s.hitVia()]
-	if err := p.end(syscall.SIGKILL, 10*time.Second); err != nil {
-		return err
-	}
-	s.proxy.Clear()
-	return p.start()
+// Control is what a Fault may do to the controller whose request it met.
+type Control struct {
+	stage   *stage
+	process *process
 }
 
-// Stop stops that controller for longer than its Lease, and lets it go on.
+// Kill kills it, and starts it again in a world that goes on.
+func (c *Control) Kill(context.Context) error {
+	if err := c.process.end(syscall.SIGKILL, 10*time.Second); err != nil {
+		return err
+	}
+	c.stage.proxy.Clear()
+	return c.process.start()
+}
+
+// Stop stops it for longer than its Lease, and lets it go on.
 func (c *Control) Stop(ctx context.Context) error {
-	s := c.stage
-	p := s.processes[s.hitVia()]
-	if err := p.signal(syscall.SIGSTOP); err != nil {
+	if err := c.process.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	select {
-	case <-time.After(s.lease + time.Second):
+	case <-time.After(c.stage.lease + time.Second):
 	case <-ctx.Done():
 	}
-	s.proxy.Clear()
-	return p.signal(syscall.SIGCONT)
-}
-
-func (s *stage) hitVia() string {
-	if len(s.scenario.Controllers) == 1 {
-		return s.scenario.Controllers[0]
-	}
-	return s.leads.wait(context.Background(), time.Second)
+	c.stage.proxy.Clear()
+	return c.process.signal(syscall.SIGCONT)
 }
 
 // Result is how one run of a scenario went.
@@ -64,8 +58,8 @@ type Result struct {
 	Says       []Said // behaviours in the order of the file; the last is the scenario's own
 	Skipped    string
 	Violations []observe.Violation
-	Lines      []proxy.Line   // what the controllers asked for
-	Writes     map[string]int // by path
+	Lines      []proxy.Line   // what the controllers asked for until all was done
+	Writes     map[string]int // by path, until then
 	Met        bool           // the fault happened
 	Took       time.Duration
 	Logs       string
@@ -91,7 +85,7 @@ func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline ma
 	b.observer.Begin(baseline)
 	b.observer.SetMarkers(sc.Secrets)
 	b.proxy.Mark(sc.Name)
-	s, err := newStage(ctx, b, sc)
+	s, err := newStage(ctx, b, sc, fault)
 	if s != nil {
 		defer s.close(context.WithoutCancel(ctx))
 		r.Logs = s.out
@@ -101,7 +95,7 @@ func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline ma
 	}
 	r.finish(sc, err)
 	r.judge(sc, b.observer.Violations())
-	r.Lines, r.Writes, r.Took = b.leads.since(), b.observer.Writes(), time.Since(begin)
+	r.Took = time.Since(begin)
 	if !r.Failed() {
 		os.RemoveAll(r.Logs)
 	}
@@ -135,25 +129,32 @@ func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
 	if err := s.steps(ctx, r); err != nil {
 		return err
 	}
-	r.Met = happened()
-	if err := s.settle(ctx); err != nil {
+	if err := s.settle(ctx, s.quiet); err != nil {
 		return err
 	}
-	if fault != nil {
-		if err := s.secondPlan(); err != nil {
+	if r.Met = happened(); r.Met {
+		if err := s.settle(ctx, s.quiet); err != nil {
 			return err
 		}
+	}
+	r.Lines, r.Writes = append(s.leads.since(), s.proxy.Open()...), s.observer.Writes()
+	s.observer.StayQuiet(ctx, s.calm)
+	if err := s.secondPlan(); err != nil {
+		return err
 	}
 	if err := s.removeOurs(ctx); err != nil {
 		return err
 	}
-	return s.settle(ctx)
+	return s.settle(ctx, min(s.quiet, time.Second))
 }
 
 // steps does one after the other, and notes the behaviours.
 func (s *stage) steps(ctx context.Context, r *Result) error {
 	for i := range s.scenario.Steps {
 		step := &s.scenario.Steps[i]
+		if step.Undisturbed && s.disturbed {
+			continue
+		}
 		err := s.do(ctx, step)
 		if err != nil {
 			err = fmt.Errorf("step %d (%s): %w", i+1, step.verbs()[0], err)
@@ -177,16 +178,13 @@ func (s *stage) expectFault(ctx context.Context, fault *Fault) func() bool {
 	waiting, cancel := context.WithCancel(ctx)
 	met := make(chan bool, 1)
 	go func() {
-		if s.proxy.Wait(waiting, FaultRule) != nil {
-			met <- false
-			return
-		}
-		if fault.Do != nil {
-			if err := fault.Do(ctx, &Control{s}); err != nil {
+		via, err := s.proxy.Wait(waiting, FaultRule)
+		if err == nil && fault.Do != nil {
+			if err := fault.Do(&Control{s, s.processes[via]}, ctx); err != nil {
 				fmt.Fprintln(os.Stderr, "fault:", err)
 			}
 		}
-		met <- true
+		met <- err == nil
 	}()
 	return func() bool {
 		select {
@@ -203,22 +201,23 @@ func (s *stage) expectFault(ctx context.Context, fault *Fault) func() bool {
 
 const secondPlanTime = 1500 * time.Millisecond
 
-// secondPlan: whoever starts on a world in which all is done writes nothing.
+// secondPlan: who starts on a world in which all is done writes nothing.
 func (s *stage) secondPlan() error {
-	p := s.processes[s.hitVia()]
-	if p == nil {
-		return nil
-	}
-	if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil {
-		return err
-	}
 	before := s.observer.LastWrite()
-	if err := p.start(); err != nil {
-		return err
+	for _, again := range []bool{false, true} {
+		for _, p := range s.processes {
+			if again {
+				if err := p.start(); err != nil {
+					return err
+				}
+			} else if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil {
+				return err
+			}
+		}
 	}
 	time.Sleep(secondPlanTime)
 	if s.observer.LastWrite().After(before) {
-		return fmt.Errorf("a controller that was started anew wrote again, though all was done")
+		return fmt.Errorf("controllers that were started anew wrote again, though all was done")
 	}
 	return nil
 }

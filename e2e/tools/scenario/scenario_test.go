@@ -221,11 +221,11 @@ func TestTheLeaderIsWhoPutItselfIntoTheLease(t *testing.T) {
 }
 
 func TestWordsOfACommandAreFilledIn(t *testing.T) {
-	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port}", "/k", "a")
-	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" {
+	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port} --lease={lease},{renew},{retry}", "/k", "a", 15*time.Second)
+	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,2s" {
 		t.Error(w, err)
 	}
-	if _, err := words(" ", "", ""); err == nil {
+	if _, err := words(" ", "", "", 0); err == nil {
 		t.Error("no command")
 	}
 }

@@ -28,8 +28,22 @@ type Bench struct {
 	lease     time.Duration
 	slack     float64
 	quiet     time.Duration
+	calm      time.Duration
 	folder    string
 	resources kube.Resources
+}
+
+// WithLease is the bench with another Lease, WithCalm with a time at the end of each run in which nothing may be written.
+func (b *Bench) WithLease(lease time.Duration) *Bench {
+	other := *b
+	other.lease = lease
+	return &other
+}
+
+func (b *Bench) WithCalm(calm time.Duration) *Bench {
+	other := *b
+	other.calm = calm
+	return &other
 }
 
 // stage is one scenario while it runs.
@@ -42,11 +56,12 @@ type stage struct {
 	processes  map[string]*process
 	leader     string
 	kubevirt   kube.Object // the CR as it was before
+	disturbed  bool        // by a fault
 	endPlay    func()
 }
 
 // newStage sets up all that the scenario finds: namespace, nodes, the KubeVirt CR, objects.
-func newStage(ctx context.Context, b *Bench, sc *Scenario) (*stage, error) {
+func newStage(ctx context.Context, b *Bench, sc *Scenario, fault *Fault) (*stage, error) {
 	var random [3]byte
 	rand.Read(random[:])
 	namespace := "e2e-" + sc.Name + "-" + hex.EncodeToString(random[:])
@@ -54,7 +69,10 @@ func newStage(ctx context.Context, b *Bench, sc *Scenario) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{Bench: b, scenario: bound, namespace: namespace, out: filepath.Join(b.folder, namespace),
+	if fault != nil && fault.Standby && len(bound.Controllers) == 1 {
+		bound.Controllers = []string{"a", "b"}
+	}
+	s := &stage{Bench: b, scenario: bound, disturbed: fault != nil, namespace: namespace, out: filepath.Join(b.folder, namespace),
 		remembered: map[string]any{}, processes: map[string]*process{}, endPlay: func() {}}
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return nil, err

@@ -64,11 +64,12 @@ func (s *stage) once(ctx context.Context, p *Step) error {
 	case p.Hit != "":
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		return s.proxy.Wait(ctx, p.Hit)
+		_, err := s.proxy.Wait(ctx, p.Hit)
+		return err
 	case p.Proxy != "":
 		return s.proxyOrder(p.Proxy)
 	case p.Settle:
-		return s.settle(ctx)
+		return s.settle(ctx, s.quiet)
 	}
 	select {
 	case <-time.After(p.Pause.In(s.lease, 0)):
@@ -211,10 +212,10 @@ func (s *stage) proxyOrder(order string) error {
 	return nil
 }
 
-// settle waits until all is done and nothing is written any more; what is not done is for the observer to report.
-func (s *stage) settle(ctx context.Context) error {
+// settle waits until all is done and nothing was written for the time of quiet; what is not done is for the observer to report.
+func (s *stage) settle(ctx context.Context, quiet time.Duration) error {
 	limit := time.Duration(float64(convergeLimit) * s.slack)
-	if found := s.observer.Converge(ctx, s.quiet, limit); len(found) > 0 {
+	if found := s.observer.Converge(ctx, quiet, limit); len(found) > 0 {
 		return fmt.Errorf("%s: %s: %s", found[0].Invariant, found[0].Object, found[0].Message)
 	}
 	return nil

@@ -1,0 +1,173 @@
+package sweep
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"vmgpu.io/e2e/scenario"
+)
+
+// Usage is one line for the tool's help.
+const Usage = "faults --state STATE --controller 'COMMAND {kubeconfig} {lease} {renew} {retry}' [--shard 1/4] [--percent 5 --also FILE] [--only TEXT] [--list] --results FILE --commit ID FILE|FOLDER..."
+
+type settings struct {
+	scenario.Flags
+	shard, also, results, commit string
+	choice                       Choice
+	list                         bool
+	calm                         time.Duration
+	long                         time.Duration
+}
+
+// Command is the subcommand.
+func Command(ctx context.Context, args []string) int {
+	s := settings{}
+	set := flag.NewFlagSet("faults", flag.ContinueOnError)
+	s.Flags.Add(set)
+	set.Set("lease", "3s")
+	set.Set("slack", "3")
+	set.Set("quiet", "3s")
+	set.StringVar(&s.shard, "shard", "1/1", "I/N: the I-th of N parts")
+	set.IntVar(&s.choice.Percent, "percent", 100, "how many of the cases, always the same")
+	set.StringVar(&s.also, "also", "", "file with ids of cases that are run in any case")
+	set.StringVar(&s.choice.Only, "only", "", "only cases whose id has this part")
+	set.StringVar(&s.results, "results", "", "file that results are added to")
+	set.StringVar(&s.commit, "commit", "", "what the results are results of")
+	set.BoolVar(&s.list, "list", false, "only print which cases there are")
+	set.DurationVar(&s.calm, "calm", 60*time.Second, "once a scenario nothing may be written for so long (0: not)")
+	set.DurationVar(&s.long, "long-lease", 15*time.Second, "once a scenario the Lease lasts so long (0: not)")
+	if set.Parse(args) != nil {
+		return 2
+	}
+	broken, err := s.run(ctx, set.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		return 2
+	}
+	if broken > 0 || ctx.Err() != nil {
+		return 1
+	}
+	return 0
+}
+
+func (s *settings) run(ctx context.Context, args []string) (broken int, err error) {
+	var ok bool
+	if s.choice.Shard, s.choice.Of, ok = parseShard(s.shard); !ok {
+		return 0, fmt.Errorf("--shard %s: I/N", s.shard)
+	}
+	if s.choice.Also, err = readIDs(s.also); err != nil {
+		return 0, err
+	}
+	all, err := scenario.Files(args)
+	if err != nil {
+		return 0, err
+	}
+	b, end, err := s.Flags.Open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	if s.results == "" {
+		s.results = s.Out + "/results"
+	}
+	for _, sc := range all {
+		if !sc.NoSweep && ctx.Err() == nil {
+			if err := s.scenario(ctx, b, sc); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if s.list {
+		return 0, nil
+	}
+	runs, broken, unmet, err := Sum(s.results, s.commit)
+	if unmet > 0 {
+		fmt.Printf("# in %d of the runs the fault was not met: its place was not reached that time\n", unmet)
+	}
+	fmt.Printf("%d runs, %d broken\n", runs, broken)
+	return broken, err
+}
+
+// scenario runs one without a fault, plans, and runs the chosen cases.
+func (s *settings) scenario(ctx context.Context, b *scenario.Bench, sc *scenario.Scenario) error {
+	r := b.Run(ctx, sc, &scenario.Fault{}, nil) // no fault, but the steps that runs with one have
+	if r.Skipped != "" {
+		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
+		return nil
+	}
+	if err := s.note(sc.Name+"/calm/0", true, r); err != nil || r.Failed() {
+		return err // what fails without a fault says nothing with one
+	}
+	cases := Plan(sc, r.Lines)
+	long := longest(cases)
+	for _, c := range cases {
+		if !s.choice.Takes(c.ID) || ctx.Err() != nil {
+			continue
+		}
+		if s.list {
+			fmt.Println(c.ID)
+			continue
+		}
+		if err := s.note(c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)); err != nil {
+			return err
+		}
+	}
+	if s.list {
+		return nil
+	}
+	return s.once(ctx, b, sc, long, r.Writes)
+}
+
+// longest is the case that is run with the Lease as long as it is in earnest: killed in the middle.
+func longest(cases []Case) *Case {
+	var kills []Case
+	for _, c := range cases {
+		if c.Fault.Do != nil && !c.Fault.Standby {
+			kills = append(kills, c)
+		}
+	}
+	if len(kills) == 0 {
+		return nil
+	}
+	return &kills[len(kills)/2]
+}
+
+// once are the runs that each scenario has one of: a long calm, and a long Lease. They are the part's that the id falls to.
+func (s *settings) once(ctx context.Context, b *scenario.Bench, sc *scenario.Scenario, long *Case, writes map[string]int) error {
+	if id := sc.Name + "/long-calm/0"; s.calm > 0 && s.choice.Takes(id) && ctx.Err() == nil {
+		if err := s.note(id, true, b.WithCalm(s.calm).Run(ctx, sc, nil, writes)); err != nil {
+			return err
+		}
+	}
+	if long == nil || s.long == 0 || !s.choice.Takes(long.ID+"/long-lease") || ctx.Err() != nil {
+		return nil
+	}
+	return s.note(long.ID+"/long-lease", false, b.WithLease(s.long).Run(ctx, sc, long.Fault, writes))
+}
+
+func (s *settings) note(id string, met bool, r *scenario.Result) error {
+	o := Outcome{Commit: s.commit, ID: id, Met: met || r.Met, Secs: r.Took.Seconds()}
+	word := "ok"
+	for _, said := range r.Says {
+		if said.Error != "" && o.Error == "" {
+			o.Error, word = said.Error, "BROKEN"
+		}
+	}
+	if !o.Met {
+		word += " (fault not met)"
+	}
+	if s.list {
+		return nil
+	}
+	fmt.Printf("%s %s %.1f s %s\n", word, id, o.Secs, o.Error)
+	if o.Error != "" {
+		fmt.Println("# logs:", r.Logs)
+		for _, v := range r.Violations {
+			fmt.Printf("# %s %s: %s\n", v.Invariant, v.Object, v.Message)
+		}
+	}
+	return o.append(s.results)
+}

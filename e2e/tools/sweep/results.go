@@ -1,0 +1,105 @@
+package sweep
+
+import (
+	"bufio"
+	"encoding/json"
+	"hash/fnv"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Outcome is one line of the results.
+type Outcome struct {
+	Commit string  `json:"commit"`
+	ID     string  `json:"id"`
+	Met    bool    `json:"met"` // the fault happened: its place was reached
+	Error  string  `json:"error,omitempty"`
+	Secs   float64 `json:"seconds"`
+}
+
+func (o Outcome) append(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := json.Marshal(o)
+	if err == nil {
+		_, err = f.Write(append(text, '\n'))
+	}
+	return err
+}
+
+// Sum counts the runs of a commit and those that broke something; of a case that was run twice the last counts.
+func Sum(file, commit string) (runs, broken, unmet int, err error) {
+	last, err := latest(file, commit)
+	for _, o := range last {
+		runs++
+		if o.Error != "" {
+			broken++
+		}
+		if !o.Met {
+			unmet++
+		}
+	}
+	return runs, broken, unmet, err
+}
+
+func latest(file, commit string) (map[string]Outcome, error) {
+	last := map[string]Outcome{}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var o Outcome
+		if json.Unmarshal(lines.Bytes(), &o) == nil && o.Commit == commit {
+			last[o.ID] = o
+		}
+	}
+	return last, nil
+}
+
+// words of a file, comments left out: the cases that ever failed.
+func readIDs(file string) (map[string]bool, error) {
+	all := map[string]bool{}
+	if file == "" {
+		return all, nil
+	}
+	text, err := os.ReadFile(file)
+	for _, line := range strings.Split(string(text), "\n") {
+		if id := strings.TrimSpace(strings.SplitN(line, "#", 2)[0]); id != "" {
+			all[id] = true
+		}
+	}
+	return all, err
+}
+
+// Choice says which cases are run.
+type Choice struct {
+	Shard, Of int             // 0 of 1: all
+	Percent   int             // of them; always the same
+	Also      map[string]bool // these in any case
+	Only      string          // part of the id
+}
+
+// Takes tells whether a case is run. It goes by the id alone, so it does not matter what other cases there are.
+func (c Choice) Takes(id string) bool {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	hash := int(h.Sum32() >> 1)
+	if !strings.Contains(id, c.Only) || hash/100%c.Of != c.Shard {
+		return false
+	}
+	return c.Also[id] || hash%100 < c.Percent
+}
+
+// parseShard reads i/n, i from 1.
+func parseShard(text string) (shard, of int, ok bool) {
+	i, n, found := strings.Cut(text, "/")
+	shard, err := strconv.Atoi(i)
+	of, err2 := strconv.Atoi(n)
+	return shard - 1, of, found && err == nil && err2 == nil && shard >= 1 && shard <= of
+}

@@ -1,0 +1,130 @@
+package sweep
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vmgpu.io/e2e/proxy"
+	"vmgpu.io/e2e/scenario"
+)
+
+func lines() []proxy.Line {
+	return []proxy.Line{
+		{Index: 1, Phase: "done", Method: "GET", Path: "/vms", Query: "limit=500", Bytes: 300},
+		{Index: 2, Phase: "open", Method: "GET", Path: "/vms", Query: "watch=1"},
+		{Index: 4, Phase: "done", Method: "PATCH", Path: "/vms/a", Bytes: 50},
+		{Index: 3, Phase: "done", Method: "PUT", Path: "/leases/x", Bytes: 50},
+		{Index: 2, Phase: "done", Method: "GET", Path: "/vms", Query: "watch=1", Bytes: 100, Events: 2},
+	}
+}
+
+func TestThePlanHasACaseForEachPlace(t *testing.T) {
+	kinds := map[string]int{}
+	seen := map[string]bool{}
+	for _, c := range Plan(&scenario.Scenario{Name: "s"}, lines()) {
+		if seen[c.ID] {
+			t.Error("twice:", c.ID)
+		}
+		seen[c.ID] = true
+		if len(c.Fault.Rules) != 1 || c.Fault.Rules[0].Name != scenario.FaultRule {
+			t.Error(c.ID, c.Fault.Rules)
+		}
+		kinds[strings.Split(c.ID, "/")[1]]++
+	}
+	want := map[string]int{"kill-before": 1, "kill-lost": 1, "kill-after": 1, "stop": 1, "lost": 1, "429": 3, "500": 3, "503": 3, "lease-429": 1, "lease-500": 1, "lease-503": 1, "410-open": 1,
+		"expire": 2, "withhold": 2, "repeat": 2, "reorder": 2, "cut": 32}
+	if fmt.Sprint(kinds) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", kinds, want)
+	}
+}
+
+func TestCutsAreSpreadOverAllThatIsRead(t *testing.T) {
+	places := map[string]int{}
+	for _, r := range cuts(lines()) {
+		if limit := map[bool]int{true: 100, false: 300}[r.Match.Watch]; r.At < 0 || r.At >= limit || r.Nth != 1 {
+			t.Errorf("%+v", r)
+		}
+		places[fmt.Sprint(r.Match.Watch, r.At)]++
+	}
+	if len(places) != cutPlaces {
+		t.Errorf("%d different places", len(places))
+	}
+}
+
+func TestSample(t *testing.T) {
+	if got := fmt.Sprint(sample(3, 24), sample(10, 5), sample(0, 5)); got != "[1 2 3] [1 3 5 7 9] []" {
+		t.Error(got)
+	}
+}
+
+func TestShardsPartAllCases(t *testing.T) {
+	taken := 0
+	for shard := range 3 {
+		for i := range 1000 {
+			if (Choice{Shard: shard, Of: 3, Percent: 100}).Takes(fmt.Sprint("s/kill/", i)) {
+				taken++
+			}
+		}
+	}
+	if taken != 1000 {
+		t.Error(taken)
+	}
+}
+
+func TestAFixedShareAndWhatEverFailed(t *testing.T) {
+	c := Choice{Of: 1, Percent: 5, Also: map[string]bool{}}
+	first := 0
+	var left string
+	for i := range 10000 {
+		id := fmt.Sprint("s/kill/", i)
+		if c.Takes(id) {
+			first++
+		} else {
+			left = id
+		}
+	}
+	if first < 400 || first > 600 {
+		t.Error(first)
+	}
+	c.Also[left] = true
+	if !c.Takes(left) {
+		t.Error("a case that failed before is left out")
+	}
+}
+
+func TestResultsOfACommitAreSummed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "results")
+	for _, o := range []Outcome{{Commit: "a", ID: "1", Met: true, Error: "x"}, {Commit: "a", ID: "1", Met: true}, {Commit: "a", ID: "2", Error: "x"},
+		{Commit: "b", ID: "3", Error: "x"}} {
+		if err := o.append(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, broken, unmet, err := Sum(file, "a")
+	if runs != 2 || broken != 1 || unmet != 1 || err != nil {
+		t.Error(runs, broken, unmet, err)
+	}
+}
+
+func TestIDsAreReadWithoutComments(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ids")
+	os.WriteFile(file, []byte("# failed\ns/kill/1 # since then\n\ns/500/2\n"), 0o600)
+	ids, err := readIDs(file)
+	if err != nil || len(ids) != 2 || !ids["s/kill/1"] || !ids["s/500/2"] {
+		t.Error(ids, err)
+	}
+}
+
+func TestShardsAreReadFromOne(t *testing.T) {
+	if s, n, ok := parseShard("2/4"); s != 1 || n != 4 || !ok {
+		t.Error(s, n, ok)
+	}
+	for _, bad := range []string{"0/4", "5/4", "x", "1/"} {
+		if _, _, ok := parseShard(bad); ok {
+			t.Error(bad)
+		}
+	}
+}
