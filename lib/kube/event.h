@@ -14,30 +14,30 @@
 
 #include "kube/kind.h"
 
-#define EVENT_SIMILAR	   10
-#define EVENT_SIMILAR_MS   (10 * 60 * 1000)
-#define EVENT_BURST	   25
-#define EVENT_REFILL_MS	   (5 * 60 * 1000)
-#define EVENT_REFRESH_MS   (30 * 60 * 1000)
-#define EVENT_IDLE_MS	   (6 * 60 * 1000)
-#define EVENT_TRIES	   12
-#define EVENT_RETRY_MS	   10000
-#define EVENT_QUEUED_MAX   1000
-#define EVENT_MAX	   4096 /* client-go's LRU */
-#define EVENT_NOTE_MAX	   1024 /* bytes; the API server refuses more */
+#define EVENT_SIMILAR 10
+#define EVENT_SIMILAR_MS (10 * 60 * 1000)
+#define EVENT_BURST 25
+#define EVENT_REFILL_MS (5 * 60 * 1000)
+#define EVENT_REFRESH_MS (30 * 60 * 1000)
+#define EVENT_IDLE_MS (6 * 60 * 1000)
+#define EVENT_TRIES 12
+#define EVENT_RETRY_MS 10000
+#define EVENT_QUEUED_MAX 1000
+#define EVENT_MAX 4096	    /* client-go's LRU */
+#define EVENT_NOTE_MAX 1024 /* bytes; the API server refuses more */
 
 struct event_book;
 
 struct event_about {
 	const struct kube_kind *kind;
-	const char *version; /* NULL: the preferred one */
+	const char *version;	     /* NULL: the preferred one */
 	const char *ns, *name, *uid; /* ns, uid: may be NULL */
 };
 
 struct event_write {
-	bool patch;	      /* a JSON merge patch, else a POST */
+	bool patch;	       /* a JSON merge patch, else a POST */
 	const char *ns, *name; /* lent until event_answered */
-	json_t *body;	      /* a new reference */
+	json_t *body;	       /* a new reference */
 };
 
 /* controller: a qualified name ("vmgpu.io/controller"); instance: of it, e.g. the pod's name. */

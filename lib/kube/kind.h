@@ -9,8 +9,8 @@
  * from here.
  *
  * The struct of a cached kind begins with struct obj, its table with the row OBJ_METADATA, and its
- * type.finish is (or calls) obj_finish. A kind that wants labels or further annotations adds a row of
- * its own for the same key: {OBJ_METADATA, FIELD_INLINE("metadata", &pod_metadata), ...}.
+ * type.finish is (or calls) obj_finish. A kind that wants labels or further annotations adds a row
+ * of its own for the same key: {OBJ_METADATA, FIELD_INLINE("metadata", &pod_metadata), ...}.
  */
 #pragma once
 
@@ -18,14 +18,14 @@
 #include "json/type.h"
 
 struct kube_kind {
-	const char *group;	/* "" for the core group */
-	const char *versions;	/* space separated, preferred first */
+	const char *group;    /* "" for the core group */
+	const char *versions; /* space separated, preferred first */
 	const char *kind, *plural;
 	bool namespaced;
-	bool builtin;		/* served by every API server: no CRD to wait for */
+	bool builtin; /* served by every API server: no CRD to wait for */
 	/* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
 	const struct type *type;
-	const char *selector;	/* label selector of our watch, or NULL for all */
+	const char *selector; /* label selector of our watch, or NULL for all */
 };
 
 /*
@@ -35,7 +35,7 @@ struct obj {
 	const char *name, *ns; /* ns: NULL for cluster-scoped */
 	const char *uid, *rv;
 	int64_t generation;
-	const char *deleting;	    /* deletionTimestamp */
+	const char *deleting; /* deletionTimestamp */
 	/* the controlling owner reference, else the first one */
 	const char *owner_kind, *owner_name, *owner_uid;
 	/* annotation vmgpu.io/intent: fingerprint of the body that we last applied */
@@ -57,7 +57,7 @@ struct obj_managed {
 };
 
 #define INTENT_ANNOTATION "vmgpu.io/intent"
-#define OBJ_MANAGER	  "vmgpu"
+#define OBJ_MANAGER "vmgpu"
 
 /* The row that fills struct obj. */
 extern const struct type obj_metadata;

@@ -29,7 +29,10 @@
 struct lease_settings {
 	int64_t duration_ms, renew_ms, retry_ms, deadline_ms;
 };
-#define LEASE_DEFAULTS {15000, 5000, 2000, 10000}
+#define LEASE_DEFAULTS                                                                             \
+	{                                                                                          \
+		15000, 5000, 2000, 10000                                                           \
+	}
 
 struct lease;
 

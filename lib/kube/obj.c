@@ -12,7 +12,8 @@ static const struct field owner_fields[] = {
 	FIELD(struct obj_owner, controller, "controller", TYPE_BOOL),
 	{0},
 };
-static const struct type owner_type = {"ownerReference", sizeof(struct obj_owner), owner_fields, NULL};
+static const struct type owner_type = {"ownerReference", sizeof(struct obj_owner), owner_fields,
+				       NULL};
 
 static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, manager, "manager", TYPE_STR),

@@ -31,8 +31,8 @@ enum queue_priority {
 };
 
 #define QUEUE_BACKOFF_FIRST_MS 5
-#define QUEUE_BACKOFF_MAX_MS   (5 * 60 * 1000)
-#define QUEUE_NEWS_MS	       1000
+#define QUEUE_BACKOFF_MAX_MS (5 * 60 * 1000)
+#define QUEUE_NEWS_MS 1000
 
 struct queue;
 

@@ -30,14 +30,14 @@
 #include "json/scan.h"
 #include "kube/cache.h"
 
-#define WATCH_PAGE	   500
-#define WATCH_IDLE_MS	   90000 /* bookmarks come about once a minute */
-#define WATCH_LIST_MS	   300000
-#define WATCH_BACKOFF_MS   800
-#define WATCH_BACKOFF_MAX  30000
-#define WATCH_HEALTHY_MS   120000
-#define WATCH_HURRY_MS	   10000
-#define WATCH_DOUBT_MS	   600000
+#define WATCH_PAGE 500
+#define WATCH_IDLE_MS 90000 /* bookmarks come about once a minute */
+#define WATCH_LIST_MS 300000
+#define WATCH_BACKOFF_MS 800
+#define WATCH_BACKOFF_MAX 30000
+#define WATCH_HEALTHY_MS 120000
+#define WATCH_HURRY_MS 10000
+#define WATCH_DOUBT_MS 600000
 #define WATCH_RETRY_AFTER_MAX 600 /* seconds */
 
 struct watch;
@@ -45,8 +45,8 @@ struct watch;
 struct watch_request {
 	/* of the kind, for kind_path; lent, as query is, until the next call */
 	const char *version;
-	const char *query;	/* without '?' */
-	bool stream;		/* a watch: no end expected */
+	const char *query; /* without '?' */
+	bool stream;	   /* a watch: no end expected */
 	/* of the whole exchange for a list; for a stream the time without any byte */
 	int64_t timeout_ms;
 };
@@ -81,9 +81,9 @@ void watch_closed(struct watch *w, int64_t now, bool broken, const char *reason)
 void watch_hurry(struct watch *w, int64_t now);
 
 bool watch_synced(const struct watch *w);
-const char *watch_trouble(const struct watch *w); /* a sentence while failing, else NULL */
+const char *watch_trouble(const struct watch *w);   /* a sentence while failing, else NULL */
 int64_t watch_trouble_since(const struct watch *w); /* when that began; INT64_MAX: no trouble */
-const char *watch_position(const struct watch *w); /* the resourceVersion reached, or NULL */
+const char *watch_position(const struct watch *w);  /* the resourceVersion reached, or NULL */
 /* Counters for metrics: lists, watches, failures, events. */
 struct watch_counts {
 	uint64_t lists, watches, failures, events, bytes;

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * watch_test.h: plays rim and API server for the tests of watch.c: takes() is the request that the
+ * machine wants now, bytes go in as they would from a socket.
+ */
+#pragma once
+
+#include "base/test.h"
+#include "kube/watch.h"
+
+struct thing {
+	struct obj obj;
+	const char *color;
+};
+static const struct field thing_fields[] = {
+	OBJ_METADATA,
+	FIELD(struct thing, color, "color", TYPE_STR),
+	{0},
+};
+static const struct type thing_type = {"Thing", sizeof(struct thing), thing_fields, obj_finish};
+static const struct kube_kind thing = {
+	.group = "test.io",
+	.versions = "v2 v1",
+	.kind = "Thing",
+	.plural = "things",
+	.namespaced = true,
+	.type = &thing_type,
+};
+attr_unused static const struct kube_kind labelled = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Labelled",
+	.plural = "labelleds",
+	.namespaced = true,
+	.type = &thing_type,
+	.selector = "a=b,c in (d)",
+};
+static const struct kube_kind *const kinds[] = {&thing, &labelled, NULL};
+
+static struct cache *c;
+static struct watch *w;
+static int64_t now, wake;
+static double chance;
+static struct err err;
+
+attr_unused static double roll(void *ctx attr_unused)
+{
+	return chance;
+}
+
+attr_unused static void start_kind(const struct kube_kind *k, const char *field_selector)
+{
+	watch_destroy(w);
+	cache_destroy(c);
+	c = cache_create(kinds);
+	cache_set_served(c, k, "v1");
+	chance = 0;
+	now = 1000000;
+	w = watch_create(c, k, field_selector, roll, NULL);
+}
+
+attr_unused static void start(void)
+{
+	start_kind(&thing, NULL);
+}
+
+/*
+ * The request that is wanted now and gets opened: its query, "-" if that is empty; "" if none is.
+ */
+attr_unused static const char *takes(void)
+{
+	static char *text;
+	struct watch_request r;
+
+	free(take(text));
+	if (!watch_wants(w, now, &r, &wake)) {
+		return "";
+	}
+	is_str(r.version, "v1");
+	is_int(r.stream, strstr(r.query, "watch=true") != NULL);
+	is_int(r.timeout_ms, r.stream ? 90000 : 300000);
+	text = xstrdup(*r.query ? r.query : "-");
+	watch_opened(w, now);
+	return text;
+}
+
+attr_unused static int bytes(const char *text)
+{
+	return watch_bytes(w, now, text, strlen(text), &err);
+}
+
+attr_unused static void says(const char *text)
+{
+	is_int(bytes(text), 0);
+}
+
+attr_unused static void ends(void)
+{
+	watch_closed(w, now, false, NULL);
+}
+
+attr_unused static void breaks(const char *reason)
+{
+	watch_closed(w, now, true, reason);
+}
+
+/* The next request is answered by this status and body, whole. */
+attr_unused static void answers(int http, int64_t retry_after, const char *body)
+{
+	watch_status(w, now, http, retry_after);
+	if (bytes(body) < 0) {
+		breaks(err.text);
+	} else {
+		ends();
+	}
+}
+
+#define ITEM(name, rv, color)                                                                      \
+	"{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"n\",\"uid\":\"u-" name               \
+	"\",\"resourceVersion\":\"" rv "\"},\"color\":\"" color "\"}"
+#define EVENT(type, name, rv, color)                                                               \
+	"{\"type\":\"" type "\",\"object\":" ITEM(name, rv, color) "}\n"
+#define BOOKMARK(rv)                                                                               \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" rv "\"}}}\n"
+#define END(rv)                                                                                    \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" rv               \
+	"\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
+#define STATUS(code, reason, message, details)                                                     \
+	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\","       \
+	"\"message\":\"" message "\",\"reason\":\"" reason "\",\"details\":{" details              \
+	"},\"code\":" code "}"
+#define ERROR(code, reason, message, details)                                                      \
+	"{\"type\":\"ERROR\",\"object\":" STATUS(code, reason, message, details) "}\n"
+#define GONE STATUS("410", "Expired", "too old resource version: 5 (9)", "")
+#define TOO_LARGE                                                                                  \
+	STATUS("504", "Timeout", "Too large resource version: 5, current: 3",                      \
+	       "\"causes\":[{\"reason\":\"ResourceVersionTooLarge\","                              \
+	       "\"message\":\"Too large resource version\"}],\"retryAfterSeconds\":1")
+#define LIST_OF_(rv, cont, items)                                                                  \
+	"{\"kind\":\"ThingList\",\"metadata\":{\"resourceVersion\":\"" rv                          \
+	"\",\"continue\":\"" cont "\"},\"items\":[" items "]}"
+
+#define STREAM_FROM(rv)                                                                            \
+	"allowWatchBookmarks=true&resourceVersion=" rv "&resourceVersionMatch=NotOlderThan"        \
+	"&sendInitialEvents=true&timeoutSeconds=300&watch=true"
+#define WATCH_FROM(rv)                                                                             \
+	"allowWatchBookmarks=true&resourceVersion=" rv "&timeoutSeconds=300&watch=true"
+
+attr_unused static const char *color(const char *name)
+{
+	const struct thing *t = cache_get(c, &thing, "n", name);
+
+	return t ? t->color : NULL;
+}
+
+/* Streams a and b, up to resourceVersion 5; the stream stays open. */
+attr_unused static void start_synced(void)
+{
+	start();
+	is_str(takes(), STREAM_FROM(""));
+	watch_status(w, now, 200, -1);
+	says(EVENT("ADDED", "a", "3", "red") EVENT("ADDED", "b", "2", "red") END("5"));
+	ok(watch_synced(w));
+}
+
+/* The same through a list, the stream refused; the watch from 5 is open. */
+attr_unused static void start_listed(void)
+{
+	start();
+	takes();
+	answers(400, -1, STATUS("400", "BadRequest", "sendInitialEvents is forbidden", ""));
+	is_str(takes(), "limit=500");
+	answers(200, -1, LIST_OF_("5", "", ITEM("a", "3", "red") "," ITEM("b", "2", "red")));
+	ok(watch_synced(w));
+	is_str(takes(), WATCH_FROM("5"));
+	watch_status(w, now, 200, -1);
+}
