@@ -28,7 +28,7 @@ type Flags struct {
 // Add declares them.
 func (f *Flags) Add(set *flag.FlagSet) {
 	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig")
-	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} (a free one), {lease}, {renew} and {retry} are filled in")
+	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} (a free one), {lease}, {renew}, {period} and {retry} are filled in")
 	set.StringVar(&f.Out, "out", "", "folder for logs, default a new one; logs of what passes are removed")
 	set.StringVar(&f.Lease, "lease-path", "/leases/vmgpu", "part of the path of the leader's Lease")
 	set.DurationVar(&f.LeaseTime, "lease", 15*time.Second, "how long a Lease of the controller lasts")

@@ -26,6 +26,7 @@ type process struct {
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	wanted  bool   // its end was asked for
+	excused bool   // it may end by itself, as who lost the Lease does, but not by a signal
 	trouble string // how it ended without being asked to
 	size    observe.Process
 }
@@ -34,7 +35,7 @@ type process struct {
 func words(command, kubeconfig, name string, lease time.Duration) ([]string, error) {
 	var all []string
 	fill := strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name, "{lease}", lease.String(), "{renew}", (lease * 2 / 3).String(),
-		"{retry}", (lease * 2 / 15).String())
+		"{period}", (lease / 3).String(), "{retry}", (lease * 2 / 15).String())
 	for _, w := range strings.Fields(command) {
 		if strings.Contains(w, "{port}") {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,9 +80,9 @@ func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
 	err := cmd.Wait()
 	p.mu.Lock()
 	wanted := p.wanted
-	if !wanted {
+	if !wanted && !(p.excused && exited(err)) {
 		p.trouble = fmt.Sprintf("controller %s ended by itself: %v", p.name, err)
-	} else if err != nil && !killed(err) {
+	} else if wanted && err != nil && !killed(err) {
 		p.trouble = fmt.Sprintf("controller %s did not end well: %v", p.name, err)
 	}
 	p.cmd = nil
@@ -93,14 +94,19 @@ func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
 	}
 }
 
-func killed(err error) bool {
+func status(err error) syscall.WaitStatus {
 	exit, ok := err.(*exec.ExitError)
 	if !ok {
-		return false
+		return 0
 	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	return status
 }
+
+func killed(err error) bool { return status(err).Signaled() && status(err).Signal() == syscall.SIGKILL }
+
+// exited: with a code, not by a signal.
+func exited(err error) bool { return status(err).Exited() }
 
 func (p *process) pid() int {
 	p.mu.Lock()
@@ -117,9 +123,8 @@ func (p *process) signal(s syscall.Signal) error {
 	if p.cmd == nil {
 		return fmt.Errorf("controller %s does not run", p.name)
 	}
-	if s == syscall.SIGKILL || s == syscall.SIGTERM {
-		p.wanted = true
-	}
+	p.wanted = p.wanted || s == syscall.SIGKILL || s == syscall.SIGTERM
+	p.excused = p.excused || s == syscall.SIGSTOP
 	return p.cmd.Process.Signal(s)
 }
 
@@ -221,7 +226,7 @@ func (s *stage) enroll() error {
 		if err != nil {
 			return err
 		}
-		s.processes[name] = &process{name: name, command: command, log: filepath.Join(s.out, name+".log")}
+		s.processes[name] = &process{name: name, command: command, log: filepath.Join(s.out, name+".log"), excused: s.disturbed}
 	}
 	return nil
 }

@@ -179,6 +179,22 @@ func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
 	p.end(syscall.SIGKILL, time.Second)
 }
 
+func TestWhoWasStoppedMayEndByItselfButNotCrash(t *testing.T) {
+	for script, blamed := range map[string]bool{"sleep 0.2; exit 1": false, "sleep 0.2; kill -SEGV $$": true} {
+		p := newProcess(t, script)
+		if err := p.start(); err != nil {
+			t.Fatal(err)
+		}
+		p.signal(syscall.SIGSTOP)
+		p.signal(syscall.SIGCONT)
+		time.Sleep(300 * time.Millisecond)
+		if (p.complaint() != "") != blamed {
+			t.Errorf("%s: %q", script, p.complaint())
+		}
+		p.end(syscall.SIGKILL, time.Second)
+	}
+}
+
 func TestAProcessThatDoesNotHeedSIGTERMIsToBlame(t *testing.T) {
 	p := newProcess(t, `trap "" TERM; while :; do sleep 0.01; done`)
 	if err := p.start(); err != nil {
@@ -221,8 +237,8 @@ func TestTheLeaderIsWhoPutItselfIntoTheLease(t *testing.T) {
 }
 
 func TestWordsOfACommandAreFilledIn(t *testing.T) {
-	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port} --lease={lease},{renew},{retry}", "/k", "a", 15*time.Second)
-	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,2s" {
+	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port} --lease={lease},{renew},{period},{retry}", "/k", "a", 15*time.Second)
+	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,5s,2s" {
 		t.Error(w, err)
 	}
 	if _, err := words(" ", "", "", 0); err == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Usage is one line for the tool's help.
-const Usage = "faults --state STATE --controller 'COMMAND {kubeconfig} {lease} {renew} {retry}' [--shard 1/4] [--percent 5 --also FILE] [--only TEXT] [--list] --results FILE --commit ID FILE|FOLDER..."
+const Usage = "faults --state STATE --controller 'COMMAND {kubeconfig} {lease} {renew} {period} {retry}' [--shard 1/4] [--percent 5 --also FILE] [--only TEXT] [--list] --results FILE --commit ID FILE|FOLDER..."
 
 type settings struct {
 	scenario.Flags
