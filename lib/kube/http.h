@@ -59,7 +59,7 @@ struct http_settings {
 	void *ctx;
 };
 
-/* config belongs to the caller, outlives the http, and is refreshed by it. */
+/* config belongs to the caller, outlives the http, and is refreshed by it. SIGPIPE is ignored from here on. */
 struct http *http_create(struct loop *l, struct config *config, const struct http_settings *s, struct err *err);
 /* Not from within a callback of its own. NULL. */
 struct http *http_destroy(struct http *h);

@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -458,6 +459,7 @@ int http_curl_init(struct http *h, struct err *err)
 		return err_set(err, "libcurl does not start");
 	}
 	global = true;
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to a connection that the server has closed */
 	h->multi = curl_multi_init();
 	if (!h->multi) {
 		return err_set(err, "libcurl does not start");

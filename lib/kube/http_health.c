@@ -94,13 +94,33 @@ static void end_overdue(struct http *h, struct http_request *r, int64_t now)
 	http_abort(r, text);
 }
 
-/* The probe: any answer at all shows that the connection lives, so does any byte for another request. */
+/*
+ * The probe. Where a connection in use was silent, something must come on it while /version is fetched, which libcurl sends over the
+ * newest. Nothing came: it is dead, or was replaced by that newest one, or libcurl has given it up without telling its streams (7.88, after
+ * an error in the server's framing). In all three its streams are better off elsewhere.
+ */
 
-static void probe_done(void *ctx, const struct http_answer *a attr_unused)
+/* Since when r's connection is silent; INT64_MAX: it has none. */
+static int64_t silent_since(const struct http_request *r, const struct http_sock *s)
+{
+	return s ? MAX(s->byte_ms, r->active_ms) : INT64_MAX;
+}
+
+static void probe_done(void *ctx, const struct http_answer *a)
 {
 	struct http *h = ctx;
 
 	h->probe = NULL;
+	if (h->closing) {
+		return;
+	}
+	for (const struct http_request *r = h->active.first; r; r = r->next) {
+		struct http_sock *s = sock_of(h, r);
+
+		if (silent_since(r, s) <= a->sent_ms - h->settings.silent_ms) {
+			shutdown(s->fd, SHUT_RDWR);
+		}
+	}
 }
 
 static int probe_bytes(void *ctx attr_unused, const char *bytes attr_unused, size_t n attr_unused)
@@ -131,13 +151,9 @@ static int64_t silence_deadline(struct http *h)
 	int64_t at = INT64_MAX;
 
 	for (const struct http_request *r = h->active.first; r; r = r->next) {
-		const struct http_sock *s = sock_of(h, r);
-
-		if (s) {
-			at = MIN(at, MAX(s->byte_ms, r->active_ms) + h->settings.silent_ms);
-		}
+		at = MIN(at, silent_since(r, sock_of(h, r)));
 	}
-	return at;
+	return at == INT64_MAX ? at : at + h->settings.silent_ms;
 }
 
 void http_health_tick(void *ctx)

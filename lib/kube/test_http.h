@@ -123,6 +123,7 @@ static void make_client(const char *cluster, const char *user)
 	struct config_env env = {.kubeconfig = path};
 	struct err err = {""};
 
+	config_finish(&config);
 	put("kubeconfig", text);
 	if (config_load(&env, &config, &err) < 0) {
 		is_str(err.text, "no error");
