@@ -35,6 +35,7 @@ struct runtime *runtime_create(struct loop *l, struct http *h, const struct runt
 	feeds_create(r);
 	workers_create(r);
 	elect_create(r);
+	events_create(r);
 	return r;
 }
 
@@ -50,6 +51,7 @@ struct runtime *runtime_destroy(struct runtime *r)
 		r->stopping = true;
 		feeds_destroy(r);
 		elect_destroy(r);
+		events_destroy(r);
 		workers_destroy(r);
 		loop_timer_destroy(r->stop_timer);
 		cache_destroy(r->cache);

@@ -6,10 +6,12 @@
  *	runtime_feed.c	watches: opens what watch.c asks for; starts and stops kinds as their CRDs come and go
  *	runtime_pass.c	queues, passes, their ends
  *	runtime_elect.c	the Lease
+ *	runtime_event.c	Events
  */
 #pragma once
 
 #include "base/map.h"
+#include "kube/event.h"
 #include "kube/queue.h"
 #include "kube/runtime.h"
 #include "kube/watch.h"
@@ -50,6 +52,9 @@ struct runtime {
 	bool stopping, lost, synced, crds_changed;
 	struct lease *lease;
 	struct loop_timer *lease_timer, *stop_timer;
+	struct event_book *events;
+	struct loop_timer *events_timer;
+	bool events_asking;
 	bool lease_asking, was_leading, releasing;
 };
 
@@ -77,3 +82,8 @@ bool elect_released(const struct runtime *r);
 void elect_see(struct runtime *r, const struct obj *record);
 extern const struct kube_kind runtime_lease_kind;
 bool elect_may_write(const struct runtime *r);
+
+/* runtime_event.c */
+void events_create(struct runtime *r);
+void events_destroy(struct runtime *r);
+void events_tell(struct runtime *r, const struct kube_kind *k, const struct key *key, const struct action *a);

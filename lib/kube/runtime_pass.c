@@ -211,12 +211,7 @@ static void pass_ended(void *ctx, const struct act_end *end)
 
 static void on_event(void *ctx, const struct kube_kind *k, const struct key *key, const struct action *a)
 {
-	struct runtime *r = ctx;
-
-	(void)r;
-	(void)k;
-	(void)key;
-	(void)a;
+	events_tell(ctx, k, key, a);
 }
 
 static void on_action(void *ctx, const struct action *a, const struct http_answer *answer, const char *trouble)
