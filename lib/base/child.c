@@ -15,7 +15,7 @@
 #include "base/buf.h"
 
 #define MESSAGE_MAX 1024 /* of standard error, its end */
-#define STUCK_MS    1000
+#define STUCK_MS 1000
 
 extern char **environ;
 
@@ -75,7 +75,8 @@ static void take_message(struct child *c, const char *bytes, size_t n)
 	if (c->message.len + n > MESSAGE_MAX) {
 		buf_drop(&c->message, c->message.len + n - MESSAGE_MAX);
 	}
-	buf_add(&c->message, bytes + (n > MESSAGE_MAX ? n - MESSAGE_MAX : 0), MIN(n, (size_t)MESSAGE_MAX));
+	buf_add(&c->message, bytes + (n > MESSAGE_MAX ? n - MESSAGE_MAX : 0),
+		MIN(n, (size_t)MESSAGE_MAX));
 }
 
 /* One part that lies ready. False: nothing, or the end. */
@@ -150,7 +151,8 @@ static void on_exit_(void *ctx, int fd attr_unused, uint32_t events attr_unused)
 		return;
 	}
 	if (!c->over) {
-		finish(c, info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status, false);
+		finish(c, info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status,
+		       false);
 	}
 	destroy(c);
 }
@@ -214,7 +216,8 @@ static int spawn(const struct child_spec *s, const struct ends *e, pid_t *ret)
 		posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 		posix_spawn_file_actions_adddup2(&files, e->message[1], STDERR_FILENO);
 	}
-	error = posix_spawnp(ret, s->argv[0], &files, &attr, s->argv, s->environ ? s->environ : environ);
+	error = posix_spawnp(ret, s->argv[0], &files, &attr, s->argv,
+			     s->environ ? s->environ : environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return error;
@@ -269,16 +272,23 @@ struct child *child_start(struct loop *l, const struct child_spec *spec, struct 
 	}
 	error = spec->run ? fork_run(spec, &e, &pid) : spawn(spec, &e, &pid);
 	if (error) {
-		err_set(err, error == ENOENT ? "%s is not installed, or not in PATH (%s)" : "%s cannot be started: %s", what,
-			strerror(error));
+		err_set(err,
+			error == ENOENT ? "%s is not installed, or not in PATH (%s)"
+					: "%s cannot be started: %s",
+			what, strerror(error));
 		return NULL;
 	}
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct child){.loop = l, .spec = *spec, .pid = pid, .out_fd = e.out[0], .message_fd = e.message[0]};
+	*c = (struct child){.loop = l,
+			    .spec = *spec,
+			    .pid = pid,
+			    .out_fd = e.out[0],
+			    .message_fd = e.message[0]};
 	e.out[0] = e.message[0] = -1;
 	buf_init(&c->out, spec->max_out);
 	buf_init(&c->message, 2 * MESSAGE_MAX);
-	c->pidfd = pidfd_open(pid, 0); /* cannot fail for a child of ours but for lack of descriptors: then the deadline ends it */
+	c->pidfd = pidfd_open(pid, 0); /* cannot fail for a child of ours but for lack of
+					  descriptors: then the deadline ends it */
 	c->pid_io = c->pidfd < 0 ? NULL : loop_add(l, c->pidfd, EPOLLIN, on_exit_, c, spec->name);
 	c->out_io = watch(c, c->out_fd);
 	c->message_io = watch(c, c->message_fd);

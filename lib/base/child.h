@@ -2,10 +2,11 @@
 /*
  * child.h: a helper process with a pipe and a deadline, on the loop. RIM. Nothing here blocks.
  *
- * Either a program (argv, found in PATH) or a function of ours in a fork (run), for what may hang in the kernel. Its standard output is
- * collected, its standard input is /dev/null, it leads a process group of its own and starts with no signal blocked. It ends at the
- * deadline by SIGKILL, with its whole group. A process that hangs in the kernel survives that: then done is called all the same, with
- * `stuck`, a second after the deadline, and the process is reaped whenever it ends.
+ * Either a program (argv, found in PATH) or a function of ours in a fork (run), for what may hang
+ * in the kernel. Its standard output is collected, its standard input is /dev/null, it leads a
+ * process group of its own and starts with no signal blocked. It ends at the deadline by SIGKILL,
+ * with its whole group. A process that hangs in the kernel survives that: then done is called all
+ * the same, with `stuck`, a second after the deadline, and the process is reaped whenever it ends.
  */
 #pragma once
 
@@ -15,21 +16,25 @@
 struct child;
 
 struct child_result {
-	int status;	     /* exit code, or 128 + number of the signal that ended it; -1: stuck */
+	int status; /* exit code, or 128 + number of the signal that ended it; -1: stuck */
 	bool timed_out, too_big, stuck;
-	const char *out;     /* what it wrote, 0-terminated, also when it failed */
+	const char *out; /* what it wrote, 0-terminated, also when it failed */
 	size_t length;
-	const char *message; /* the end of its standard error, 0-terminated; "" when that was inherited */
+	const char *message; /* the end of its standard error, 0-terminated; "" when that was
+				inherited */
 };
 
 struct child_spec {
-	const char *name;    /* a literal, for loop_slow */
-	char *const *argv, *const *environ;   /* environ NULL: ours */
-	int (*run)(void *ctx, int out);       /* instead of argv: its result is the exit code */
-	bool terminal;	     /* it may talk to the user: standard input and error are ours, it stays in our process group */
+	const char *name;		    /* a literal, for loop_slow */
+	char *const *argv, *const *environ; /* environ NULL: ours */
+	int (*run)(void *ctx, int out);	    /* instead of argv: its result is the exit code */
+	bool terminal; /* it may talk to the user: standard input and error are ours, it stays in
+			  our process group */
 	int64_t timeout_ms;
-	size_t max_out;	     /* more than that ends it */
-	void (*done)(void *ctx, const struct child_result *result); /* once, from the loop, unless child_kill came first */
+	size_t max_out; /* more than that ends it */
+	void (*done)(void *ctx,
+		     const struct child_result
+			     *result); /* once, from the loop, unless child_kill came first */
 	void *ctx;
 };
 

@@ -77,7 +77,8 @@ static void missing_program_is_a_sentence(void)
 	struct err err;
 
 	ok(!start(&(struct child_spec){.argv = argv}, &err));
-	is_str(err.text, "no-such-program-here is not installed, or not in PATH (No such file or directory)");
+	is_str(err.text,
+	       "no-such-program-here is not installed, or not in PATH (No such file or directory)");
 	{
 		char *const plain[] = {(char *)"/etc/passwd", NULL};
 
@@ -105,7 +106,7 @@ static bool is_dead(pid_t pid)
 static void deadline_ends_it_with_its_group(void)
 {
 	int64_t begin;
-	pid_t grandchild;
+	int64_t grandchild;
 
 	loop = loop ? loop : loop_create();
 	begin = loop_now(loop);
@@ -113,12 +114,13 @@ static void deadline_ends_it_with_its_group(void)
 	ok(got.timed_out && !got.stuck);
 	is_int(got.status, 128 + SIGKILL);
 	ok(loop_now(loop) - begin < 5000);
-	grandchild = (pid_t)atoi(out);
-	ok(grandchild > 1);
-	for (int i = 0; i < 200 && !is_dead(grandchild); i++) {
+	out[strcspn(out, "\n")] = '\0';
+	is_int(parse_int(out, 2, INT32_MAX, &grandchild), 0);
+
+	for (int i = 0; i < 200 && !is_dead((pid_t)grandchild); i++) {
 		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	}
-	ok(is_dead(grandchild));
+	ok(is_dead((pid_t)grandchild));
 }
 
 static void grandchild_that_holds_the_pipe_delays_nothing(void)
@@ -139,7 +141,8 @@ static void flood_is_ended(void)
 
 static void end_of_a_long_message_is_kept(void)
 {
-	shell("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done", &(struct child_spec){0});
+	shell("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done",
+	      &(struct child_spec){0});
 	has(message, "line 499\n");
 	ok(strlen(message) <= 1024);
 	ok(!strstr(message, "line 10\n"));
@@ -221,10 +224,12 @@ TESTS({"output, message and exit code come back", output_and_exit_code_come_back
       {"its environment is the given one", environment_is_the_given_one},
       {"a program that cannot be started is a sentence", missing_program_is_a_sentence},
       {"the deadline ends it with its group", deadline_ends_it_with_its_group},
-      {"a grandchild that holds the pipe delays nothing", grandchild_that_holds_the_pipe_delays_nothing},
+      {"a grandchild that holds the pipe delays nothing",
+       grandchild_that_holds_the_pipe_delays_nothing},
       {"one that writes without end is ended", flood_is_ended},
       {"of a long message the end is kept", end_of_a_long_message_is_kept},
       {"a function runs in a fork", function_runs_in_a_fork},
       {"no signal is blocked in it", signals_are_not_blocked_in_it},
-      {"a killed child calls nothing and leaves nothing", killed_child_calls_nothing_and_leaves_nothing},
+      {"a killed child calls nothing and leaves nothing",
+       killed_child_calls_nothing_and_leaves_nothing},
       {"nothing stays open", nothing_stays_open})

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <time.h>
 
-#define SECOND	 INT64_C(1000000)
-#define DAY	 INT64_C(86400)
-#define YEAR_1	 (INT64_C(-62135596800) * SECOND)	/* 0001-01-01T00:00:00Z */
-#define YEAR_END (INT64_C(253402300800) * SECOND - 1)	/* the last microsecond of 9999 */
+#define SECOND INT64_C(1000000)
+#define DAY INT64_C(86400)
+#define YEAR_1 (INT64_C(-62135596800) * SECOND)	      /* 0001-01-01T00:00:00Z */
+#define YEAR_END (INT64_C(253402300800) * SECOND - 1) /* the last microsecond of 9999 */
 
 static int64_t read_us(clockid_t clock)
 {
@@ -28,8 +28,9 @@ int64_t clock_wall_us(void)
 }
 
 /*
- * Days since 1970 to a date of the proleptic Gregorian calendar and back (Howard Hinnant, "chrono-compatible low-level
- * date algorithms"): years begin in March, so that the leap day is a year's last.
+ * Days since 1970 to a date of the proleptic Gregorian calendar and back (Howard Hinnant,
+ * "chrono-compatible low-level date algorithms"): years begin in March, so that the leap day is a
+ * year's last.
  */
 static int64_t days_from_date(int64_t y, int64_t m, int64_t d)
 {
@@ -68,8 +69,8 @@ static const char *format(int64_t unix_us, bool micro, char text[CLOCK_TEXT_MAX]
 	days = (seconds - (((seconds % DAY) + DAY) % DAY)) / DAY;
 	seconds -= days * DAY;
 	date_from_days(days, &y, &m, &d);
-	n = snprintf(text, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d, (int)(seconds / 3600),
-		     (int)(seconds / 60 % 60), (int)(seconds % 60));
+	n = snprintf(text, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d,
+		     (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60));
 	if (micro) {
 		snprintf(text + n, CLOCK_TEXT_MAX - (size_t)n, ".%06dZ", (int)us);
 	} else {

@@ -66,7 +66,8 @@ static int read_all(int fd, const char *path, struct buf *b, struct err *err)
 	}
 }
 
-int file_read(const char *path, size_t max, unsigned flags, char **ret, size_t *ret_n, struct err *err)
+int file_read(const char *path, size_t max, unsigned flags, char **ret, size_t *ret_n,
+	      struct err *err)
 {
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	auto_buf struct buf b;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_LEN 48	 /* of a flag; longer ones are compared no further */
-#define LIST_MAX     1000
+#define NAME_MAX_LEN 48 /* of a flag; longer ones are compared no further */
+#define LIST_MAX 1000
 
 /* Durations */
 
@@ -53,7 +53,8 @@ int flag_duration(const char *s, int64_t *ret_ms)
 		if (!unit) {
 			return -1;
 		}
-		total += n * unit; /* at most 24 days x 3600 a step: no overflow below 2^63 / 2^43 steps */
+		total += n * unit; /* at most 24 days x 3600 a step: no overflow below 2^63 / 2^43
+				      steps */
 	}
 	*ret_ms = total;
 	return 0;
@@ -155,9 +156,9 @@ static int set_int(const struct flag *f, int64_t *out, const char *value, struct
 	int64_t v, min = limited ? f->min : INT64_MIN, max = limited ? f->max : INT64_MAX;
 
 	if (parse_int(value, min, max, &v) < 0) {
-		return limited ? err_set(err, "--%s: \"%s\" is no whole number from %lld to %lld", f->name, value,
-					 (long long)min, (long long)max) :
-				 err_set(err, "--%s: \"%s\" is no whole number", f->name, value);
+		return limited ? err_set(err, "--%s: \"%s\" is no whole number from %lld to %lld",
+					 f->name, value, (long long)min, (long long)max)
+			       : err_set(err, "--%s: \"%s\" is no whole number", f->name, value);
 	}
 	*out = v;
 	return 0;
@@ -168,7 +169,9 @@ static int set_duration(const struct flag *f, int64_t *out, const char *value, s
 	int64_t v;
 
 	if (flag_duration(value, &v) < 0) {
-		return err_set(err, "--%s: \"%s\" is no duration; write it like 90s, 1m30s or 500ms", f->name, value);
+		return err_set(err,
+			       "--%s: \"%s\" is no duration; write it like 90s, 1m30s or 500ms",
+			       f->name, value);
 	}
 	if (f->max > f->min && (v < f->min || v > f->max)) {
 		return err_set(err, "--%s: %s is not between %lld ms and %lld ms", f->name, value,
@@ -212,8 +215,8 @@ static int set(const struct flag *f, void *out, const char *value, struct err *e
 
 static void set_empty(const struct flag *f, void *out)
 {
-	static const size_t sizes[] = {sizeof(char *), sizeof(bool), sizeof(int64_t), sizeof(int64_t),
-				       sizeof(int), sizeof(struct flag_list)};
+	static const size_t sizes[] = {sizeof(char *),	sizeof(bool), sizeof(int64_t),
+				       sizeof(int64_t), sizeof(int),  sizeof(struct flag_list)};
 
 	memset((char *)out + f->offset, 0, sizes[f->type]);
 }
@@ -231,13 +234,14 @@ struct found {
 	void *out;
 };
 
-#define for_each_flag(g, f, groups)                             \
-	for (const struct flag_group *g = (groups); g->flags; g++) \
+#define for_each_flag(g, f, groups)                                                                \
+	for (const struct flag_group *g = (groups); g->flags; g++)                                 \
 		for (const struct flag *f = g->flags; f->name; f++)
 
 static struct found find_name(const struct flag_group *groups, const char *name, size_t n)
 {
-	for_each_flag (g, f, groups) {
+	for_each_flag(g, f, groups)
+	{
 		if (strlen(f->name) == n && memcmp(f->name, name, n) == 0) {
 			return (struct found){f, g->out};
 		}
@@ -247,7 +251,8 @@ static struct found find_name(const struct flag_group *groups, const char *name,
 
 static struct found find_letter(const struct flag_group *groups, char letter)
 {
-	for_each_flag (g, f, groups) {
+	for_each_flag(g, f, groups)
+	{
 		if (letter && f->letter == letter) {
 			return (struct found){f, g->out};
 		}
@@ -255,21 +260,24 @@ static struct found find_letter(const struct flag_group *groups, char letter)
 	return (struct found){0};
 }
 
-static int unknown(const struct flag_text *text, const struct flag_group *groups, const char *name, size_t n,
-		   struct err *err)
+static int unknown(const struct flag_text *text, const struct flag_group *groups, const char *name,
+		   size_t n, struct err *err)
 {
 	auto_free char *given = xstrndup(name, n);
 	const char *best = NULL;
 	size_t edits = bound(given);
 
-	for_each_flag (g, f, groups) {
+	for_each_flag(g, f, groups)
+	{
 		if (!f->hidden) {
 			consider(given, f->name, &best, &edits);
 		}
 	}
-	return best ? err_set(err, "unknown flag --%s: did you mean --%s? `%s --help` lists all flags", given, best,
-			      text->program) :
-		      err_set(err, "unknown flag --%s: `%s --help` lists all flags", given, text->program);
+	return best ? err_set(err,
+			      "unknown flag --%s: did you mean --%s? `%s --help` lists all flags",
+			      given, best, text->program)
+		    : err_set(err, "unknown flag --%s: `%s --help` lists all flags", given,
+			      text->program);
 }
 
 struct parser {
@@ -292,8 +300,8 @@ static int give(struct parser *p, struct found found, const char *value, struct 
 	}
 	if (!value) {
 		if (p->next >= p->argc) {
-			return err_set(err, "--%s needs a value: --%s=%s", found.flag->name, found.flag->name,
-				       arg_name(found.flag));
+			return err_set(err, "--%s needs a value: --%s=%s", found.flag->name,
+				       found.flag->name, arg_name(found.flag));
 		}
 		value = p->argv[p->next++];
 	}
@@ -317,12 +325,14 @@ static int parse_short(struct parser *p, const char *word, struct err *err)
 	const char *value = word[1] ? word + 1 : NULL;
 
 	if (!found.flag) {
-		return err_set(err, "unknown flag -%c: `%s --help` lists all flags", *word, p->text->program);
+		return err_set(err, "unknown flag -%c: `%s --help` lists all flags", *word,
+			       p->text->program);
 	}
 	if (value && *value == '=') {
 		value++;
 	} else if (value && found.flag->type == FLAG_BOOL) { /* -vq is -v -q */
-		return set(found.flag, found.out, "true", err) < 0 ? -1 : parse_short(p, value, err);
+		return set(found.flag, found.out, "true", err) < 0 ? -1
+								   : parse_short(p, value, err);
 	}
 	return give(p, found, value, err);
 }
@@ -345,7 +355,8 @@ static int parse_word(struct parser *p, char *word, bool *rest, struct err *err)
 
 static int set_defaults(const struct flag_group *groups, struct err *err)
 {
-	for_each_flag (g, f, groups) {
+	for_each_flag(g, f, groups)
+	{
 		set_empty(f, g->out);
 		if (f->value && set(f, g->out, f->value, err) < 0) {
 			return err_wrap(err, "default of --%s", f->name);
@@ -358,21 +369,24 @@ static bool is_given(const struct flag *f, const void *out)
 {
 	const void *p = (const char *)out + f->offset;
 
-	return f->type == FLAG_LIST ? ((const struct flag_list *)p)->n > 0 : !str_empty(*(char *const *)p);
+	return f->type == FLAG_LIST ? ((const struct flag_list *)p)->n > 0
+				    : !str_empty(*(char *const *)p);
 }
 
 static int check_required(const struct flag_group *groups, struct err *err)
 {
-	for_each_flag (g, f, groups) { /* of strings and lists only: others always have a value */
+	for_each_flag(g, f, groups)
+	{ /* of strings and lists only: others always have a value */
 		if (f->required && !is_given(f, g->out)) {
-			return err_set(err, "--%s is missing: %s; give --%s=%s", f->name, f->help, f->name, arg_name(f));
+			return err_set(err, "--%s is missing: %s; give --%s=%s", f->name, f->help,
+				       f->name, arg_name(f));
 		}
 	}
 	return 0;
 }
 
-int flag_parse(const struct flag_text *text, const struct flag_group *groups, int argc, char **argv, int *ret_args,
-	       struct err *err)
+int flag_parse(const struct flag_text *text, const struct flag_group *groups, int argc, char **argv,
+	       int *ret_args, struct err *err)
 {
 	struct parser p = {.text = text, .groups = groups, .argv = argv, .argc = argc};
 	bool rest = false;
@@ -397,7 +411,7 @@ int flag_parse(const struct flag_text *text, const struct flag_group *groups, in
 /* Help */
 
 #define HELP_COLUMN 34
-#define HELP_WIDTH  100
+#define HELP_WIDTH 100
 
 /* Words of s, wrapped between column and HELP_WIDTH; the cursor stands at `at`. */
 static void wrap(struct buf *b, const char *s, size_t at, size_t column)
@@ -427,9 +441,9 @@ static bool takes_default(const struct flag *f)
 
 static void help_flag(const struct flag *f, struct buf *b)
 {
-	auto_free char *help = takes_default(f) ? xprintf("%s (default %s)", f->help, f->value) :
-			       f->required	? xprintf("%s (required)", f->help) :
-						  xstrdup(f->help);
+	auto_free char *help = takes_default(f) ? xprintf("%s (default %s)", f->help, f->value)
+			       : f->required	? xprintf("%s (required)", f->help)
+						: xstrdup(f->help);
 	size_t start = b->len, used;
 
 	if (f->letter) {

@@ -12,15 +12,21 @@ struct options {
 };
 
 static const struct flag flags[] = {
-	{"node", 'n', FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .required = true, .help = "name of this node"},
-	{"leader-elect", 0, FLAG_BOOL, offsetof(struct options, elect), .value = "true", .help = "elect one writer among the replicas"},
+	{"node", 'n', FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .required = true,
+	 .help = "name of this node"},
+	{"leader-elect", 0, FLAG_BOOL, offsetof(struct options, elect), .value = "true",
+	 .help = "elect one writer among the replicas"},
 	{"quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), .help = "say less"},
-	{"workers", 'w', FLAG_INT, offsetof(struct options, workers), .value = "4", .min = 1, .max = 64, .help = "passes at once"},
+	{"workers", 'w', FLAG_INT, offsetof(struct options, workers), .value = "4", .min = 1,
+	 .max = 64, .help = "passes at once"},
 	{"any", 0, FLAG_INT, offsetof(struct options, any), .help = "any number", .hidden = true},
-	{"timeout", 0, FLAG_DURATION, offsetof(struct options, timeout_ms), .value = "1m30s", .min = 1000, .max = 600000,
+	{"timeout", 0, FLAG_DURATION, offsetof(struct options, timeout_ms), .value = "1m30s",
+	 .min = 1000, .max = 600000,
 	 .help = "how long a request may take; a sentence that is long enough to be wrapped at the column of the help texts"},
-	{"log-level", 0, FLAG_CHOICE, offsetof(struct options, level), .value = "info", .choices = "error|warn|info", .help = "least important events to log"},
-	{"filename", 'f', FLAG_LIST, offsetof(struct options, files), .arg = "FILE", .help = "manifest to read"},
+	{"log-level", 0, FLAG_CHOICE, offsetof(struct options, level), .value = "info",
+	 .choices = "error|warn|info", .help = "least important events to log"},
+	{"filename", 'f', FLAG_LIST, offsetof(struct options, files), .arg = "FILE",
+	 .help = "manifest to read"},
 	{0},
 };
 
@@ -70,7 +76,8 @@ static void defaults_stand_where_nothing_is_given(void)
 
 static void every_form_is_read(void)
 {
-	is_int(parse("x --node=a=b --leader-elect=false -q -w8 y --any -7 --timeout 500s --log-level=warn -f a.yaml --filename=b.yaml -f=c - -- -q"), 0);
+	is_int(parse("x --node=a=b --leader-elect=false -q -w8 y --any -7 --timeout 500s --log-level=warn -f a.yaml --filename=b.yaml -f=c - -- -q"),
+	       0);
 	is_str(o.node, "a=b");
 	ok(!o.elect && o.quiet);
 	is_int(o.workers, 8);
@@ -101,9 +108,12 @@ static void mistakes_name_flag_and_remedy(void)
 		{"--node=", "--node is missing: name of this node; give --node=NAME"},
 		{"--node", "--node needs a value: --node=NAME"},
 		{"-n", "--node needs a value: --node=NAME"},
-		{"--nod a", "unknown flag --nod: did you mean --node? `vmgpu-test --help` lists all flags"},
-		{"--laeder-elect", "unknown flag --laeder-elect: did you mean --leader-elect? `vmgpu-test --help` lists all flags"},
-		{"--timeuot=3s", "unknown flag --timeuot: did you mean --timeout? `vmgpu-test --help` lists all flags"},
+		{"--nod a",
+		 "unknown flag --nod: did you mean --node? `vmgpu-test --help` lists all flags"},
+		{"--laeder-elect",
+		 "unknown flag --laeder-elect: did you mean --leader-elect? `vmgpu-test --help` lists all flags"},
+		{"--timeuot=3s",
+		 "unknown flag --timeuot: did you mean --timeout? `vmgpu-test --help` lists all flags"},
 		{"--colour=red", "unknown flag --colour: `vmgpu-test --help` lists all flags"},
 		{"--=x", "unknown flag --: `vmgpu-test --help` lists all flags"},
 		{"-x", "unknown flag -x: `vmgpu-test --help` lists all flags"},
@@ -112,7 +122,8 @@ static void mistakes_name_flag_and_remedy(void)
 		{"--workers=0", "--workers: \"0\" is no whole number from 1 to 64"},
 		{"--any=1.5", "--any: \"1.5\" is no whole number"},
 		{"--leader-elect=maybe", "--leader-elect takes true or false, not \"maybe\""},
-		{"--timeout=90", "--timeout: \"90\" is no duration; write it like 90s, 1m30s or 500ms"},
+		{"--timeout=90",
+		 "--timeout: \"90\" is no duration; write it like 90s, 1m30s or 500ms"},
 		{"--timeout=500ms", "--timeout: 500ms is not between 1000 ms and 600000 ms"},
 		{"--log-level=inf", "--log-level: \"inf\" is none of error|warn|info"},
 		{"--log-level=", "--log-level: \"\" is none of error|warn|info"},
@@ -167,8 +178,10 @@ static void durations(void)
 	static const struct {
 		const char *s;
 		int64_t ms;
-	} rows[] = {{"0", 0}, {"0s", 0}, {"90s", 90000}, {"1h1m1s1ms", 3661001}, {"500ms", 500}, {"2m", 120000}};
-	static const char *const wrong[] = {"", "1", "s", "1x", "1s ", "-1s", "1.5s", "99999999999s", "1m30"};
+	} rows[] = {{"0", 0},	    {"0s", 0},	   {"90s", 90000}, {"1h1m1s1ms", 3661001},
+		    {"500ms", 500}, {"2m", 120000}};
+	static const char *const wrong[] = {
+		"", "1", "s", "1x", "1s ", "-1s", "1.5s", "99999999999s", "1m30"};
 	int64_t ms = 7;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -204,10 +217,12 @@ static void groups_fill_their_own_structs(void)
 		const char *context;
 	} common;
 	static const struct flag shared[] = {
-		{"context", 0, FLAG_STRING, offsetof(struct common, context), .help = "kubeconfig context"},
+		{"context", 0, FLAG_STRING, offsetof(struct common, context),
+		 .help = "kubeconfig context"},
 		{0},
 	};
-	const struct flag_group groups[] = {{"Flags", flags, &o}, {"Global flags", shared, &common}, {0}};
+	const struct flag_group groups[] = {
+		{"Flags", flags, &o}, {"Global flags", shared, &common}, {0}};
 	char *argv[] = {(char[]){"--context=c"}, (char[]){"--node=n"}};
 	auto_buf struct buf b;
 
@@ -217,14 +232,16 @@ static void groups_fill_their_own_structs(void)
 	is_str(o.node, "n");
 	buf_init(&b, 64 * KiB);
 	flag_help(&text, groups, &b);
-	has(buf_text(&b), "\nGlobal flags:\n      --context=TEXT              kubeconfig context\n");
+	has(buf_text(&b),
+	    "\nGlobal flags:\n      --context=TEXT              kubeconfig context\n");
 }
 
 TESTS({"defaults stand where nothing is given", defaults_stand_where_nothing_is_given},
       {"every form of a flag is read", every_form_is_read},
       {"a mistake's sentence names flag and remedy", mistakes_name_flag_and_remedy},
       {"the help text is made from the table", help_is_made_from_the_table},
-      {"help is an answer even when something is missing", help_is_an_answer_even_when_something_is_missing},
+      {"help is an answer even when something is missing",
+       help_is_an_answer_even_when_something_is_missing},
       {"durations are read whole or not at all", durations},
       {"the nearest name is near", nearest_name_is_near},
       {"two groups fill structs of their own", groups_fill_their_own_structs})

@@ -11,8 +11,9 @@
 #include "base/clock.h"
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
-static const char *const secret_keys[] = {"token", "password", "passwd", "authorization", "bearer",
-					  "secret", "privatekey", "private_key", "client-key", "clientkey"};
+static const char *const secret_keys[] = {"token",	"password", "passwd",	  "authorization",
+					  "bearer",	"secret",   "privatekey", "private_key",
+					  "client-key", "clientkey"};
 
 static struct {
 	enum log_level level;
@@ -25,7 +26,7 @@ struct line {
 	char text[LOG_LINE_MAX];
 	size_t n;
 };
-#define LINE_END  (LOG_LINE_MAX - 4)
+#define LINE_END (LOG_LINE_MAX - 4)
 #define VALUE_MAX (LOG_LINE_MAX / 2) /* one long value leaves room for the others */
 
 void log_setup(enum log_level level, int fd, const char *component)
@@ -85,7 +86,8 @@ static bool token_char(char c)
 	return c && !strchr(" \t\r\n\"'<>,;", c);
 }
 
-/* If a secret starts at s: how many bytes stay readable (*keep) and how many after them are hidden. 0: none starts here. */
+/* If a secret starts at s: how many bytes stay readable (*keep) and how many after them are hidden.
+ * 0: none starts here. */
 static size_t secret_at(const char *s, const char *start, size_t *keep)
 {
 	static const char pem[] = "PRIVATE KEY-----";
@@ -98,7 +100,8 @@ static size_t secret_at(const char *s, const char *start, size_t *keep)
 		}
 		return n >= 8 ? n : 0; /* "bearer token expired" is prose */
 	}
-	if (strncmp(s, "eyJ", 3) == 0 && (s == start || !token_char(s[-1]) || strchr("=:/", s[-1]))) {
+	if (strncmp(s, "eyJ", 3) == 0 &&
+	    (s == start || !token_char(s[-1]) || strchr("=:/", s[-1]))) {
 		bool dot = false;
 
 		for (; token_char(s[n]); n++) {

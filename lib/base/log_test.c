@@ -43,7 +43,8 @@ static void event_is_one_json_line_in_order(void)
 	begin(LOG_LEVEL_INFO, NULL);
 	log_info("listed", log_str("kind", "Node"), log_int("objects", -3), log_bool("ready", true),
 		 log_num("seconds", 0.25), log_str("none", NULL));
-	is_str(rest(), ",\"level\":\"info\",\"msg\":\"listed\",\"kind\":\"Node\",\"objects\":-3,\"ready\":true,\"seconds\":0.25}\n");
+	is_str(rest(),
+	       ",\"level\":\"info\",\"msg\":\"listed\",\"kind\":\"Node\",\"objects\":-3,\"ready\":true,\"seconds\":0.25}\n");
 	has(line, "{\"ts\":\"");
 	snprintf(text, sizeof(text), "%.27s", line + 7);
 	is_int(clock_parse(text, &us), 0);
@@ -79,9 +80,11 @@ static void lower_levels_cost_nothing(void)
 static void any_bytes_give_valid_json(void)
 {
 	begin(LOG_LEVEL_INFO, NULL);
-	log_info("q\"b\\n\nt\tx", log_str("k", "\xc3\xa9 \xc0\xaf \xed\xa0\x80 \xf0\x9f\x8e\xae \x7f \xff"));
-	is_str(rest(), ",\"level\":\"info\",\"msg\":\"q\\\"b\\\\n\\nt\\u0009x\",\"k\":\"\xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd "
-		       "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x8e\xae \\u007f \xef\xbf\xbd\"}\n");
+	log_info("q\"b\\n\nt\tx",
+		 log_str("k", "\xc3\xa9 \xc0\xaf \xed\xa0\x80 \xf0\x9f\x8e\xae \x7f \xff"));
+	is_str(rest(),
+	       ",\"level\":\"info\",\"msg\":\"q\\\"b\\\\n\\nt\\u0009x\",\"k\":\"\xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd "
+	       "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x8e\xae \\u007f \xef\xbf\xbd\"}\n");
 	log_info("cut\xe2\x82"); /* half a character at the end: nothing is read beyond it */
 	has(written(), "cut\xef\xbf\xbd\xef\xbf\xbd\"}\n");
 }
@@ -109,20 +112,24 @@ static void secrets_do_not_come_out(void)
 		const char *text, *shown;
 	} rows[] = {
 		{"Authorization: Bearer abcdef1234567890", "Authorization: Bearer [redacted]"},
-		{"authorization: basic dXNlcjpwYXNz, next", "authorization: basic [redacted], next"},
+		{"authorization: basic dXNlcjpwYXNz, next",
+		 "authorization: basic [redacted], next"},
 		{"bearer token has expired", "bearer token has expired"},
 		{"got eyJhbGciOi.eyJpc3MiOi.c2ln from file", "got [redacted] from file"},
 		{"token=eyJhbGciOi.eyJpc3MiOi.c2ln", "token=[redacted]"},
 		{"keyJob.yaml", "keyJob.yaml"},
-		{"-----BEGIN RSA PRIVATE KEY-----\nMIIE", "-----BEGIN RSA PRIVATE KEY-----[redacted]"},
+		{"-----BEGIN RSA PRIVATE KEY-----\nMIIE",
+		 "-----BEGIN RSA PRIVATE KEY-----[redacted]"},
 		{"-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"},
-		{"proxy http://me:hunter2@proxy:3128/ fails", "proxy http://me:[redacted]@proxy:3128/ fails"},
+		{"proxy http://me:hunter2@proxy:3128/ fails",
+		 "proxy http://me:[redacted]@proxy:3128/ fails"},
 		{"https://10.0.0.1:6443/api?a=b@c", "https://10.0.0.1:6443/api?a=b@c"},
 	};
 
 	begin(LOG_LEVEL_INFO, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		auto_free char *want = xprintf(",\"level\":\"info\",\"msg\":\"m\",\"v\":\"%s\"}\n", rows[i].shown);
+		auto_free char *want =
+			xprintf(",\"level\":\"info\",\"msg\":\"m\",\"v\":\"%s\"}\n", rows[i].shown);
 
 		log_info("m", log_str("v", rows[i].text));
 		if (i == 6) {
@@ -132,8 +139,10 @@ static void secrets_do_not_come_out(void)
 			is_str(rest(), want);
 		}
 	}
-	log_info("m", log_str("Token", "s3cret"), log_str("password", "s3cret"), log_str("keys", "ns/name"));
-	is_str(rest(), ",\"level\":\"info\",\"msg\":\"m\",\"Token\":\"[redacted]\",\"password\":\"[redacted]\",\"keys\":\"ns/name\"}\n");
+	log_info("m", log_str("Token", "s3cret"), log_str("password", "s3cret"),
+		 log_str("keys", "ns/name"));
+	is_str(rest(),
+	       ",\"level\":\"info\",\"msg\":\"m\",\"Token\":\"[redacted]\",\"password\":\"[redacted]\",\"keys\":\"ns/name\"}\n");
 }
 
 static void errno_survives(void)
@@ -148,6 +157,7 @@ static void errno_survives(void)
 TESTS({"an event is one JSON line, its fields in order", event_is_one_json_line_in_order},
       {"a level that is off evaluates nothing", lower_levels_cost_nothing},
       {"any bytes give a valid JSON line", any_bytes_give_valid_json},
-      {"long values are cut and the line stays whole", long_values_are_cut_and_the_line_stays_whole},
+      {"long values are cut and the line stays whole",
+       long_values_are_cut_and_the_line_stays_whole},
       {"secrets do not come out", secrets_do_not_come_out},
       {"errno survives logging", errno_survives})

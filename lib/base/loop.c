@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOW_MS	   50
+#define SLOW_MS 50
 #define MAX_EVENTS 64
 
 struct loop_io {
@@ -32,8 +32,8 @@ struct loop_timer {
 	void *ctx;
 	const char *name;
 	int64_t at;
-	uint64_t seq;	/* orders timers of the same time, and keeps one set in this turn out of it */
-	size_t slot;	/* in the heap; meaningless while idle */
+	uint64_t seq; /* orders timers of the same time, and keeps one set in this turn out of it */
+	size_t slot;  /* in the heap; meaningless while idle */
 };
 
 struct loop {
@@ -43,7 +43,8 @@ struct loop {
 	uint64_t seq;
 	int64_t now, armed;
 	bool in_turn, stopped, hosted;
-	struct loop_io *dead;	/* removed during this turn; the batch of events may still point there */
+	struct loop_io
+		*dead; /* removed during this turn; the batch of events may still point there */
 	struct loop_io *timer_io, *signal_io;
 	loop_signal_fn *on_signal;
 	void *signal_ctx;
@@ -129,9 +130,10 @@ static int64_t earliest(const struct loop *l)
 }
 
 /*
- * The timerfd makes the loop's fd readable when a timer is due, for a host and across a suspend (epoll_wait's own
- * timeout stands still meanwhile). It is set only when the earliest time came nearer or the set one has passed:
- * libcurl moves its timer at almost every step, and each setting would be a system call.
+ * The timerfd makes the loop's fd readable when a timer is due, for a host and across a suspend
+ * (epoll_wait's own timeout stands still meanwhile). It is set only when the earliest time came
+ * nearer or the set one has passed: libcurl moves its timer at almost every step, and each setting
+ * would be a system call.
  */
 static void arm(struct loop *l)
 {
@@ -180,8 +182,9 @@ struct loop *loop_create(void)
 	l->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	l->signal = -1;
 	l->armed = INT64_MAX;
-	l->timer_io = l->epoll < 0 || l->timer < 0 ? NULL :
-		loop_add(l, l->timer, EPOLLIN, on_timerfd, l, "timers");
+	l->timer_io = l->epoll < 0 || l->timer < 0
+			      ? NULL
+			      : loop_add(l, l->timer, EPOLLIN, on_timerfd, l, "timers");
 	if (!l->timer_io) { /* no descriptors left at the very start: nothing can work */
 		static const char line[] = "no descriptors left for the event loop\n";
 		(void)!write(STDERR_FILENO, line, sizeof(line) - 1);
@@ -225,7 +228,8 @@ struct loop_io *loop_add(struct loop *l, int fd, uint32_t epoll_events, loop_io_
 	struct loop_io *io = xcalloc(1, sizeof(*io));
 	struct epoll_event e = {.events = epoll_events, .data.ptr = io};
 
-	*io = (struct loop_io){.loop = l, .fn = fn, .ctx = ctx, .name = name, .fd = fd, .events = epoll_events};
+	*io = (struct loop_io){
+		.loop = l, .fn = fn, .ctx = ctx, .name = name, .fd = fd, .events = epoll_events};
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
 		int saved = errno;
 
@@ -284,7 +288,8 @@ void loop_timer_set(struct loop_timer *t, int64_t at_ms)
 	if (at_ms == INT64_MAX) {
 		return;
 	}
-	/* Not before the timers that are due already, or one that always sets itself to 0 would starve them. */
+	/* Not before the timers that are due already, or one that always sets itself to 0 would
+	 * starve them. */
 	if (l->in_turn) {
 		t->at = MAX(at_ms, l->now);
 	}
@@ -324,7 +329,8 @@ int loop_signals(struct loop *l, const int *signals, size_t n, loop_signal_fn *f
 	l->signal = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	l->on_signal = fn;
 	l->signal_ctx = ctx;
-	l->signal_io = l->signal < 0 ? NULL : loop_add(l, l->signal, EPOLLIN, on_signalfd, l, "signals");
+	l->signal_io =
+		l->signal < 0 ? NULL : loop_add(l, l->signal, EPOLLIN, on_signalfd, l, "signals");
 	return l->signal_io ? 0 : -1;
 }
 

@@ -360,7 +360,8 @@ static void host_sees_a_due_timer_on_the_loops_descriptor(void)
 	ok(!readable(loop_fd(l), 0));
 	loop_timer_set(t, loop_now(l) + 20);
 	ok(readable(loop_fd(l), 5000));
-	/* The descriptor may come up slightly early or for a time since moved: a turn without a callback is legal. */
+	/* The descriptor may come up slightly early or for a time since moved: a turn without a
+	 * callback is legal. */
 	while (!*trace) {
 		ok(readable(loop_fd(l), 5000));
 		loop_turn(l, 0);
@@ -403,14 +404,19 @@ static void slow_turn_is_counted_and_named(void)
 
 TESTS({"timers fire in order of time, then of setting", timers_fire_in_order_of_time},
       {"many random timers fire once each, in order", many_random_timers_keep_their_order},
-      {"a timer set in its own callback waits for the next turn", timer_set_in_its_own_callback_waits_for_the_next_turn},
+      {"a timer set in its own callback waits for the next turn",
+       timer_set_in_its_own_callback_waits_for_the_next_turn},
       {"a turn waits for the timer and not longer", turn_waits_for_the_timer_and_not_longer},
       {"an idle timer does not fire", idle_timer_does_not_fire},
-      {"a readable descriptor is reported until it is read", readable_descriptor_is_reported_until_it_is_read},
-      {"a descriptor removed by another callback is not called", descriptor_removed_by_another_callback_is_not_called},
-      {"a timer destroyed by another callback is not called", timer_destroyed_by_another_callback_is_not_called},
+      {"a readable descriptor is reported until it is read",
+       readable_descriptor_is_reported_until_it_is_read},
+      {"a descriptor removed by another callback is not called",
+       descriptor_removed_by_another_callback_is_not_called},
+      {"a timer destroyed by another callback is not called",
+       timer_destroyed_by_another_callback_is_not_called},
       {"descriptors come before timers", descriptors_come_before_timers},
       {"a regular file is refused", regular_file_is_refused},
       {"a signal arrives in the loop and stops it", signal_arrives_in_the_loop_and_stops_it},
-      {"a host sees a due timer on the loop's descriptor", host_sees_a_due_timer_on_the_loops_descriptor},
+      {"a host sees a due timer on the loop's descriptor",
+       host_sees_a_due_timer_on_the_loops_descriptor},
       {"a slow turn is counted and named", slow_turn_is_counted_and_named})

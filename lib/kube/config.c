@@ -39,7 +39,10 @@ static int set_add(struct set *s, const char *path, struct config *c, struct err
 	size_t n;
 
 	if (s->n >= MAX_FILES) {
-		return err_set(err, "KUBECONFIG names more than %d files; merge some (kubectl config view --flatten)", MAX_FILES);
+		return err_set(
+			err,
+			"KUBECONFIG names more than %d files; merge some (kubectl config view --flatten)",
+			MAX_FILES);
 	}
 	if (file_read(path, CONFIG_FILE_MAX, FILE_ANY, &text, &n, err) < 0) {
 		return err_wrap(err, "kubeconfig");
@@ -48,7 +51,8 @@ static int set_add(struct set *s, const char *path, struct config *c, struct err
 	return config_file_parse(&s->files[s->n++], path, text, n, err);
 }
 
-/* One path must exist; of a list, those that do not are passed over, as kubectl does, unless none is left. */
+/* One path must exist; of a list, those that do not are passed over, as kubectl does, unless none
+ * is left. */
 static int set_load(struct set *s, const char *list, struct config *c, struct err *err)
 {
 	bool several = strchr(list, ':');
@@ -66,14 +70,18 @@ static int set_load(struct set *s, const char *list, struct config *c, struct er
 			return -1;
 		}
 	}
-	return s->n ? 0 : err_set(err, "kubeconfig: none of the files in KUBECONFIG exists; give an existing one with --kubeconfig");
+	return s->n ? 0
+		    : err_set(err,
+			      "kubeconfig: none of the files in KUBECONFIG exists; give an existing one with --kubeconfig");
 }
 
 /* Entries */
 
-/* `users: [{name: u, user: {...}}]`: the first file that has an entry of this name wins. ret->node NULL: none has. */
-static int find_in_file(struct config_file *f, const char *section, const char *name, const char *inner,
-			const char *label, struct config_node *ret, struct err *err)
+/* `users: [{name: u, user: {...}}]`: the first file that has an entry of this name wins. ret->node
+ * NULL: none has. */
+static int find_in_file(struct config_file *f, const char *section, const char *name,
+			const char *inner, const char *label, struct config_node *ret,
+			struct err *err)
 {
 	struct config_node root = config_file_root(f), list, found = {0};
 
@@ -86,7 +94,8 @@ static int find_in_file(struct config_file *f, const char *section, const char *
 		const char *item_name;
 
 		if (item.node->type != YAML_MAPPING_NODE) {
-			return config_node_bad(&item, section, err, "must be a list of {name, %s}", inner);
+			return config_node_bad(&item, section, err, "must be a list of {name, %s}",
+					       inner);
 		}
 		if (config_node_text(&item, "name", &item_name, err) < 0) {
 			return -1;
@@ -95,20 +104,23 @@ static int find_in_file(struct config_file *f, const char *section, const char *
 			continue;
 		}
 		if (found.node) {
-			return config_node_bad(&item, section, err, "two entries are named \"%s\"; remove or rename one", name);
+			return config_node_bad(&item, section, err,
+					       "two entries are named \"%s\"; remove or rename one",
+					       name);
 		}
 		item.label = label;
 		if (config_node_map(&item, inner, &value, err) < 0) {
 			return -1;
 		}
-		found = value.node ? value : item; /* an entry without content: every field of it reads as absent */
+		found = value.node ? value : item; /* an entry without content: every field of it
+						      reads as absent */
 	}
 	*ret = found;
 	return 0;
 }
 
-static int find_entry(struct set *s, const char *section, const char *name, const char *inner, const char *label,
-		      struct config_node *ret, struct err *err)
+static int find_entry(struct set *s, const char *section, const char *name, const char *inner,
+		      const char *label, struct config_node *ret, struct err *err)
 {
 	*ret = (struct config_node){0};
 	for (size_t i = 0; i < s->n && !ret->node; i++) {
@@ -135,15 +147,18 @@ static void list_names(struct set *s, const char *section, char *text, size_t si
 			struct config_node item = config_node_item(&list, k);
 			const char *name = NULL;
 
-			if (item.node->type == YAML_MAPPING_NODE && config_node_text(&item, "name", &name, NULL) == 0 && name &&
+			if (item.node->type == YAML_MAPPING_NODE &&
+			    config_node_text(&item, "name", &name, NULL) == 0 && name &&
 			    used + strlen(name) + 3 < size) {
-				used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name);
+				used += (size_t)snprintf(text + used, size - used, "%s%s",
+							 used ? ", " : "", name);
 			}
 		}
 	}
 }
 
-static int current_context(struct set *s, const struct config_env *env, const char **ret, struct err *err)
+static int current_context(struct set *s, const struct config_env *env, const char **ret,
+			   struct err *err)
 {
 	char names[300];
 
@@ -160,17 +175,19 @@ static int current_context(struct set *s, const struct config_env *env, const ch
 	}
 	list_names(s, "contexts", names, sizeof(names));
 	return err_set(err, "%s: current-context is not set; %s%s%s", s->files[0].path,
-		       *names ? "give --context or run `kubectl config use-context` with one of: " : "",
+		       *names ? "give --context or run `kubectl config use-context` with one of: "
+			      : "",
 		       *names ? names : "the file holds no context: is it a kubeconfig?", "");
 }
 
-static int no_entry(struct set *s, const char *section, const char *what, const char *name, const char *remedy, struct err *err)
+static int no_entry(struct set *s, const char *section, const char *what, const char *name,
+		    const char *remedy, struct err *err)
 {
 	char names[300];
 
 	list_names(s, section, names, sizeof(names));
-	return err_set(err, "%s: there is no %s \"%s\"; %s%s%s", s->files[0].path, what, name, remedy,
-		       *names ? "; there are: " : "", names);
+	return err_set(err, "%s: there is no %s \"%s\"; %s%s%s", s->files[0].path, what, name,
+		       remedy, *names ? "; there are: " : "", names);
 }
 
 /* Cluster */
@@ -191,7 +208,8 @@ static int parse_server(const char *server, char **ret, const char **ret_problem
 		*ret_problem = "is no URL like https://host:6443";
 	} else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK) {
 		*ret_problem = "must not hold a user; put credentials into the users section";
-	} else if (curl_url_get(u, CURLUPART_QUERY, &query, 0) == CURLUE_OK || strchr(server, '#')) {
+	} else if (curl_url_get(u, CURLUPART_QUERY, &query, 0) == CURLUE_OK ||
+		   strchr(server, '#')) {
 		*ret_problem = "must not hold a query or fragment";
 	}
 	curl_free(scheme), curl_free(user), curl_free(query), curl_free(host);
@@ -237,18 +255,22 @@ static int read_trust(const struct config_node *cluster, struct config *c, struc
 		return -1;
 	}
 	if (c->ca && c->insecure) { /* as client-go refuses it */
-		return config_node_bad(cluster, "insecure-skip-tls-verify", err,
-				       "stands beside a certificate-authority; remove one of the two");
+		return config_node_bad(
+			cluster, "insecure-skip-tls-verify", err,
+			"stands beside a certificate-authority; remove one of the two");
 	}
 	if (c->ca && config_check_ca(c->ca, from, err) < 0) {
 		return -1;
 	}
 	if (name && strcspn(name, "/: \t\r\n") != strlen(name)) {
-		return config_node_bad(cluster, "tls-server-name", err, "is \"%s\"; must be a host name", name);
+		return config_node_bad(cluster, "tls-server-name", err,
+				       "is \"%s\"; must be a host name", name);
 	}
 	c->server_name = name ? xstrdup(name) : NULL;
-	c->ca_from = from ? take(from) : xprintf("the system's certificates (%s: %s names no certificate-authority)",
-						 cluster->file->path, cluster->label);
+	c->ca_from =
+		from ? take(from)
+		     : xprintf("the system's certificates (%s: %s names no certificate-authority)",
+			       cluster->file->path, cluster->label);
 	return 0;
 }
 
@@ -260,7 +282,8 @@ static int read_cluster(const struct config_node *cluster, struct config *c, str
 		return -1;
 	}
 	if (!server) {
-		return config_node_bad(cluster, "server", err, "is missing; give the API server's URL (https://host:6443)");
+		return config_node_bad(cluster, "server", err,
+				       "is missing; give the API server's URL (https://host:6443)");
 	}
 	if (parse_server(server, &c->server, &problem) < 0) {
 		return config_node_bad(cluster, "server", err, "\"%s\" %s", server, problem);
@@ -278,7 +301,10 @@ static int check_kind(struct config_file *f, struct err *err)
 	if (config_node_text(&root, "kind", &kind, err) < 0) {
 		return -1;
 	}
-	return kind && !str_eq(kind, "Config") ? config_node_bad(&root, "kind", err, "is %s, must be Config: this is no kubeconfig", kind) : 0;
+	return kind && !str_eq(kind, "Config")
+		       ? config_node_bad(&root, "kind", err,
+					 "is %s, must be Config: this is no kubeconfig", kind)
+		       : 0;
 }
 
 static int read_user_entry(struct set *s, const char *name, struct config *c, struct err *err)
@@ -317,25 +343,30 @@ static int read_context(struct set *s, const char *name, struct config *c, struc
 	if (!context.node) {
 		return no_entry(s, "contexts", "context", name, "give another with --context", err);
 	}
-	if (config_node_text(&context, "cluster", &cluster_name, err) < 0 || config_node_text(&context, "user", &user_name, err) < 0 ||
+	if (config_node_text(&context, "cluster", &cluster_name, err) < 0 ||
+	    config_node_text(&context, "user", &user_name, err) < 0 ||
 	    config_node_text(&context, "namespace", &ns, err) < 0) {
 		return -1;
 	}
 	if (!cluster_name) {
-		return config_node_bad(&context, "cluster", err, "is missing; name one of the clusters");
+		return config_node_bad(&context, "cluster", err,
+				       "is missing; name one of the clusters");
 	}
 	cluster_label = xprintf("cluster \"%s\"", cluster_name);
 	if (find_entry(s, "clusters", cluster_name, "cluster", cluster_label, &cluster, err) < 0) {
 		return -1;
 	}
 	if (!cluster.node) {
-		return no_entry(s, "clusters", "cluster", cluster_name, "mend the context or add the cluster", err);
+		return no_entry(s, "clusters", "cluster", cluster_name,
+				"mend the context or add the cluster", err);
 	}
 	c->ns = ns ? xstrdup(ns) : NULL;
 	if (read_cluster(&cluster, c, err) < 0 || read_user_entry(s, user_name, c, err) < 0) {
 		return -1;
 	}
-	return c->source->exec && c->source->exec->wants_cluster ? config_exec_set_cluster(c->source->exec, &cluster, c, err) : 0;
+	return c->source->exec && c->source->exec->wants_cluster
+		       ? config_exec_set_cluster(c->source->exec, &cluster, c, err)
+		       : 0;
 }
 
 static int load_kubeconfig(const char *list, struct config *c, struct err *err)
@@ -352,7 +383,9 @@ static int load_kubeconfig(const char *list, struct config *c, struct err *err)
 			return -1;
 		}
 	}
-	return current_context(&s, &c->source->env, &context, err) < 0 ? -1 : read_context(&s, context, c, err);
+	return current_context(&s, &c->source->env, &context, err) < 0
+		       ? -1
+		       : read_context(&s, context, c, err);
 }
 
 static void trim_end(char *s)
@@ -372,17 +405,21 @@ static int load_service_account(struct config *c, struct err *err)
 
 	c->auth_from = xprintf("%s/token", env->secrets_dir);
 	c->ca_from = xprintf("%s/ca.crt", env->secrets_dir);
-	c->server = xprintf(strchr(env->service_host, ':') ? "https://[%s]:%s" : "https://%s:%s", env->service_host,
-			    env->service_port);
+	c->server = xprintf(strchr(env->service_host, ':') ? "https://[%s]:%s" : "https://%s:%s",
+			    env->service_host, env->service_port);
 	if (file_read(c->auth_from, CONFIG_FILE_MAX, 0, &c->token, NULL, err) < 0 ||
 	    file_read(c->ca_from, CONFIG_FILE_MAX, 0, &c->ca, NULL, err) < 0) {
-		return err_wrap(err, "service account of this pod (is automountServiceAccountToken off? else give --kubeconfig)");
+		return err_wrap(
+			err,
+			"service account of this pod (is automountServiceAccountToken off? else give --kubeconfig)");
 	}
 	trim_end(c->token);
-	if (config_check_token(c->token, c->auth_from, err) < 0 || config_check_ca(c->ca, c->ca_from, err) < 0) {
+	if (config_check_token(c->token, c->auth_from, err) < 0 ||
+	    config_check_ca(c->ca, c->ca_from, err) < 0) {
 		return -1;
 	}
-	if (file_read(ns, KiB, 0, &c->ns, NULL, NULL) == 0) { /* absent in a hand-made mount: then there is none */
+	if (file_read(ns, KiB, 0, &c->ns, NULL, NULL) ==
+	    0) { /* absent in a hand-made mount: then there is none */
 		trim_end(c->ns);
 	}
 	return 0;
@@ -401,8 +438,11 @@ static int load(struct config *c, struct err *err)
 	}
 	home = xprintf("%s/.kube/config", str_empty(env->home) ? "" : env->home);
 	if (str_empty(env->home) || !is_regular(home)) {
-		return err_set(err, "there is no cluster to talk to: give --kubeconfig=FILE or set KUBECONFIG "
-				    "(%s does not exist, and this is no pod)", home);
+		return err_set(
+			err,
+			"there is no cluster to talk to: give --kubeconfig=FILE or set KUBECONFIG "
+			"(%s does not exist, and this is no pod)",
+			home);
 	}
 	return load_kubeconfig(home, c, err);
 }
@@ -434,7 +474,8 @@ static void source_destroy(struct config_source *s)
 		return;
 	}
 	free((char *)s->env.kubeconfig), free((char *)s->env.home), free((char *)s->env.context);
-	free((char *)s->env.service_host), free((char *)s->env.service_port), free((char *)s->env.secrets_dir);
+	free((char *)s->env.service_host), free((char *)s->env.service_port),
+		free((char *)s->env.secrets_dir);
 	config_exec_destroy(s->exec);
 	free(s);
 }
@@ -497,10 +538,12 @@ static void keep_exec(struct config *fresh, struct config *old)
 
 static bool same(const struct config *a, const struct config *b)
 {
-	return str_eq(a->server, b->server) && str_eq(a->server_name, b->server_name) && str_eq(a->proxy, b->proxy) &&
-	       str_eq(a->ns, b->ns) && a->insecure == b->insecure && str_eq(a->ca, b->ca) && str_eq(a->cert, b->cert) &&
-	       str_eq(a->key, b->key) && str_eq(a->token, b->token) && str_eq(a->user, b->user) &&
-	       str_eq(a->password, b->password) && config_strings_eq(a->as_headers, b->as_headers) &&
+	return str_eq(a->server, b->server) && str_eq(a->server_name, b->server_name) &&
+	       str_eq(a->proxy, b->proxy) && str_eq(a->ns, b->ns) && a->insecure == b->insecure &&
+	       str_eq(a->ca, b->ca) && str_eq(a->cert, b->cert) && str_eq(a->key, b->key) &&
+	       str_eq(a->token, b->token) && str_eq(a->user, b->user) &&
+	       str_eq(a->password, b->password) &&
+	       config_strings_eq(a->as_headers, b->as_headers) &&
 	       !a->source->exec == !b->source->exec &&
 	       (!a->source->exec || config_exec_same(a->source->exec, b->source->exec));
 }

@@ -10,8 +10,10 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define GROUP	    "client.authentication.k8s.io/"
-#define CLUSTER_MAX (256 * KiB) /* of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one fails there */
+#define GROUP "client.authentication.k8s.io/"
+#define CLUSTER_MAX                                                                                \
+	(256 * KiB) /* of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one  \
+		       fails there */
 
 extern char **environ;
 
@@ -43,7 +45,8 @@ static int read_version(const struct config_node *n, struct config_exec *x, stru
 		return -1;
 	}
 	if (!str_eq(version, GROUP "v1") && !str_eq(version, GROUP "v1beta1")) {
-		return config_node_bad(n, "exec.apiVersion", err, "is %s; must be " GROUP "v1 or " GROUP "v1beta1",
+		return config_node_bad(n, "exec.apiVersion", err,
+				       "is %s; must be " GROUP "v1 or " GROUP "v1beta1",
 				       version ? version : "missing");
 	}
 	x->version = xstrdup(version);
@@ -55,21 +58,25 @@ static int read_argv(const struct config_node *n, struct config_exec *x, struct 
 	struct config_node args;
 	const char *command;
 
-	if (config_node_text(n, "command", &command, err) < 0 || config_node_list(n, "args", &args, err) < 0) {
+	if (config_node_text(n, "command", &command, err) < 0 ||
+	    config_node_list(n, "args", &args, err) < 0) {
 		return -1;
 	}
 	if (!command) {
-		return config_node_bad(n, "exec.command", err, "is missing; name the credential plugin");
+		return config_node_bad(n, "exec.command", err,
+				       "is missing; name the credential plugin");
 	}
 	/* A bare name is looked up in PATH, a relative path against the kubeconfig. */
-	config_strings_add(&x->argv, *command != '/' && strchr(command, '/') ?
-					     xprintf("%s/%s", n->file->dir, command) : xstrdup(command));
+	config_strings_add(&x->argv, *command != '/' && strchr(command, '/')
+					     ? xprintf("%s/%s", n->file->dir, command)
+					     : xstrdup(command));
 	for (size_t i = 0; i < config_node_length(&args); i++) {
 		struct config_node item = config_node_item(&args, i);
 		const char *arg = config_node_scalar(&item);
 
 		if (!arg) {
-			return config_node_bad(&item, "exec.args", err, "must be a list of strings");
+			return config_node_bad(&item, "exec.args", err,
+					       "must be a list of strings");
 		}
 		config_strings_add(&x->argv, xstrdup(arg));
 	}
@@ -88,13 +95,16 @@ static int read_env(const struct config_node *n, struct config_exec *x, struct e
 		const char *name, *value;
 
 		if (item.node->type != YAML_MAPPING_NODE) {
-			return config_node_bad(&item, "exec.env", err, "must be a list of {name, value}");
+			return config_node_bad(&item, "exec.env", err,
+					       "must be a list of {name, value}");
 		}
-		if (config_node_text(&item, "name", &name, err) < 0 || config_node_text(&item, "value", &value, err) < 0) {
+		if (config_node_text(&item, "name", &name, err) < 0 ||
+		    config_node_text(&item, "value", &value, err) < 0) {
 			return -1;
 		}
 		if (!name || strchr(name, '=')) {
-			return config_node_bad(&item, "exec.env", err, "an entry lacks a name; give {name, value}");
+			return config_node_bad(&item, "exec.env", err,
+					       "an entry lacks a name; give {name, value}");
 		}
 		config_strings_add(&x->env, xprintf("%s=%s", name, value ? value : ""));
 	}
@@ -118,7 +128,8 @@ static int read_ask(const struct config_node *n, struct config_exec *x, struct e
 			return 0;
 		}
 	}
-	return config_node_bad(n, "exec.interactiveMode", err, "is %s; must be Never, IfAvailable or Always",
+	return config_node_bad(n, "exec.interactiveMode", err,
+			       "is %s; must be Never, IfAvailable or Always",
 			       mode ? mode : "missing");
 }
 
@@ -128,8 +139,9 @@ int config_exec_read(const struct config_node *exec, struct config_exec **ret, s
 	const char *hint;
 
 	x->expires_ms = INT64_MAX;
-	if (read_version(exec, x, err) < 0 || read_argv(exec, x, err) < 0 || read_env(exec, x, err) < 0 ||
-	    read_ask(exec, x, err) < 0 || config_node_text(exec, "installHint", &hint, err) < 0 ||
+	if (read_version(exec, x, err) < 0 || read_argv(exec, x, err) < 0 ||
+	    read_env(exec, x, err) < 0 || read_ask(exec, x, err) < 0 ||
+	    config_node_text(exec, "installHint", &hint, err) < 0 ||
 	    config_node_bool(exec, "provideClusterInfo", &x->wants_cluster, err) < 0) {
 		config_exec_destroy(x);
 		return -1;
@@ -140,7 +152,8 @@ int config_exec_read(const struct config_node *exec, struct config_exec **ret, s
 }
 
 /* The cluster's extension of this name is handed to the plugin as spec.cluster.config. */
-static int find_extension(const struct config_node *cluster, struct config_node *ret, struct err *err)
+static int find_extension(const struct config_node *cluster, struct config_node *ret,
+			  struct err *err)
 {
 	struct config_node list;
 
@@ -153,12 +166,14 @@ static int find_extension(const struct config_node *cluster, struct config_node 
 		const char *name;
 
 		if (item.node->type != YAML_MAPPING_NODE) {
-			return config_node_bad(&item, "extensions", err, "must be a list of {name, extension}");
+			return config_node_bad(&item, "extensions", err,
+					       "must be a list of {name, extension}");
 		}
 		if (config_node_text(&item, "name", &name, err) < 0) {
 			return -1;
 		}
-		if (str_eq(name, GROUP "exec") && config_node_map(&item, "extension", ret, err) < 0) {
+		if (str_eq(name, GROUP "exec") &&
+		    config_node_map(&item, "extension", ret, err) < 0) {
 			return -1;
 		}
 	}
@@ -170,15 +185,16 @@ static void set_new(json_t *o, const char *key, json_t *value)
 	json_object_set_new(o, key, value); /* a NULL value is refused and left out */
 }
 
-int config_exec_set_cluster(struct config_exec *x, const struct config_node *cluster, const struct config *c,
-			    struct err *err)
+int config_exec_set_cluster(struct config_exec *x, const struct config_node *cluster,
+			    const struct config *c, struct err *err)
 {
 	auto_free char *ca_from = NULL, *ca = NULL, *extension = NULL;
 	struct config_node node;
 	const char *data;
 	json_t *o;
 
-	if (find_extension(cluster, &node, err) < 0 || config_node_text(cluster, "certificate-authority-data", &data, err) < 0 ||
+	if (find_extension(cluster, &node, err) < 0 ||
+	    config_node_text(cluster, "certificate-authority-data", &data, err) < 0 ||
 	    (node.node && config_node_json(&node, CLUSTER_MAX, &extension, err) < 0)) {
 		return -1;
 	}
@@ -257,10 +273,11 @@ char *const *config_exec_environ(const struct config *c)
 		return NULL;
 	}
 	x->environ = config_strings_free(x->environ);
-	config_strings_add(&x->environ,
-			   xprintf("KUBERNETES_EXEC_INFO={\"apiVersion\":\"%s\",\"kind\":\"ExecCredential\",\"spec\":{%s%s%s\"interactive\":%s}}",
-				   x->version, x->cluster ? "\"cluster\":" : "", x->cluster ? x->cluster : "",
-				   x->cluster ? "," : "", config_exec_stdin(c) ? "true" : "false"));
+	config_strings_add(
+		&x->environ,
+		xprintf("KUBERNETES_EXEC_INFO={\"apiVersion\":\"%s\",\"kind\":\"ExecCredential\",\"spec\":{%s%s%s\"interactive\":%s}}",
+			x->version, x->cluster ? "\"cluster\":" : "", x->cluster ? x->cluster : "",
+			x->cluster ? "," : "", config_exec_stdin(c) ? "true" : "false"));
 	for (char **e = x->env; e && *e; e++) {
 		config_strings_add(&x->environ, xstrdup(*e));
 	}
@@ -281,7 +298,8 @@ struct credential {
 
 static int bad(const struct config_exec *x, struct err *err, const char *what)
 {
-	return err_set(err, "exec plugin %s: %s; run it by hand to see what it prints", x->argv[0], what);
+	return err_set(err, "exec plugin %s: %s; run it by hand to see what it prints", x->argv[0],
+		       what);
 }
 
 /* A member that is absent, null or a non-empty string. */
@@ -296,7 +314,8 @@ static int member(const json_t *o, const char *name, const char **ret)
 	return 0;
 }
 
-static int read_credential(const struct config_exec *x, const json_t *root, struct credential *ret, struct err *err)
+static int read_credential(const struct config_exec *x, const json_t *root, struct credential *ret,
+			   struct err *err)
 {
 	const json_t *status = json_object_get(root, "status");
 	const char *expires;
@@ -306,16 +325,22 @@ static int read_credential(const struct config_exec *x, const json_t *root, stru
 		return bad(x, err, "printed an object that is no ExecCredential");
 	}
 	if (!str_eq(json_string_value(json_object_get(root, "apiVersion")), x->version)) {
-		return err_set(err, "exec plugin %s: answered in another apiVersion than %s; set exec.apiVersion to the one it speaks",
-			       x->argv[0], x->version);
+		return err_set(
+			err,
+			"exec plugin %s: answered in another apiVersion than %s; set exec.apiVersion to the one it speaks",
+			x->argv[0], x->version);
 	}
 	if (!json_is_object(status) || member(status, "token", &ret->token) < 0 ||
-	    member(status, "clientCertificateData", &ret->cert) < 0 || member(status, "clientKeyData", &ret->key) < 0 ||
+	    member(status, "clientCertificateData", &ret->cert) < 0 ||
+	    member(status, "clientKeyData", &ret->key) < 0 ||
 	    member(status, "expirationTimestamp", &expires) < 0) {
-		return bad(x, err, "printed no status with strings token, clientCertificateData, clientKeyData, expirationTimestamp");
+		return bad(
+			x, err,
+			"printed no status with strings token, clientCertificateData, clientKeyData, expirationTimestamp");
 	}
 	if (!ret->cert != !ret->key) {
-		return bad(x, err, "gave one of clientCertificateData and clientKeyData without the other");
+		return bad(x, err,
+			   "gave one of clientCertificateData and clientKeyData without the other");
 	}
 	if (!ret->token && !ret->cert) {
 		return bad(x, err, "gave neither a token nor a client certificate");
@@ -330,7 +355,8 @@ static int read_credential(const struct config_exec *x, const json_t *root, stru
 	return 0;
 }
 
-static int check_credential(const struct config_exec *x, const struct credential *cr, int64_t wall_ms, struct err *err)
+static int check_credential(const struct config_exec *x, const struct credential *cr,
+			    int64_t wall_ms, struct err *err)
 {
 	auto_free char *from = xprintf("exec plugin %s", x->argv[0]);
 
@@ -340,7 +366,10 @@ static int check_credential(const struct config_exec *x, const struct credential
 	if (cr->cert && config_check_pair(cr->cert, cr->key, from, from, err) < 0) {
 		return -1;
 	}
-	return cr->expires_ms <= wall_ms ? bad(x, err, "gave a credential that has expired already (is the clock right?)") : 0;
+	return cr->expires_ms <= wall_ms
+		       ? bad(x, err,
+			     "gave a credential that has expired already (is the clock right?)")
+		       : 0;
 }
 
 static bool replace(char **field, const char *value)
@@ -353,7 +382,8 @@ static bool replace(char **field, const char *value)
 	return true;
 }
 
-int config_exec_result(struct config *c, const char *json, size_t n, int64_t wall_ms, struct err *err)
+int config_exec_result(struct config *c, const char *json, size_t n, int64_t wall_ms,
+		       struct err *err)
 {
 	struct config_exec *x = plugin(c);
 	struct credential cr;
@@ -372,7 +402,8 @@ int config_exec_result(struct config *c, const char *json, size_t n, int64_t wal
 		return -1;
 	}
 	changed = replace(&c->token, cr.token);
-	if (cr.cert) { /* a certificate of the kubeconfig's own stays beside a plugin that gives a token only */
+	if (cr.cert) { /* a certificate of the kubeconfig's own stays beside a plugin that gives a
+			  token only */
 		changed |= replace(&c->cert, cr.cert);
 		changed |= replace(&c->key, cr.key);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_fuzz.c: bytes as a kubeconfig, and as what an exec plugin printed (first byte: which). Any bytes: no crash, no leak, and a failure has a sentence.
+ * config_fuzz.c: bytes as a kubeconfig, and as what an exec plugin printed (first byte: which). Any
+ * bytes: no crash, no leak, and a failure has a sentence.
  */
 #include <stdlib.h>
 #include <string.h>

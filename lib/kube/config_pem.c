@@ -26,7 +26,7 @@ static void free_pkey(EVP_PKEY **k)
 	EVP_PKEY_free(*k);
 }
 
-#define auto_bio  attr_cleanup(free_bio)
+#define auto_bio attr_cleanup(free_bio)
 #define auto_x509 attr_cleanup(free_x509)
 #define auto_pkey attr_cleanup(free_pkey)
 
@@ -61,14 +61,21 @@ int config_check_ca(const char *pem, const char *from, struct err *err)
 			break;
 		}
 	}
-	/* The loop ends with "no start line" at the end of a whole file, with anything else in a broken block. */
+	/* The loop ends with "no start line" at the end of a whole file, with anything else in a
+	 * broken block. */
 	if (n && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
 		ERR_clear_error();
-		return err_set(err, "%s: certificate %d is broken or half written; write the PEM bundle anew", from, n + 1);
+		return err_set(
+			err,
+			"%s: certificate %d is broken or half written; write the PEM bundle anew",
+			from, n + 1);
 	}
 	ERR_clear_error();
 	if (!n) {
-		return err_set(err, "%s: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)", from);
+		return err_set(
+			err,
+			"%s: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)",
+			from);
 	}
 	return 0;
 }
@@ -91,7 +98,8 @@ static EVP_PKEY *private_key(const char *pem, bool *ret_encrypted)
 	return k;
 }
 
-int config_check_pair(const char *cert, const char *key, const char *cert_from, const char *key_from, struct err *err)
+int config_check_pair(const char *cert, const char *key, const char *cert_from,
+		      const char *key_from, struct err *err)
 {
 	bool encrypted = false;
 	auto_x509 X509 *x = first_certificate(cert);
@@ -99,19 +107,29 @@ int config_check_pair(const char *cert, const char *key, const char *cert_from, 
 	int match;
 
 	if (!x) {
-		return err_set(err, "%s: holds no whole certificate; give a PEM file (-----BEGIN CERTIFICATE-----)", cert_from);
+		return err_set(
+			err,
+			"%s: holds no whole certificate; give a PEM file (-----BEGIN CERTIFICATE-----)",
+			cert_from);
 	}
 	if (!k && encrypted) {
-		return err_set(err, "%s: the private key is encrypted; decrypt it with `openssl pkey`", key_from);
+		return err_set(err,
+			       "%s: the private key is encrypted; decrypt it with `openssl pkey`",
+			       key_from);
 	}
 	if (!k) {
-		return err_set(err, "%s: holds no whole private key; give a PEM file (-----BEGIN PRIVATE KEY-----)", key_from);
+		return err_set(
+			err,
+			"%s: holds no whole private key; give a PEM file (-----BEGIN PRIVATE KEY-----)",
+			key_from);
 	}
 	match = X509_check_private_key(x, k);
 	ERR_clear_error();
 	if (!match) {
-		return err_set(err, "%s: the key does not belong to the certificate of %s; give the two that were issued together",
-			       key_from, cert_from);
+		return err_set(
+			err,
+			"%s: the key does not belong to the certificate of %s; give the two that were issued together",
+			key_from, cert_from);
 	}
 	return 0;
 }
@@ -120,11 +138,17 @@ int config_check_pair(const char *cert, const char *key, const char *cert_from, 
 int config_check_token(const char *token, const char *from, struct err *err)
 {
 	if (!*token) {
-		return err_set(err, "%s: is empty; wait until the token is written, or create one (kubectl create token)", from);
+		return err_set(
+			err,
+			"%s: is empty; wait until the token is written, or create one (kubectl create token)",
+			from);
 	}
 	for (const char *p = token; *p; p++) {
 		if (*p <= ' ' || *p == 0x7f) {
-			return err_set(err, "%s: is no token: it holds blanks, line ends or bytes beyond ASCII; write it anew", from);
+			return err_set(
+				err,
+				"%s: is no token: it holds blanks, line ends or bytes beyond ASCII; write it anew",
+				from);
 		}
 	}
 	return 0;
@@ -141,7 +165,8 @@ char *config_base64_encode(const char *s)
 
 static int digit(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *p = c ? strchr(digits, c) : NULL;
 
 	return p ? (int)(p - digits) : -1;
@@ -173,10 +198,12 @@ int config_base64(const char *s, size_t max, char **ret, const char *from, struc
 		}
 	}
 	if ((have + pad) % 4 || have % 4 == 1) {
-		return err_set(err, "%s: is base64 cut short; encode it anew with `base64 -w0`", from);
+		return err_set(err, "%s: is base64 cut short; encode it anew with `base64 -w0`",
+			       from);
 	}
 	if (!buf_ok(&b) || (b.len && memchr(b.bytes, 0, b.len))) {
-		return err_set(err, "%s: is no text, or larger than %zu KiB; encode the PEM file", from, max / KiB);
+		return err_set(err, "%s: is no text, or larger than %zu KiB; encode the PEM file",
+			       from, max / KiB);
 	}
 	*ret = b.bytes ? take(b.bytes) : xstrdup("");
 	return 0;

@@ -1,137 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/config.h"
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <jansson.h>
-
-#include "base/test.h"
-#include "kube/config_source.h"
-#include "kube/test_pki.h"
-
-/*
- * Every test has a directory of its own, $D. Texts written and compared go through expand(): $D is the directory,
- * $CA, $CERT, $KEY the base64 of a test CA, a client certificate and its key; $OTHER another key.
- */
-static char dir[32];
-static struct pki ca, client, other;
-static struct err err;
-static struct config c;
-
-static int remove_one(const char *path, const struct stat *st attr_unused, int kind attr_unused, struct FTW *ftw attr_unused)
-{
-	return remove(path);
-}
-
-static void cleanup(void)
-{
-	config_finish(&c);
-	if (*dir) {
-		nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	}
-	*dir = '\0';
-}
-
-static void begin(void)
-{
-	if (!ca.cert) {
-		ca = pki_make("test CA", NULL, NULL, 86400);
-		client = pki_make("client", &ca, NULL, 86400);
-		other = pki_make("other", &ca, NULL, 86400);
-		atexit(cleanup);
-	}
-	cleanup();
-	snprintf(dir, sizeof(dir), "/tmp/config_test.XXXXXX");
-	ok(mkdtemp(dir));
-	err_set(&err, "no error");
-}
-
-static char *expand(const char *text)
-{
-	const char *const names[] = {"$D", "$CERT", "$CA", "$KEY", "$OTHER"};
-	auto_free char *cert64 = config_base64_encode(client.cert), *ca64 = config_base64_encode(ca.cert);
-	auto_free char *key64 = config_base64_encode(client.key), *other64 = config_base64_encode(other.key);
-	const char *const values[] = {dir, cert64, ca64, key64, other64};
-	char *out = xstrdup(text);
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		for (char *at; (at = strstr(out, names[i]));) {
-			char *next = xprintf("%.*s%s%s", (int)(at - out), out, values[i], at + strlen(names[i]));
-
-			free(out);
-			out = next;
-		}
-	}
-	return out;
-}
-
-static void put(const char *name, const char *text)
-{
-	auto_free char *path = xprintf("%s/%s", dir, name), *content = expand(text);
-	FILE *f = fopen(path, "we");
-
-	ok(f);
-	fputs(content, f);
-	fclose(f);
-}
-
-static void make_dir(const char *name)
-{
-	auto_free char *path = xprintf("%s/%s", dir, name);
-
-	is_int(mkdir(path, 0700), 0);
-}
-
-static void drop(const char *name)
-{
-	auto_free char *path = xprintf("%s/%s", dir, name);
-
-	is_int(unlink(path), 0);
-}
-
-static void put_pem(const char *name, const char *pem)
-{
-	auto_free char *path = xprintf("%s/%s.new", dir, name), *to = xprintf("%s/%s", dir, name);
-	FILE *f = fopen(path, "we");
-
-	ok(f);
-	fputs(pem, f);
-	fclose(f);
-	is_int(rename(path, to), 0);
-}
-
-static int load(const char *kubeconfig)
-{
-	auto_free char *list = expand(kubeconfig);
-	struct config_env env = {.kubeconfig = list};
-
-	return config_load(&env, &c, &err);
-}
-
-#define CONTEXT "contexts: [{name: x, context: {cluster: k, user: u}}]\ncurrent-context: x\n"
-#define CLUSTER "clusters: [{name: k, cluster: {server: \"https://h:6443\"}}]\n"
-#define USER	"users: [{name: u, user: {token: secret-token}}]\n"
-
-/* The sentence of the last error, with the directory written as $D. */
-static const char *sentence(void)
-{
-	static char text[ERR_MAX];
-	char *out = text;
-
-	for (const char *p = err.text; *p && out < text + sizeof(text) - 3;) {
-		if (strncmp(p, dir, strlen(dir)) == 0) {
-			*out++ = '$', *out++ = 'D';
-			p += strlen(dir);
-		} else {
-			*out++ = *p++;
-		}
-	}
-	*out = '\0';
-	return text;
-}
+#include "kube/config_test.h"
 
 static void whole_kubeconfig_is_read(void)
 {
@@ -139,12 +9,13 @@ static void whole_kubeconfig_is_read(void)
 	make_dir("sub");
 	put("sub/ca.pem", "");
 	put("sub/token", " from-file\n");
-	put("sub/config", "apiVersion: v1\nkind: Config\ncurrent-context: x\npreferences: {}\n"
-			  "contexts:\n- {name: other, context: {cluster: none}}\n- name: x\n  context: {cluster: k, user: u, namespace: vms}\n"
-			  "clusters:\n- name: k\n  cluster:\n    server: https://[fd00::1]:6443/prefix//\n    certificate-authority-data: $CA\n"
-			  "    tls-server-name: kubernetes\n    proxy-url: http://proxy:3128\n"
-			  "users:\n- name: u\n  user:\n    tokenFile: token\n    client-certificate-data: $CERT\n    client-key-data: $KEY\n"
-			  "    as: jane\n    as-uid: '7'\n    as-groups: [devs, \"ops team\"]\n    as-user-extra: {\"acme.com/Team\": [a, b]}\n");
+	put("sub/config",
+	    "apiVersion: v1\nkind: Config\ncurrent-context: x\npreferences: {}\n"
+	    "contexts:\n- {name: other, context: {cluster: none}}\n- name: x\n  context: {cluster: k, user: u, namespace: vms}\n"
+	    "clusters:\n- name: k\n  cluster:\n    server: https://[fd00::1]:6443/prefix//\n    certificate-authority-data: $CA\n"
+	    "    tls-server-name: kubernetes\n    proxy-url: http://proxy:3128\n"
+	    "users:\n- name: u\n  user:\n    tokenFile: token\n    client-certificate-data: $CERT\n    client-key-data: $KEY\n"
+	    "    as: jane\n    as-uid: '7'\n    as-groups: [devs, \"ops team\"]\n    as-user-extra: {\"acme.com/Team\": [a, b]}\n");
 	is_int(load("$D/sub/config"), 0);
 	is_str(c.server, "https://[fd00::1]:6443/prefix");
 	is_str(c.server_name, "kubernetes");
@@ -170,8 +41,9 @@ static void whole_kubeconfig_is_read(void)
 static void json_is_yaml(void)
 {
 	begin();
-	put("c", "{\"apiVersion\":\"v1\",\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":\"http://127.0.0.1:8001\",\"insecure-skip-tls-verify\":true}}],"
-		 "\"contexts\":[{\"name\":\"x\",\"context\":{\"cluster\":\"k\",\"user\":\"\"}}],\"current-context\":\"x\"}");
+	put("c",
+	    "{\"apiVersion\":\"v1\",\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":\"http://127.0.0.1:8001\",\"insecure-skip-tls-verify\":true}}],"
+	    "\"contexts\":[{\"name\":\"x\",\"context\":{\"cluster\":\"k\",\"user\":\"\"}}],\"current-context\":\"x\"}");
 	is_int(load("$D/c"), 0);
 	is_str(c.server, "http://127.0.0.1:8001");
 	ok(c.insecure && !c.token && !c.ns);
@@ -181,9 +53,12 @@ static void json_is_yaml(void)
 static void first_file_of_a_list_wins_per_entry(void)
 {
 	begin();
-	put("a", "users: [{name: u, user: {token: of-a}}]\ncontexts: [{name: x, context: {cluster: k, user: u}}]\n");
-	put("b", "current-context: x\nusers: [{name: u, user: {token: of-b, as: b}}, {name: v, user: {}}]\n");
-	put("c", "current-context: y\nclusters: [{name: k, cluster: {server: \"https://c\", certificate-authority: ca.pem}}]\n");
+	put("a",
+	    "users: [{name: u, user: {token: of-a}}]\ncontexts: [{name: x, context: {cluster: k, user: u}}]\n");
+	put("b",
+	    "current-context: x\nusers: [{name: u, user: {token: of-b, as: b}}, {name: v, user: {}}]\n");
+	put("c",
+	    "current-context: y\nclusters: [{name: k, cluster: {server: \"https://c\", certificate-authority: ca.pem}}]\n");
 	put("ca.pem", "");
 	{
 		auto_free char *path = xprintf("%s/ca.pem", dir);
@@ -207,8 +82,9 @@ static void context_can_be_chosen(void)
 	begin();
 	path = xprintf("%s/c", dir);
 	env.kubeconfig = path;
-	put("c", CLUSTER "users: [{name: u, user: {token: t}}, {name: v, user: {username: joe, password: pw}}]\n"
-			 "current-context: x\ncontexts: [{name: x, context: {cluster: k, user: u}}, {name: y, context: {cluster: k, user: v}}]\n");
+	put("c", CLUSTER
+	    "users: [{name: u, user: {token: t}}, {name: v, user: {username: joe, password: pw}}]\n"
+	    "current-context: x\ncontexts: [{name: x, context: {cluster: k, user: u}}, {name: y, context: {cluster: k, user: v}}]\n");
 	is_int(config_load(&env, &c, &err), 0);
 	is_str(c.user, "joe");
 	is_str(c.password, "pw");
@@ -218,57 +94,86 @@ static void context_can_be_chosen(void)
 static const struct {
 	const char *yaml, *sentence;
 } bad_rows[] = {
-	{"{", "$D/c:2: is no YAML: did not find expected node content; mend this line or write the kubeconfig anew"},
-	{"a: b\n\tc: d\n", "$D/c:2: is no YAML: found a tab character that violates indentation; mend this line or write the kubeconfig anew"},
-	{"\xff\xfe", "$D/c: current-context is not set; the file holds no context: is it a kubeconfig?"},
-	{"a: \xc3\x28", "$D/c: is no UTF-8 text (invalid trailing UTF-8 octet at byte 4); write the kubeconfig anew"},
-	{"- a", "$D/c: is no kubeconfig: its content is not a map with clusters, users and contexts"},
-	{"<html>", "$D/c: is no kubeconfig: its content is not a map with clusters, users and contexts"},
+	{"{",
+	 "$D/c:2: is no YAML: did not find expected node content; mend this line or write the kubeconfig anew"},
+	{"a: b\n\tc: d\n",
+	 "$D/c:2: is no YAML: found a tab character that violates indentation; mend this line or write the kubeconfig anew"},
+	{"\xff\xfe",
+	 "$D/c: current-context is not set; the file holds no context: is it a kubeconfig?"},
+	{"a: \xc3\x28",
+	 "$D/c: is no UTF-8 text (invalid trailing UTF-8 octet at byte 4); write the kubeconfig anew"},
+	{"- a",
+	 "$D/c: is no kubeconfig: its content is not a map with clusters, users and contexts"},
+	{"<html>",
+	 "$D/c: is no kubeconfig: its content is not a map with clusters, users and contexts"},
 	{"kind: Pod", "$D/c:1: kind: is Pod, must be Config: this is no kubeconfig"},
 	{"", "$D/c: current-context is not set; the file holds no context: is it a kubeconfig?"},
-	{CLUSTER USER "contexts: [{name: x}, {name: y}]", "$D/c: current-context is not set; give --context or run `kubectl config use-context` with one of: x, y"},
-	{CLUSTER USER "contexts: [{name: x}, {name: y}]\ncurrent-context: z", "$D/c: there is no context \"z\"; give another with --context; there are: x, y"},
-	{CLUSTER "contexts: 7\ncurrent-context: z", "$D/c:2: contexts: is a single value, must be a list"},
-	{CLUSTER "contexts: [7]\ncurrent-context: z", "$D/c:2: contexts: must be a list of {name, context}"},
-	{CLUSTER "contexts: [{name: [a]}]\ncurrent-context: z", "$D/c:2: name: is a list, must be a string"},
-	{CLUSTER "contexts: [{name: x, context: {user: u}}]\ncurrent-context: x", "$D/c:2: context \"x\": cluster: is missing; name one of the clusters"},
+	{CLUSTER USER "contexts: [{name: x}, {name: y}]",
+	 "$D/c: current-context is not set; give --context or run `kubectl config use-context` with one of: x, y"},
+	{CLUSTER USER "contexts: [{name: x}, {name: y}]\ncurrent-context: z",
+	 "$D/c: there is no context \"z\"; give another with --context; there are: x, y"},
+	{CLUSTER "contexts: 7\ncurrent-context: z",
+	 "$D/c:2: contexts: is a single value, must be a list"},
+	{CLUSTER "contexts: [7]\ncurrent-context: z",
+	 "$D/c:2: contexts: must be a list of {name, context}"},
+	{CLUSTER "contexts: [{name: [a]}]\ncurrent-context: z",
+	 "$D/c:2: name: is a list, must be a string"},
+	{CLUSTER "contexts: [{name: x, context: {user: u}}]\ncurrent-context: x",
+	 "$D/c:2: context \"x\": cluster: is missing; name one of the clusters"},
 	{CLUSTER "contexts: [{name: x, context: {cluster: n}}]\ncurrent-context: x",
 	 "$D/c: there is no cluster \"n\"; mend the context or add the cluster; there are: k"},
 	{CLUSTER CONTEXT, "$D/c: there is no user \"u\"; mend the context or add the user"},
-	{CLUSTER "current-context: x\ncurrent-context: y", "$D/c:1: current-context: appears twice; remove one"},
-	{"clusters: [{name: k}, {name: k}]\n" USER CONTEXT, "$D/c:1: clusters: two entries are named \"k\"; remove or rename one"},
-	{"clusters: [{name: k, cluster: {}}]\n" USER CONTEXT, "$D/c:1: cluster \"k\": server: is missing; give the API server's URL (https://host:6443)"},
-	{"clusters: [{name: k, cluster: {server: h}}]\n" USER CONTEXT, "$D/c:1: cluster \"k\": server: \"h\" is no URL like https://host:6443"},
-	{"clusters: [{name: k, cluster: {server: \"ftp://h\"}}]\n" USER CONTEXT, "$D/c:1: cluster \"k\": server: \"ftp://h\" is no URL like https://host:6443"},
+	{CLUSTER "current-context: x\ncurrent-context: y",
+	 "$D/c:1: current-context: appears twice; remove one"},
+	{"clusters: [{name: k}, {name: k}]\n" USER CONTEXT,
+	 "$D/c:1: clusters: two entries are named \"k\"; remove or rename one"},
+	{"clusters: [{name: k, cluster: {}}]\n" USER CONTEXT,
+	 "$D/c:1: cluster \"k\": server: is missing; give the API server's URL (https://host:6443)"},
+	{"clusters: [{name: k, cluster: {server: h}}]\n" USER CONTEXT,
+	 "$D/c:1: cluster \"k\": server: \"h\" is no URL like https://host:6443"},
+	{"clusters: [{name: k, cluster: {server: \"ftp://h\"}}]\n" USER CONTEXT,
+	 "$D/c:1: cluster \"k\": server: \"ftp://h\" is no URL like https://host:6443"},
 	{"clusters: [{name: k, cluster: {server: \"https://u:p@h\"}}]\n" USER CONTEXT,
 	 "$D/c:1: cluster \"k\": server: \"https://u:p@h\" must not hold a user; put credentials into the users section"},
 	{"clusters: [{name: k, cluster: {server: \"https://h/?a=b\"}}]\n" USER CONTEXT,
 	 "$D/c:1: cluster \"k\": server: \"https://h/?a=b\" must not hold a query or fragment"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: maybe}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: maybe}}]\n" USER
+		 CONTEXT,
 	 "$D/c:1: cluster \"k\": insecure-skip-tls-verify: is \"maybe\", must be true or false"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: true, certificate-authority-data: $CA}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: true, certificate-authority-data: $CA}}]\n" USER
+		 CONTEXT,
 	 "$D/c:1: cluster \"k\": insecure-skip-tls-verify: stands beside a certificate-authority; remove one of the two"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", tls-server-name: \"a b\"}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", tls-server-name: \"a b\"}}]\n" USER
+		 CONTEXT,
 	 "$D/c:1: cluster \"k\": tls-server-name: is \"a b\"; must be a host name"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", proxy-url: \"proxy:3128\"}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", proxy-url: \"proxy:3128\"}}]\n" USER
+		 CONTEXT,
 	 "$D/c:1: cluster \"k\": proxy-url: is no URL with http, https or socks5"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: absent.pem}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: absent.pem}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority; give an existing file or embed it: $D/absent.pem does not exist"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: /}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: /}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority; give an existing file or embed it: / is a directory, not a file"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: /dev/null}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: /dev/null}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority; give an existing file or embed it: /dev/null is no regular file"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: c}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority: c}}]\n" USER
+		 CONTEXT,
 	 "$D/c: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: \"!!\"}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: \"!!\"}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority-data: is no base64; encode it with `base64 -w0`"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: LS0tL}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: LS0tL}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority-data: is base64 cut short; encode it anew with `base64 -w0`"},
-	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: LS0tLS0=}}]\n" USER CONTEXT,
+	{"clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: LS0tLS0=}}]\n" USER
+		 CONTEXT,
 	 "$D/c: cluster \"k\": certificate-authority-data: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)"},
 	{"users: [{name: u, user: {token: \"two words\"}}]\n" CLUSTER CONTEXT,
 	 "$D/c: user \"u\": token: is no token: it holds blanks, line ends or bytes beyond ASCII; write it anew"},
-	{"users: [{name: u, user: {token: {a: b}}}]\n" CLUSTER CONTEXT, "$D/c:1: user \"u\": token: is a map, must be a string"},
+	{"users: [{name: u, user: {token: {a: b}}}]\n" CLUSTER CONTEXT,
+	 "$D/c:1: user \"u\": token: is a map, must be a string"},
 	{"users: [{name: u, user: {tokenFile: /absent/token}}]\n" CLUSTER CONTEXT,
 	 "$D/c: user \"u\": tokenFile; give an existing file or embed it: /absent/token does not exist"},
 	{"users: [{name: u, user: {tokenFile: empty}}]\n" CLUSTER CONTEXT,
@@ -277,15 +182,20 @@ static const struct {
 	 "$D/c:1: user \"u\": client-key: is missing beside client-certificate; give both or neither"},
 	{"users: [{name: u, user: {client-key-data: $KEY}}]\n" CLUSTER CONTEXT,
 	 "$D/c:1: user \"u\": client-certificate: is missing beside client-key; give both or neither"},
-	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key-data: $OTHER}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key-data: $OTHER}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c: user \"u\": client-key-data: the key does not belong to the certificate of $D/c: user \"u\": client-certificate-data; give the two that were issued together"},
-	{"users: [{name: u, user: {client-certificate: empty, client-key-data: $KEY}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {client-certificate: empty, client-key-data: $KEY}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/empty: holds no whole certificate; give a PEM file (-----BEGIN CERTIFICATE-----)"},
-	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key: half}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key: half}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/half: holds no whole private key; give a PEM file (-----BEGIN PRIVATE KEY-----)"},
-	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key: encrypted}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {client-certificate-data: $CERT, client-key: encrypted}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/encrypted: the private key is encrypted; decrypt it with `openssl pkey`"},
-	{"users: [{name: u, user: {password: p}}]\n" CLUSTER CONTEXT, "$D/c:1: user \"u\": username: is missing beside password; give both or neither"},
+	{"users: [{name: u, user: {password: p}}]\n" CLUSTER CONTEXT,
+	 "$D/c:1: user \"u\": username: is missing beside password; give both or neither"},
 	{"users: [{name: u, user: {username: a, password: p, token: t}}]\n" CLUSTER CONTEXT,
 	 "$D/c:1: user \"u\": username: stands beside a token; keep one way to authenticate"},
 	{"users: [{name: u, user: {token: t, as-groups: [g]}}]\n" CLUSTER CONTEXT,
@@ -298,15 +208,20 @@ static const struct {
 	 "$D/c:1: user \"u\": auth-provider: left Kubernetes with 1.26; use an exec plugin (users[].user.exec)"},
 	{"users: [{name: u, user: {exec: {command: p}}}]\n" CLUSTER CONTEXT,
 	 "$D/c:1: user \"u\": exec.apiVersion: is missing; must be client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1"},
-	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: p}}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: p}}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c:1: user \"u\": exec.apiVersion: is client.authentication.k8s.io/v1alpha1; must be client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1"},
-	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c:1: user \"u\": exec.command: is missing; name the credential plugin"},
-	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p}}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p}}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c:1: user \"u\": exec.interactiveMode: is missing; must be Never, IfAvailable or Always"},
-	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never, args: [[a]]}}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never, args: [[a]]}}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c:1: user \"u\": exec.args: must be a list of strings"},
-	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never, env: [{value: v}]}}}]\n" CLUSTER CONTEXT,
+	{"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never, env: [{value: v}]}}}]\n" CLUSTER
+		 CONTEXT,
 	 "$D/c:1: user \"u\": exec.env: an entry lacks a name; give {name, value}"},
 };
 
@@ -346,14 +261,16 @@ static void missing_files_are_named(void)
 	is_int(load("$D/none"), -1);
 	is_str(sentence(), "kubeconfig: $D/none does not exist");
 	is_int(load("$D/none:$D/nor"), -1);
-	is_str(sentence(), "kubeconfig: none of the files in KUBECONFIG exists; give an existing one with --kubeconfig");
+	is_str(sentence(),
+	       "kubeconfig: none of the files in KUBECONFIG exists; give an existing one with --kubeconfig");
 	is_int(load("$D"), -1);
 	is_str(sentence(), "kubeconfig: $D is a directory, not a file");
 	{
 		struct config_env env = {.home = dir};
 
 		is_int(config_load(&env, &c, &err), -1);
-		is_str(sentence(), "there is no cluster to talk to: give --kubeconfig=FILE or set KUBECONFIG ($D/.kube/config does not exist, and this is no pod)");
+		is_str(sentence(),
+		       "there is no cluster to talk to: give --kubeconfig=FILE or set KUBECONFIG ($D/.kube/config does not exist, and this is no pod)");
 	}
 }
 
@@ -401,7 +318,8 @@ static void kubeconfig_may_come_through_a_pipe(void)
 
 static int load_pod(const char *host)
 {
-	struct config_env env = {.service_host = host, .service_port = "443", .secrets_dir = dir, .home = "/absent"};
+	struct config_env env = {
+		.service_host = host, .service_port = "443", .secrets_dir = dir, .home = "/absent"};
 
 	return config_load(&env, &c, &err);
 }
@@ -427,15 +345,18 @@ static void broken_service_account_is_named(void)
 {
 	begin();
 	is_int(load_pod("h"), -1);
-	is_str(sentence(), "service account of this pod (is automountServiceAccountToken off? else give --kubeconfig): $D/token does not exist");
+	is_str(sentence(),
+	       "service account of this pod (is automountServiceAccountToken off? else give --kubeconfig): $D/token does not exist");
 	put("token", "");
 	put_pem("ca.crt", ca.cert);
 	is_int(load_pod("h"), -1);
-	is_str(sentence(), "$D/token: is empty; wait until the token is written, or create one (kubectl create token)");
+	is_str(sentence(),
+	       "$D/token: is empty; wait until the token is written, or create one (kubectl create token)");
 	put("token", "t");
 	put_pem("ca.crt", "");
 	is_int(load_pod("h"), -1);
-	is_str(sentence(), "$D/ca.crt: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)");
+	is_str(sentence(),
+	       "$D/ca.crt: holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)");
 }
 
 static void rotated_files_are_picked_up_and_broken_ones_are_not(void)
@@ -454,7 +375,8 @@ static void rotated_files_are_picked_up_and_broken_ones_are_not(void)
 	is_int(c.generation, 2);
 	put("token", ""); /* the old value stays */
 	is_int(config_refresh(&c, &err), -1);
-	is_str(sentence(), "$D/token: is empty; wait until the token is written, or create one (kubectl create token)");
+	is_str(sentence(),
+	       "$D/token: is empty; wait until the token is written, or create one (kubectl create token)");
 	is_str(c.token, "second");
 	put("token", "second");
 	half = xstrndup(ca.cert, strlen(ca.cert) / 2);
@@ -464,7 +386,8 @@ static void rotated_files_are_picked_up_and_broken_ones_are_not(void)
 	bundle = xprintf("%s%s", ca.cert, half); /* the first is whole, the second is not */
 	put_pem("ca.crt", bundle);
 	is_int(config_refresh(&c, &err), -1);
-	is_str(sentence(), "$D/ca.crt: certificate 2 is broken or half written; write the PEM bundle anew");
+	is_str(sentence(),
+	       "$D/ca.crt: certificate 2 is broken or half written; write the PEM bundle anew");
 	is_str(c.ca, ca.cert);
 	is_int(c.generation, 2);
 	put_pem("ca.crt", other.cert);
@@ -481,7 +404,8 @@ static void rotated_certificate_waits_for_its_key(void)
 	begin();
 	put_pem("crt", client.cert);
 	put_pem("key", client.key);
-	put("c", CLUSTER CONTEXT "users: [{name: u, user: {client-certificate: crt, client-key: key}}]\n");
+	put("c", CLUSTER CONTEXT
+	    "users: [{name: u, user: {client-certificate: crt, client-key: key}}]\n");
 	is_int(load("$D/c"), 0);
 	put_pem("crt", other.cert);
 	is_int(config_refresh(&c, &err), -1);
@@ -514,190 +438,21 @@ static void edited_kubeconfig_is_picked_up(void)
 	is_str(c.server, "https://new");
 }
 
-/* Exec plugins */
-
-#define EXEC(version, more) CLUSTER CONTEXT \
-	"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/" version ", command: plug, args: [get, token]" more "}}}]\n"
-#define ANSWER(status) "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{" status "}}"
-
-static int result(const char *json)
-{
-	return config_exec_result(&c, json, strlen(json), 1000000, &err);
-}
-
-static void exec_plugin_is_described(void)
-{
-	char *const *env;
-	bool inherited = false;
-
-	begin();
-	setenv("CONFIG_TEST", "inherited", 1);
-	put("c", EXEC("v1", ", interactiveMode: IfAvailable, installHint: get it, env: [{name: PROFILE, value: dev}, {name: HOME, value: /h}]"));
-	is_int(load("$D/c"), 0);
-	ok(config_exec_wanted(&c, 0));
-	is_str(config_exec_argv(&c)[0], "plug");
-	is_str(config_exec_argv(&c)[1], "get");
-	is_str(config_exec_argv(&c)[2], "token");
-	ok(!config_exec_argv(&c)[3]);
-	is_str(config_exec_hint(&c), "get it");
-	ok(!config_exec_stdin(&c));
-	env = config_exec_environ(&c);
-	is_str(env[0], "KUBERNETES_EXEC_INFO={\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"spec\":{\"interactive\":false}}");
-	is_str(env[1], "PROFILE=dev");
-	is_str(env[2], "HOME=/h");
-	for (size_t i = 3; env[i]; i++) {
-		inherited |= str_eq(env[i], "CONFIG_TEST=inherited");
-		ok(!str_starts(env[i], "HOME="));
-	}
-	ok(inherited);
-}
-
-static void exec_plugin_may_ask_on_a_terminal(void)
-{
-	auto_free char *path = NULL;
-	struct config_env env = {.terminal = true};
-
-	begin();
-	path = xprintf("%s/c", dir);
-	env.kubeconfig = path;
-	put("c", EXEC("v1beta1", ""));
-	is_int(config_load(&env, &c, &err), 0);
-	ok(config_exec_stdin(&c));
-	has(config_exec_environ(&c)[0], "\"interactive\":true");
-	config_finish(&c);
-	put("c", EXEC("v1", ", interactiveMode: Never"));
-	is_int(config_load(&env, &c, &err), 0);
-	ok(!config_exec_stdin(&c));
-}
-
-static void exec_plugin_gets_the_cluster(void)
-{
-	auto_free char *want = NULL;
-
-	begin();
-	put("c", "clusters: [{name: k, cluster: {server: \"https://h\", certificate-authority-data: $CA, tls-server-name: n, extensions: ["
-		 "{name: client.authentication.k8s.io/exec, extension: {audience: \"a\\\"b\", n: 1, f: 1.5, t: true, z: null, s: \"1\", l: [x, {}]}}]}}]\n"
-		 CONTEXT "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: ./bin/plug, provideClusterInfo: true}}}]\n");
-	is_int(load("$D/c"), 0);
-	want = expand("$D/./bin/plug");
-	is_str(config_exec_argv(&c)[0], want);
-	free(want);
-	want = expand("KUBERNETES_EXEC_INFO={\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"kind\":\"ExecCredential\",\"spec\":{\"cluster\":"
-		      "{\"server\":\"https://h\",\"tls-server-name\":\"n\",\"certificate-authority-data\":\"$CA\",\"config\":"
-		      "{\"audience\":\"a\\\"b\",\"n\":1,\"f\":1.5,\"t\":true,\"z\":null,\"s\":\"1\",\"l\":[\"x\",{}]}},\"interactive\":false}}");
-	is_str(config_exec_environ(&c)[0], want);
-}
-
-static void extension_that_holds_itself_is_refused(void)
-{
-	begin();
-	put("c", "clusters: [{name: k, cluster: {server: \"https://h\", extensions: [{name: client.authentication.k8s.io/exec, extension: &a {x: *a}}]}}]\n"
-		 CONTEXT "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: p, provideClusterInfo: true}}}]\n");
-	is_int(load("$D/c"), -1);
-	has(sentence(), "$D/c:1:");
-}
-
-static void exec_plugins_credential_is_used_until_it_expires(void)
-{
-	begin();
-	put("c", EXEC("v1", ", interactiveMode: Never"));
-	is_int(load("$D/c"), 0);
-	is_int(result(ANSWER("\"token\":\"one\",\"expirationTimestamp\":\"1970-01-01T01:00:00Z\"")), 0);
-	is_str(c.token, "one");
-	is_int(c.generation, 2);
-	ok(!config_exec_wanted(&c, 3599999));
-	ok(config_exec_wanted(&c, 3600000));
-	is_int(config_refresh(&c, &err), 0); /* the kubeconfig is the same: the token stays */
-	is_str(c.token, "one");
-	ok(!config_exec_wanted(&c, 3599999));
-	config_exec_expire(&c);
-	ok(config_exec_wanted(&c, 0));
-	is_int(result(ANSWER("\"token\":\"two\"")), 0);
-	is_str(c.token, "two");
-	ok(!config_exec_wanted(&c, INT64_MAX - 1));
-	is_int(result(ANSWER("\"token\":\"two\"")), 0);
-	is_int(c.generation, 3); /* nothing changed by the last one */
-}
-
-static void exec_plugin_may_give_a_certificate(void)
-{
-	auto_free char *json = NULL;
-	json_t *root;
-
-	begin();
-	put("c", EXEC("v1", ", interactiveMode: Never"));
-	is_int(load("$D/c"), 0);
-	root = json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "client.authentication.k8s.io/v1", "kind", "ExecCredential", "status",
-			 "clientCertificateData", client.cert, "clientKeyData", client.key);
-	json = json_dumps(root, 0);
-	json_decref(root);
-	is_int(result(json), 0);
-	is_str(c.cert, client.cert);
-	is_str(c.key, client.key);
-	is_int(config_refresh(&c, &err), 0);
-	is_str(c.cert, client.cert);
-	put("c", EXEC("v1", ", interactiveMode: IfAvailable, env: [{name: A, value: b}]")); /* another plugin: start over */
-	is_int(config_refresh(&c, &err), 1);
-	ok(!c.cert && config_exec_wanted(&c, 0));
-}
-
-static void bad_answers_of_an_exec_plugin_change_nothing(void)
-{
-	static const struct {
-		const char *json, *part;
-	} rows[] = {
-		{"", "plug: printed no JSON"},
-		{"please log in", "printed no JSON"},
-		{"[]", "no ExecCredential"},
-		{"{\"kind\":\"ExecCredential\",\"kind\":\"ExecCredential\"}", "printed no JSON"},
-		{"{\"kind\":\"Status\"}", "no ExecCredential"},
-		{"{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"status\":{\"token\":\"s3cret\"}}",
-		 "in another apiVersion than client.authentication.k8s.io/v1"},
-		{"{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\"}", "no status"},
-		{ANSWER(""), "neither a token nor a client certificate"},
-		{ANSWER("\"token\":\"\""), "neither a token nor a client certificate"},
-		{ANSWER("\"token\":7"), "no status with strings"},
-		{ANSWER("\"token\":\"s3 cret\""), "is no token"},
-		{ANSWER("\"token\":\"s3cret\\r\\nX: y\""), "is no token"},
-		{ANSWER("\"clientCertificateData\":\"x\""), "without the other"},
-		{ANSWER("\"clientCertificateData\":\"x\",\"clientKeyData\":\"s3cret\""), "no whole certificate"},
-		{ANSWER("\"token\":\"s3cret\",\"expirationTimestamp\":\"tomorrow\""), "no RFC 3339 time"},
-		{ANSWER("\"token\":\"s3cret\",\"expirationTimestamp\":\"1970-01-01T00:16:40Z\""), "expired already"},
-	};
-
-	begin();
-	put("c", EXEC("v1", ", interactiveMode: Never"));
-	is_int(load("$D/c"), 0);
-	is_int(result(ANSWER("\"token\":\"good\"")), 0);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		is_int(result(rows[i].json), -1);
-		has(err.text, rows[i].part);
-		has(err.text, "exec plugin plug");
-		ok(!strstr(err.text, "cret\""));
-		is_str(c.token, "good");
-	}
-	is_int(c.generation, 2);
-}
-
 TESTS({"a whole kubeconfig is read", whole_kubeconfig_is_read},
       {"a kubeconfig may be JSON", json_is_yaml},
       {"of a KUBECONFIG list the first file wins per entry", first_file_of_a_list_wins_per_entry},
       {"another context can be chosen", context_can_be_chosen},
-      {"each mistake is one sentence with file, field and remedy", each_mistake_is_one_sentence_with_file_field_and_remedy},
+      {"each mistake is one sentence with file, field and remedy",
+       each_mistake_is_one_sentence_with_file_field_and_remedy},
       {"missing kubeconfigs are named", missing_files_are_named},
       {"an oversized kubeconfig is refused", oversized_file_is_refused},
       {"~/.kube/config is the last resort", home_is_the_last_resort},
       {"a kubeconfig may come through a pipe", kubeconfig_may_come_through_a_pipe},
       {"the service account of the pod is used", service_account_of_the_pod_is_used},
       {"a broken service account is named", broken_service_account_is_named},
-      {"rotated files are picked up, broken ones are not", rotated_files_are_picked_up_and_broken_ones_are_not},
+      {"rotated files are picked up, broken ones are not",
+       rotated_files_are_picked_up_and_broken_ones_are_not},
       {"a rotated certificate waits for its key", rotated_certificate_waits_for_its_key},
-      {"a token beside its file serves while the file is gone", token_beside_its_file_serves_while_the_file_is_gone},
-      {"an edited kubeconfig is picked up", edited_kubeconfig_is_picked_up},
-      {"an exec plugin is described", exec_plugin_is_described},
-      {"an exec plugin may ask on a terminal", exec_plugin_may_ask_on_a_terminal},
-      {"an exec plugin gets the cluster when it asks", exec_plugin_gets_the_cluster},
-      {"an extension that holds itself is refused", extension_that_holds_itself_is_refused},
-      {"an exec plugin's credential is used until it expires", exec_plugins_credential_is_used_until_it_expires},
-      {"an exec plugin may give a certificate", exec_plugin_may_give_a_certificate},
-      {"bad answers of an exec plugin change nothing", bad_answers_of_an_exec_plugin_change_nothing})
+      {"a token beside its file serves while the file is gone",
+       token_beside_its_file_serves_while_the_file_is_gone},
+      {"an edited kubeconfig is picked up", edited_kubeconfig_is_picked_up})

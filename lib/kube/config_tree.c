@@ -25,14 +25,16 @@ static char *dir_of(const char *path)
 static int parse_failed(const char *path, const yaml_parser_t *p, struct err *err)
 {
 	if (p->error == YAML_READER_ERROR) {
-		return err_set(err, "%s: is no UTF-8 text (%s at byte %zu); write the kubeconfig anew", path,
-			       p->problem, p->problem_offset);
+		return err_set(err,
+			       "%s: is no UTF-8 text (%s at byte %zu); write the kubeconfig anew",
+			       path, p->problem, p->problem_offset);
 	}
-	return err_set(err, "%s:%zu: is no YAML: %s; mend this line or write the kubeconfig anew", path,
-		       p->problem_mark.line + 1, p->problem ? p->problem : "out of memory");
+	return err_set(err, "%s:%zu: is no YAML: %s; mend this line or write the kubeconfig anew",
+		       path, p->problem_mark.line + 1, p->problem ? p->problem : "out of memory");
 }
 
-int config_file_parse(struct config_file *f, const char *path, const char *text, size_t n, struct err *err)
+int config_file_parse(struct config_file *f, const char *path, const char *text, size_t n,
+		      struct err *err)
 {
 	yaml_parser_t p;
 	yaml_node_t *root;
@@ -54,7 +56,10 @@ int config_file_parse(struct config_file *f, const char *path, const char *text,
 	f->parsed = true;
 	root = yaml_document_get_root_node(&f->doc);
 	if (root && root->type != YAML_MAPPING_NODE) {
-		return err_set(err, "%s: is no kubeconfig: its content is not a map with clusters, users and contexts", path);
+		return err_set(
+			err,
+			"%s: is no kubeconfig: its content is not a map with clusters, users and contexts",
+			path);
 	}
 	return 0;
 }
@@ -74,7 +79,8 @@ struct config_node config_file_root(struct config_file *f)
 	return (struct config_node){.file = f, .node = yaml_document_get_root_node(&f->doc)};
 }
 
-int config_node_bad(const struct config_node *n, const char *field, struct err *err, const char *format, ...)
+int config_node_bad(const struct config_node *n, const char *field, struct err *err,
+		    const char *format, ...)
 {
 	auto_free char *what = NULL;
 	va_list ap;
@@ -84,8 +90,9 @@ int config_node_bad(const struct config_node *n, const char *field, struct err *
 		abort();
 	}
 	va_end(ap);
-	return err_set(err, "%s:%zu: %s%s%s%s%s", n->file->path, n->node ? n->node->start_mark.line + 1 : 1,
-		       n->label ? n->label : "", n->label ? ": " : "", field ? field : "", field ? ": " : "", what);
+	return err_set(err, "%s:%zu: %s%s%s%s%s", n->file->path,
+		       n->node ? n->node->start_mark.line + 1 : 1, n->label ? n->label : "",
+		       n->label ? ": " : "", field ? field : "", field ? ": " : "", what);
 }
 
 static yaml_node_t *get(const struct config_node *n, int id)
@@ -98,7 +105,8 @@ static bool is_null(const yaml_node_t *v)
 	const char *s = (const char *)v->data.scalar.value;
 
 	return v->type == YAML_SCALAR_NODE && v->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	       (!*s || str_eq(s, "~") || str_eq(s, "null") || str_eq(s, "Null") || str_eq(s, "NULL"));
+	       (!*s || str_eq(s, "~") || str_eq(s, "null") || str_eq(s, "Null") ||
+		str_eq(s, "NULL"));
 }
 
 /* *ret NULL when absent or null. */
@@ -112,7 +120,8 @@ static int find(const struct config_node *n, const char *field, yaml_node_t **re
 		for (; p < n->node->data.mapping.pairs.top; p++) {
 			const yaml_node_t *key = get(n, p->key);
 
-			if (key->type != YAML_SCALAR_NODE || !str_eq((const char *)key->data.scalar.value, field)) {
+			if (key->type != YAML_SCALAR_NODE ||
+			    !str_eq((const char *)key->data.scalar.value, field)) {
 				continue;
 			}
 			if (found) {
@@ -125,8 +134,8 @@ static int find(const struct config_node *n, const char *field, yaml_node_t **re
 	return 0;
 }
 
-static int wrong_kind(const struct config_node *n, const yaml_node_t *v, const char *field, const char *want,
-		      struct err *err)
+static int wrong_kind(const struct config_node *n, const yaml_node_t *v, const char *field,
+		      const char *want, struct err *err)
 {
 	static const char *const names[] = {"nothing", "a single value", "a list", "a map"};
 	struct config_node at = {n->file, (yaml_node_t *)v, n->label};
@@ -134,7 +143,8 @@ static int wrong_kind(const struct config_node *n, const yaml_node_t *v, const c
 	return config_node_bad(&at, field, err, "is %s, must be %s", names[v->type], want);
 }
 
-int config_node_text(const struct config_node *n, const char *field, const char **ret, struct err *err)
+int config_node_text(const struct config_node *n, const char *field, const char **ret,
+		     struct err *err)
 {
 	yaml_node_t *v;
 
@@ -165,8 +175,8 @@ int config_node_bool(const struct config_node *n, const char *field, bool *ret, 
 	return 0;
 }
 
-static int typed(const struct config_node *n, const char *field, yaml_node_type_t type, const char *want,
-		 struct config_node *ret, struct err *err)
+static int typed(const struct config_node *n, const char *field, yaml_node_type_t type,
+		 const char *want, struct config_node *ret, struct err *err)
 {
 	yaml_node_t *v;
 
@@ -180,12 +190,14 @@ static int typed(const struct config_node *n, const char *field, yaml_node_type_
 	return 0;
 }
 
-int config_node_map(const struct config_node *n, const char *field, struct config_node *ret, struct err *err)
+int config_node_map(const struct config_node *n, const char *field, struct config_node *ret,
+		    struct err *err)
 {
 	return typed(n, field, YAML_MAPPING_NODE, "a map", ret, err);
 }
 
-int config_node_list(const struct config_node *n, const char *field, struct config_node *ret, struct err *err)
+int config_node_list(const struct config_node *n, const char *field, struct config_node *ret,
+		     struct err *err)
 {
 	return typed(n, field, YAML_SEQUENCE_NODE, "a list", ret, err);
 }
@@ -197,18 +209,19 @@ size_t config_node_length(const struct config_node *n)
 	if (!v || v->type == YAML_SCALAR_NODE) {
 		return 0;
 	}
-	return v->type == YAML_MAPPING_NODE ?
-		       (size_t)(v->data.mapping.pairs.top - v->data.mapping.pairs.start) :
-		       (size_t)(v->data.sequence.items.top - v->data.sequence.items.start);
+	return v->type == YAML_MAPPING_NODE
+		       ? (size_t)(v->data.mapping.pairs.top - v->data.mapping.pairs.start)
+		       : (size_t)(v->data.sequence.items.top - v->data.sequence.items.start);
 }
 
 struct config_node config_node_item(const struct config_node *n, size_t i)
 {
-	return (struct config_node){n->file, get(n, n->node->data.sequence.items.start[i]), n->label};
+	return (struct config_node){n->file, get(n, n->node->data.sequence.items.start[i]),
+				    n->label};
 }
 
-int config_node_key(const struct config_node *n, size_t i, const char **ret, struct config_node *ret_value,
-		    struct err *err)
+int config_node_key(const struct config_node *n, size_t i, const char **ret,
+		    struct config_node *ret_value, struct err *err)
 {
 	const yaml_node_pair_t *p = n->node->data.mapping.pairs.start + i;
 	struct config_node key = {n->file, get(n, p->key), n->label};
@@ -226,7 +239,8 @@ const char *config_node_scalar(const struct config_node *n)
 {
 	const yaml_node_t *v = n->node;
 
-	if (!v || v->type != YAML_SCALAR_NODE || strlen((char *)v->data.scalar.value) != v->data.scalar.length) {
+	if (!v || v->type != YAML_SCALAR_NODE ||
+	    strlen((char *)v->data.scalar.value) != v->data.scalar.length) {
 		return NULL;
 	}
 	return (const char *)v->data.scalar.value;
@@ -236,7 +250,8 @@ const char *config_node_scalar(const struct config_node *n)
 
 static int json_value(const struct config_node *n, struct buf *b, int depth, struct err *err);
 
-/* Plain scalars are null, booleans and numbers where JSON has such a word; any other is a string. */
+/* Plain scalars are null, booleans and numbers where JSON has such a word; any other is a string.
+ */
 static void json_scalar(const yaml_node_t *v, struct buf *b)
 {
 	const char *s = (const char *)v->data.scalar.value;
@@ -303,12 +318,14 @@ static int json_list(const struct config_node *n, struct buf *b, int depth, stru
 	return buf_char(b, ']');
 }
 
-/* An alias may point to a node that holds it: the depth ends that, the buffer's maximum ends the rest. */
+/* An alias may point to a node that holds it: the depth ends that, the buffer's maximum ends the
+ * rest. */
 static int json_value(const struct config_node *n, struct buf *b, int depth, struct err *err)
 {
 	if (depth >= JSON_DEPTH || !buf_ok(b)) {
-		return config_node_bad(n, NULL, err, "is nested deeper than %d or larger than %zu KiB", JSON_DEPTH,
-				       b->max / KiB);
+		return config_node_bad(n, NULL, err,
+				       "is nested deeper than %d or larger than %zu KiB",
+				       JSON_DEPTH, b->max / KiB);
 	}
 	switch (n->node->type) {
 	case YAML_MAPPING_NODE:

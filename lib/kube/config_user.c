@@ -52,27 +52,30 @@ static char *place(const struct config_node *n, const char *field)
 	return xprintf("%s: %s: %s", n->file->path, n->label, field);
 }
 
-static int read_named(const struct config_node *n, const char *field, const char *path, char **ret, char **ret_from,
-		      struct err *err)
+static int read_named(const struct config_node *n, const char *field, const char *path, char **ret,
+		      char **ret_from, struct err *err)
 {
 	auto_free char *file = resolve(n->file, path);
 	char *text;
 
 	if (file_read(file, CONFIG_FILE_MAX, 0, &text, NULL, err) < 0) {
-		return err_wrap(err, "%s: %s: %s; give an existing file or embed it", n->file->path, n->label, field);
+		return err_wrap(err, "%s: %s: %s; give an existing file or embed it", n->file->path,
+				n->label, field);
 	}
 	*ret = text;
 	*ret_from = take(file);
 	return 0;
 }
 
-int config_read_pem(const struct config_node *n, const char *field, char **ret, char **ret_from, struct err *err)
+int config_read_pem(const struct config_node *n, const char *field, char **ret, char **ret_from,
+		    struct err *err)
 {
 	auto_free char *data_field = xprintf("%s-data", field);
 	const char *data, *path;
 
 	*ret = NULL;
-	if (config_node_text(n, data_field, &data, err) < 0 || config_node_text(n, field, &path, err) < 0) {
+	if (config_node_text(n, data_field, &data, err) < 0 ||
+	    config_node_text(n, field, &path, err) < 0) {
 		return -1;
 	}
 	if (data) { /* as kubectl: embedded data is preferred to the file */
@@ -103,10 +106,12 @@ static int read_token(const struct config_node *user, struct config *c, struct e
 	auto_free char *from = NULL, *text = NULL;
 	const char *token, *path;
 
-	if (config_node_text(user, "token", &token, err) < 0 || config_node_text(user, "tokenFile", &path, err) < 0) {
+	if (config_node_text(user, "token", &token, err) < 0 ||
+	    config_node_text(user, "tokenFile", &path, err) < 0) {
 		return -1;
 	}
-	if (path) { /* client-go: the file's content wins over `token`, which serves while the file cannot be read */
+	if (path) { /* client-go: the file's content wins over `token`, which serves while the file
+		       cannot be read */
 		struct err file_err;
 
 		if (read_named(user, "tokenFile", path, &text, &from, &file_err) < 0 && !token) {
@@ -161,18 +166,22 @@ static int read_password(const struct config_node *user, struct config *c, struc
 {
 	const char *name, *password;
 
-	if (config_node_text(user, "username", &name, err) < 0 || config_node_text(user, "password", &password, err) < 0) {
+	if (config_node_text(user, "username", &name, err) < 0 ||
+	    config_node_text(user, "password", &password, err) < 0) {
 		return -1;
 	}
 	if (!name && !password) {
 		return 0;
 	}
 	if (!name || strchr(name, ':')) {
-		return config_node_bad(user, "username", err, name ? "holds a colon, which basic authentication cannot carry; use a token" :
-								     "is missing beside password; give both or neither");
+		return config_node_bad(
+			user, "username", err,
+			name ? "holds a colon, which basic authentication cannot carry; use a token"
+			     : "is missing beside password; give both or neither");
 	}
 	if (c->token) {
-		return config_node_bad(user, "username", err, "stands beside a token; keep one way to authenticate");
+		return config_node_bad(user, "username", err,
+				       "stands beside a token; keep one way to authenticate");
 	}
 	c->user = xstrdup(name);
 	c->password = xstrdup(password ? password : "");
@@ -193,18 +202,19 @@ static bool header_value(const char *s)
 	return true;
 }
 
-static int add_header(const struct config_node *user, const char *field, const char *name, const char *value,
-		      struct config *c, struct err *err)
+static int add_header(const struct config_node *user, const char *field, const char *name,
+		      const char *value, struct config *c, struct err *err)
 {
 	if (str_empty(value) || !header_value(value)) {
-		return config_node_bad(user, field, err, "is empty or holds line ends; give names on one line");
+		return config_node_bad(user, field, err,
+				       "is empty or holds line ends; give names on one line");
 	}
 	config_strings_add(&c->as_headers, xprintf("%s: %s", name, value));
 	return 0;
 }
 
-static int add_headers(const struct config_node *user, const struct config_node *list, const char *field,
-		       const char *name, struct config *c, struct err *err)
+static int add_headers(const struct config_node *user, const struct config_node *list,
+		       const char *field, const char *name, struct config *c, struct err *err)
 {
 	for (size_t i = 0; i < config_node_length(list); i++) {
 		struct config_node item = config_node_item(list, i);
@@ -224,8 +234,8 @@ static char *extra_header(const char *key)
 	buf_init(&b, 4 * KiB);
 	buf_str(&b, "Impersonate-Extra-");
 	for (; *key; key++) {
-		bool legal = (*key >= 'a' && *key <= 'z') || (*key >= 'A' && *key <= 'Z') || (*key >= '0' && *key <= '9') ||
-			     strchr("!#$&'*+-.^_`|~", *key);
+		bool legal = (*key >= 'a' && *key <= 'z') || (*key >= 'A' && *key <= 'Z') ||
+			     (*key >= '0' && *key <= '9') || strchr("!#$&'*+-.^_`|~", *key);
 
 		buf_printf(&b, legal ? "%c" : "%%%02X", (unsigned char)*key);
 	}
@@ -248,7 +258,8 @@ static int read_extra(const struct config_node *user, struct config *c, struct e
 			return -1;
 		}
 		if (values.node->type != YAML_SEQUENCE_NODE || !*key || strlen(key) > KiB) {
-			return config_node_bad(&values, "as-user-extra", err, "must map each key to a list of strings");
+			return config_node_bad(&values, "as-user-extra", err,
+					       "must map each key to a list of strings");
 		}
 		name = extra_header(key);
 		if (add_headers(user, &values, "as-user-extra", name, c, err) < 0) {
@@ -263,17 +274,21 @@ static int read_impersonation(const struct config_node *user, struct config *c, 
 	struct config_node groups;
 	const char *as, *uid;
 
-	if (config_node_text(user, "as", &as, err) < 0 || config_node_text(user, "as-uid", &uid, err) < 0 ||
+	if (config_node_text(user, "as", &as, err) < 0 ||
+	    config_node_text(user, "as-uid", &uid, err) < 0 ||
 	    config_node_list(user, "as-groups", &groups, err) < 0) {
 		return -1;
 	}
 	if ((as && add_header(user, "as", "Impersonate-User", as, c, err) < 0) ||
 	    (uid && add_header(user, "as-uid", "Impersonate-Uid", uid, c, err) < 0) ||
-	    add_headers(user, &groups, "as-groups", "Impersonate-Group", c, err) < 0 || read_extra(user, c, err) < 0) {
+	    add_headers(user, &groups, "as-groups", "Impersonate-Group", c, err) < 0 ||
+	    read_extra(user, c, err) < 0) {
 		return -1;
 	}
 	if (!as && c->as_headers) {
-		return config_node_bad(user, "as", err, "is missing beside the other as- fields; name the user to act as");
+		return config_node_bad(
+			user, "as", err,
+			"is missing beside the other as- fields; name the user to act as");
 	}
 	return 0;
 }
@@ -285,27 +300,31 @@ static int refuse_auth_provider(const struct config_node *user, struct err *err)
 	if (config_node_map(user, "auth-provider", &provider, err) < 0) {
 		return -1;
 	}
-	return provider.node ? config_node_bad(user, "auth-provider", err,
-					       "left Kubernetes with 1.26; use an exec plugin (users[].user.exec)") :
-			       0;
+	return provider.node
+		       ? config_node_bad(
+				 user, "auth-provider", err,
+				 "left Kubernetes with 1.26; use an exec plugin (users[].user.exec)")
+		       : 0;
 }
 
 int config_read_user(const struct config_node *user, struct config *c, struct err *err)
 {
 	struct config_node exec;
 
-	if (refuse_auth_provider(user, err) < 0 || read_token(user, c, err) < 0 || read_certificate(user, c, err) < 0 ||
-	    read_password(user, c, err) < 0 || read_impersonation(user, c, err) < 0 ||
-	    config_node_map(user, "exec", &exec, err) < 0) {
+	if (refuse_auth_provider(user, err) < 0 || read_token(user, c, err) < 0 ||
+	    read_certificate(user, c, err) < 0 || read_password(user, c, err) < 0 ||
+	    read_impersonation(user, c, err) < 0 || config_node_map(user, "exec", &exec, err) < 0) {
 		return -1;
 	}
-	if (!exec.node || c->token || c->user) { /* client-go: a token or password of the file's own goes before the plugin */
+	if (!exec.node || c->token ||
+	    c->user) { /* client-go: a token or password of the file's own goes before the plugin */
 		return 0;
 	}
 	if (config_exec_read(&exec, &c->source->exec, err) < 0) {
 		return -1;
 	}
 	free(c->auth_from);
-	c->auth_from = xprintf("%s: %s: exec plugin %s", user->file->path, user->label, c->source->exec->argv[0]);
+	c->auth_from = xprintf("%s: %s: exec plugin %s", user->file->path, user->label,
+			       c->source->exec->argv[0]);
 	return 0;
 }

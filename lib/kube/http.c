@@ -48,7 +48,8 @@ static struct http_request *request_create(struct http *h, const struct http_cal
 {
 	struct http_request *r = xcalloc(1, sizeof(*r));
 
-	*r = (struct http_request){.http = h, .call = *call, .start_ms = loop_now(h->loop), .retry_after = -1};
+	*r = (struct http_request){
+		.http = h, .call = *call, .start_ms = loop_now(h->loop), .retry_after = -1};
 	r->call.path = xstrdup(call->path);
 	r->call.query = str_empty(call->query) ? NULL : xstrdup(call->query);
 	if (call->body) {
@@ -83,7 +84,8 @@ static void unlink_request(struct http_request *r)
 	}
 }
 
-/* A 401 whose body was kept back in case that the request goes out again: it does not, the caller gets all of it. */
+/* A 401 whose body was kept back in case that the request goes out again: it does not, the caller
+ * gets all of it. */
 static void tell_held(struct http_request *r)
 {
 	if (!r->hold || r->told) {
@@ -101,7 +103,8 @@ static void tell_held(struct http_request *r)
 static void slow_down(struct http *h, int64_t retry_after)
 {
 	int64_t now = loop_now(h->loop);
-	int64_t until = now + MIN(retry_after < 0 ? 1 : retry_after, (int64_t)HTTP_PAUSE_MAX_S) * 1000;
+	int64_t until =
+		now + MIN(retry_after < 0 ? 1 : retry_after, (int64_t)HTTP_PAUSE_MAX_S) * 1000;
 
 	if (now > h->pause_until) { /* of several 429 that come together only the first halves */
 		h->limit = MAX(h->limit / 2, 1);
@@ -141,7 +144,8 @@ void http_finish(struct http_request *r, const char *error)
 	if (!r->slot) {
 		request_free(r);
 	}
-	if (h->queue[HTTP_URGENT].first || h->queue[HTTP_STREAMS].first || h->queue[HTTP_OTHERS].first) {
+	if (h->queue[HTTP_URGENT].first || h->queue[HTTP_STREAMS].first ||
+	    h->queue[HTTP_OTHERS].first) {
 		http_soon(h);
 	}
 }
@@ -247,7 +251,8 @@ static int send_out(struct http_request *r)
 	struct http *h = r->http;
 
 	if (http_curl_start(r) < 0) {
-		http_finish(r, "the request cannot be made: libcurl refuses its URL, or has no memory");
+		http_finish(
+			r, "the request cannot be made: libcurl refuses its URL, or has no memory");
 		return -1;
 	}
 	unlink_request(r);
@@ -286,7 +291,8 @@ static void on_pump(void *ctx)
 
 /* The client */
 
-struct http *http_create(struct loop *l, struct config *config, const struct http_settings *s, struct err *err)
+struct http *http_create(struct loop *l, struct config *config, const struct http_settings *s,
+			 struct err *err)
 {
 	struct http *h = xcalloc(1, sizeof(*h));
 

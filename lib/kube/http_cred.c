@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials over time: files are read again every minute and after a 401; an exec plugin runs as a child, requests wait for it.
+ * Credentials over time: files are read again every minute and after a 401; an exec plugin runs as
+ * a child, requests wait for it.
  */
 #include "kube/http_private.h"
 
@@ -12,7 +13,7 @@
 #include "base/clock.h"
 
 #define AGAIN_MS 1000 /* a burst of 401 looks at the files once */
-#define OUT_MAX	 (256 * KiB)
+#define OUT_MAX (256 * KiB)
 
 void http_notice(struct http *h, bool bad, const char *sentence)
 {
@@ -38,7 +39,8 @@ static void refresh(struct http *h)
 	} else if (r > 0) {
 		h->plugin = child_kill(h->plugin); /* it may be another one now */
 		h->plugin_failed = false;
-		http_notice(h, false, "the kubeconfig or a file that it names has changed and is in use");
+		http_notice(h, false,
+			    "the kubeconfig or a file that it names has changed and is in use");
 		http_soon(h);
 	} else if (!h->plugin_failed) {
 		free(take(h->last_notice)); /* well again: the same failure later is news */
@@ -89,14 +91,22 @@ static int check_exit(const struct http *h, const struct child_result *r, struct
 
 	last_line(r->message, line, sizeof(line));
 	if (r->timed_out) {
-		return err_set(err, "exec plugin %s did not end within %d s; run it by hand to see what it waits for", name,
-			       (config_exec_stdin(h->config) ? HTTP_PLUGIN_ASK_MS : HTTP_PLUGIN_MS) / 1000);
+		return err_set(
+			err,
+			"exec plugin %s did not end within %d s; run it by hand to see what it waits for",
+			name,
+			(config_exec_stdin(h->config) ? HTTP_PLUGIN_ASK_MS : HTTP_PLUGIN_MS) /
+				1000);
 	}
 	if (r->too_big) {
-		return err_set(err, "exec plugin %s printed more than %zu KiB; run it by hand to see what it prints", name, OUT_MAX / KiB);
+		return err_set(
+			err,
+			"exec plugin %s printed more than %zu KiB; run it by hand to see what it prints",
+			name, OUT_MAX / KiB);
 	}
 	if (r->status) {
-		return err_set(err, "exec plugin %s failed with exit code %d%s%s", name, r->status, *line ? ": " : "", line);
+		return err_set(err, "exec plugin %s failed with exit code %d%s%s", name, r->status,
+			       *line ? ": " : "", line);
 	}
 	return 0;
 }
@@ -107,7 +117,8 @@ static void on_plugin(void *ctx, const struct child_result *r)
 	struct err err;
 
 	h->plugin = NULL;
-	if (check_exit(h, r, &err) < 0 || config_exec_result(h->config, r->out, r->length, clock_wall_ms(), &err) < 0) {
+	if (check_exit(h, r, &err) < 0 ||
+	    config_exec_result(h->config, r->out, r->length, clock_wall_ms(), &err) < 0) {
 		plugin_failed(h, err.text);
 	} else if (h->plugin_failed) {
 		h->plugin_failed = false;
@@ -124,7 +135,9 @@ static void start_plugin(struct http *h)
 		.argv = config_exec_argv(h->config),
 		.environ = config_exec_environ(h->config),
 		.terminal = terminal,
-		.timeout_ms = h->settings.plugin_ms ? h->settings.plugin_ms : terminal ? HTTP_PLUGIN_ASK_MS : HTTP_PLUGIN_MS,
+		.timeout_ms = h->settings.plugin_ms ? h->settings.plugin_ms
+			      : terminal	    ? HTTP_PLUGIN_ASK_MS
+						    : HTTP_PLUGIN_MS,
 		.max_out = OUT_MAX,
 		.done = on_plugin,
 		.ctx = h,
@@ -167,7 +180,8 @@ bool http_cred_ready(struct http *h)
 /* The plugin's credential is refused: once more, unless it has just run. */
 static bool expire_plugin(struct http *h)
 {
-	if (!config_exec_argv(h->config) || loop_now(h->loop) - h->plugin_ms < HTTP_PLUGIN_AGAIN_MS) {
+	if (!config_exec_argv(h->config) ||
+	    loop_now(h->loop) - h->plugin_ms < HTTP_PLUGIN_AGAIN_MS) {
 		return false;
 	}
 	config_exec_expire(h->config);
@@ -178,7 +192,8 @@ bool http_cred_renewed(struct http_request *r)
 {
 	struct http *h = r->http;
 
-	if (r->generation == h->config->generation && loop_now(h->loop) - h->refreshed_ms >= AGAIN_MS) {
+	if (r->generation == h->config->generation &&
+	    loop_now(h->loop) - h->refreshed_ms >= AGAIN_MS) {
 		refresh(h);
 	}
 	return r->generation != h->config->generation;

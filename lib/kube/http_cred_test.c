@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/loop.h"
-#include "kube/test_http.h"
+#include "kube/http_test.h"
 
 static const char *want_token = "one";
 
@@ -50,7 +50,7 @@ static void rotated_token_is_used_after_a_401(void)
 	is_int(get_one->status, 200);
 	is_int(write_one->status, 200); /* a 401 means that it was not carried out */
 	is_int(watch->status, 200);
-	is_int(watch->told, 200);       /* its caller never saw the 401 */
+	is_int(watch->told, 200); /* its caller never saw the 401 */
 	is_str(buf_text(&watch->body), "{\"ok\":true}");
 	is_int(srv->n_conns, 1);
 	is_str(notices, "the kubeconfig or a file that it names has changed and is in use\n");
@@ -132,8 +132,9 @@ static void wrong_ca_is_named_with_the_remedy(void)
 	pki_finish(&other);
 	s = get_done("/x");
 	is_int(s->status, 0);
-	want = xprintf("GET /x: the certificate of https://127.0.0.1:%d is not signed by the CA in %s/ca.crt; give the CA of this cluster (",
-		       srv->port, dir);
+	want = xprintf(
+		"GET /x: the certificate of https://127.0.0.1:%d is not signed by the CA in %s/ca.crt; give the CA of this cluster (",
+		srv->port, dir);
 	has(s->error, want);
 	is_int(srv->n_requests, 0);
 }
@@ -145,7 +146,8 @@ static void certificate_for_another_name_is_named_with_the_remedy(void)
 	make_server(answer_ok);
 	make_client(", certificate-authority: ca.crt, tls-server-name: elsewhere", "token: t");
 	s = get_done("/x");
-	has(s->error, "is for another name; set tls-server-name in the kubeconfig to one that it holds");
+	has(s->error,
+	    "is for another name; set tls-server-name in the kubeconfig to one that it holds");
 }
 
 static void expired_certificate_is_named(void)
@@ -193,7 +195,8 @@ static void without_a_ca_the_systems_are_asked(void)
 
 static void replaced_ca_means_a_new_connection_while_old_streams_finish(void)
 {
-	struct pki ca2 = pki_make("second CA", NULL, NULL, 86400), cert2 = pki_make("server", &ca2, "IP:127.0.0.1", 86400);
+	struct pki ca2 = pki_make("second CA", NULL, NULL, 86400),
+		   cert2 = pki_make("server", &ca2, "IP:127.0.0.1", 86400);
 	struct seen *old, *fresh;
 
 	begin(expect_nothing);
@@ -217,7 +220,8 @@ static void replaced_ca_means_a_new_connection_while_old_streams_finish(void)
 
 static void server_that_cannot_be_trusted_makes_us_look_at_the_files(void)
 {
-	struct pki ca2 = pki_make("second CA", NULL, NULL, 86400), cert2 = pki_make("server", &ca2, "IP:127.0.0.1", 86400);
+	struct pki ca2 = pki_make("second CA", NULL, NULL, 86400),
+		   cert2 = pki_make("server", &ca2, "IP:127.0.0.1", 86400);
 	struct seen *s;
 
 	begin(answer_ok);
@@ -245,7 +249,8 @@ static void client_certificate_is_shown(void)
 
 static void client_certificate_that_is_refused_is_named(void)
 {
-	struct pki other = pki_make("another CA", NULL, NULL, 86400), stranger = pki_make("stranger", &other, NULL, 86400);
+	struct pki other = pki_make("another CA", NULL, NULL, 86400),
+		   stranger = pki_make("stranger", &other, NULL, 86400);
 	struct seen *s;
 
 	make_server(answer_ok);
@@ -288,8 +293,10 @@ static void put_plugin(const char *script)
 	is_int(chmod(path, 0700), 0);
 }
 
-#define ANSWER "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"'$(cat $0.token)'\"}}'"
-#define EXEC   "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never"
+#define ANSWER                                                                                     \
+	"echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"'$(cat $0.token)'\"}}'"
+#define EXEC                                                                                       \
+	"exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never"
 
 static void begin_plugin(const char *script)
 {
@@ -333,7 +340,8 @@ static void exec_plugin_runs_again_after_a_401(void)
 	let_time_pass();
 	is_int(get_done("/x")->status, 200);
 	is_int(plugin_runs(), 2);
-	want_token = "three"; /* the plugin does not have it: the 401 is told, and the plugin not run for each request */
+	want_token = "three"; /* the plugin does not have it: the 401 is told, and the plugin not
+				 run for each request */
 	is_int(get_done("/x")->status, 401);
 	is_int(get_done("/x")->status, 401);
 	is_int(plugin_runs(), 2);
@@ -344,7 +352,8 @@ static void bad_plugins_are_named_with_the_reason(void)
 	static const struct {
 		const char *script, *part;
 	} rows[] = {
-		{"echo 'session expired; run: cloud login' >&2; exit 3", "failed with exit code 3: session expired; run: cloud login"},
+		{"echo 'session expired; run: cloud login' >&2; exit 3",
+		 "failed with exit code 3: session expired; run: cloud login"},
 		{"exit 1", "failed with exit code 1"},
 		{"echo please log in", "printed no JSON; run it by hand"},
 		{"echo '{}'", "printed an object that is no ExecCredential"},
@@ -380,8 +389,9 @@ static void bad_plugins_are_named_with_the_reason(void)
 static void missing_plugin_is_named_with_its_hint(void)
 {
 	make_server(ask_token);
-	make_client(", certificate-authority: ca.crt",
-		    "exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never, installHint: \"get it from example.org\"}");
+	make_client(
+		", certificate-authority: ca.crt",
+		"exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never, installHint: \"get it from example.org\"}");
 	is_str(get_done("/x")->error,
 	       "no credentials: exec plugin: no-such-plugin is not installed, or not in PATH (No such file or directory); get it from example.org");
 }
@@ -467,7 +477,8 @@ static void through_a_proxy(const char *more)
 	if (pid == 0) {
 		run_proxy(fd, log[1]);
 	}
-	cluster = xprintf(", certificate-authority: ca.crt, proxy-url: \"http://127.0.0.1:%d\"%s", port, more);
+	cluster = xprintf(", certificate-authority: ca.crt, proxy-url: \"http://127.0.0.1:%d\"%s",
+			  port, more);
 	make_client(cluster, "token: t");
 	is_int(get_done("/x")->status, 200);
 	is_int(get_done("/y")->status, 200);
@@ -493,24 +504,31 @@ static void proxy_and_tls_server_name_go_together(void)
 
 TESTS({"a rotated token is used after a 401, nobody sees it", rotated_token_is_used_after_a_401},
       {"a lasting 401 reaches the caller, once", lasting_401_reaches_the_caller_once},
-      {"a half-written token leaves the old one in force", half_written_token_leaves_the_old_one_in_force},
+      {"a half-written token leaves the old one in force",
+       half_written_token_leaves_the_old_one_in_force},
       {"a burst of 401 reads the files once", burst_of_401_reads_the_files_once},
       {"a wrong CA is named, with the remedy", wrong_ca_is_named_with_the_remedy},
-      {"a certificate for another name is named, with the remedy", certificate_for_another_name_is_named_with_the_remedy},
+      {"a certificate for another name is named, with the remedy",
+       certificate_for_another_name_is_named_with_the_remedy},
       {"an expired certificate is named", expired_certificate_is_named},
       {"tls-server-name is sent and checked", tls_server_name_is_sent_and_checked},
       {"insecure-skip-tls-verify checks nothing", insecure_checks_nothing},
       {"without a CA the system's are asked", without_a_ca_the_systems_are_asked},
-      {"a replaced CA means a new connection, old streams finish", replaced_ca_means_a_new_connection_while_old_streams_finish},
-      {"a server that cannot be trusted makes us look at the files", server_that_cannot_be_trusted_makes_us_look_at_the_files},
+      {"a replaced CA means a new connection, old streams finish",
+       replaced_ca_means_a_new_connection_while_old_streams_finish},
+      {"a server that cannot be trusted makes us look at the files",
+       server_that_cannot_be_trusted_makes_us_look_at_the_files},
       {"a client certificate is shown", client_certificate_is_shown},
-      {"a client certificate that is refused is named", client_certificate_that_is_refused_is_named},
-      {"a replaced client certificate means a new connection", replaced_client_certificate_means_a_new_connection},
+      {"a client certificate that is refused is named",
+       client_certificate_that_is_refused_is_named},
+      {"a replaced client certificate means a new connection",
+       replaced_client_certificate_means_a_new_connection},
       {"requests wait for the exec plugin, which runs once", requests_wait_for_the_exec_plugin},
       {"the exec plugin runs again after a 401", exec_plugin_runs_again_after_a_401},
       {"bad exec plugins are named, with the reason", bad_plugins_are_named_with_the_reason},
       {"a missing exec plugin is named, with its hint", missing_plugin_is_named_with_its_hint},
-      {"a failed exec plugin is tried again after a while", failed_plugin_is_tried_again_after_a_while},
+      {"a failed exec plugin is tried again after a while",
+       failed_plugin_is_tried_again_after_a_while},
       {"the client may end while its plugin runs", client_may_end_while_its_plugin_runs},
       {"a proxy is used", proxy_is_used},
       {"proxy and tls-server-name go together", proxy_and_tls_server_name_go_together})

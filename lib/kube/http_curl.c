@@ -2,8 +2,8 @@
 /*
  * libcurl's multi interface on our loop: sockets, its timer, easy handles, and what came of them.
  *
- * libcurl's functions must not be called from its callbacks: h->depth says that we are inside; what the caller asks for
- * meanwhile (start, cancel) is done in after(), which follows every entry.
+ * libcurl's functions must not be called from its callbacks: h->depth says that we are inside; what
+ * the caller asks for meanwhile (start, cancel) is done in after(), which follows every entry.
  */
 #include "kube/http_private.h"
 
@@ -68,16 +68,20 @@ static long local_port(int fd)
 	if (getsockname(fd, (struct sockaddr *)&a, &n) < 0) {
 		return 0;
 	}
-	return a.ss_family == AF_INET	? ntohs(((struct sockaddr_in *)&a)->sin_port) :
-	       a.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&a)->sin6_port) :
-					 0;
+	return a.ss_family == AF_INET	 ? ntohs(((struct sockaddr_in *)&a)->sin_port)
+	       : a.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&a)->sin6_port)
+					 : 0;
 }
 
 static void sock_add(struct http *h, int fd, uint32_t events)
 {
 	struct http_sock *s = xcalloc(1, sizeof(*s));
 
-	*s = (struct http_sock){.http = h, .next = h->socks, .fd = fd, .port = local_port(fd), .byte_ms = loop_now(h->loop)};
+	*s = (struct http_sock){.http = h,
+				.next = h->socks,
+				.fd = fd,
+				.port = local_port(fd),
+				.byte_ms = loop_now(h->loop)};
 	if (h->socks) {
 		h->socks->prev = s;
 	}
@@ -100,7 +104,8 @@ static int set_sock(CURL *easy attr_unused, curl_socket_t fd, int what, void *ct
 {
 	struct http *h = ctx;
 	struct http_sock *s = assigned;
-	uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+	uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+			  (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
 
 	if (what == CURL_POLL_REMOVE) {
 		if (s) {
@@ -115,7 +120,8 @@ static int set_sock(CURL *easy attr_unused, curl_socket_t fd, int what, void *ct
 	return 0;
 }
 
-static curl_socket_t open_socket(void *ctx, curlsocktype purpose attr_unused, struct curl_sockaddr *a)
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose attr_unused,
+				 struct curl_sockaddr *a)
 {
 	struct http *h = ctx;
 	int on = 1, idle = 15, every = 10, times = 3;
@@ -125,7 +131,8 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose attr_unused, st
 	if (fd < 0) {
 		return CURL_SOCKET_BAD;
 	}
-	/* Unanswered bytes end the connection after 30 s, silence is asked about after 15 s: a dead peer is noticed within 45 s. */
+	/* Unanswered bytes end the connection after 30 s, silence is asked about after 15 s: a dead
+	 * peer is noticed within 45 s. */
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
@@ -191,7 +198,10 @@ static size_t on_header(char *line, size_t size attr_unused, size_t n, void *ctx
 	if (n >= 12 && memcmp(line, "HTTP/", 5) == 0) {
 		const char *space = memchr(line, ' ', n);
 
-		r->status = space && space + 3 < line + n ? (space[1] - '0') * 100 + (space[2] - '0') * 10 + (space[3] - '0') : 0;
+		r->status =
+			space && space + 3 < line + n
+				? (space[1] - '0') * 100 + (space[2] - '0') * 10 + (space[3] - '0')
+				: 0;
 		r->retry_after = -1;
 	} else if (n > sizeof(retry) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
 		r->retry_after = parse_retry_after(line + sizeof(retry) - 1, n - sizeof(retry) + 1);
@@ -218,10 +228,12 @@ static size_t on_bytes(char *bytes, size_t size attr_unused, size_t n, void *ctx
 }
 
 /*
- * Called each time that the request is about to go out. libcurl sends a request again by itself when a connection that was used before
- * breaks without an answer, whatever the method: for a write this is the second call, and ends it.
+ * Called each time that the request is about to go out. libcurl sends a request again by itself
+ * when a connection that was used before breaks without an answer, whatever the method: for a write
+ * this is the second call, and ends it.
  */
-static int on_send(void *ctx, char *ip attr_unused, char *local_ip attr_unused, int port attr_unused, int local)
+static int on_send(void *ctx, char *ip attr_unused, char *local_ip attr_unused,
+		   int port attr_unused, int local)
 {
 	struct http_request *r = ctx;
 
@@ -246,15 +258,18 @@ static CURL *easy_create(struct http *h, char *error)
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https,http");
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* wait for the one connection rather than open a second */
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT,
+			 1L); /* wait for the one connection rather than open a second */
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, set_tls);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, h);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_MS);
-	curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's answer is not the server's */
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* else a cancel joins the resolver's thread, which may hang in DNS */
+	curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS,
+			 1L); /* a proxy's answer is not the server's */
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT,
+			 1L); /* else a cancel joins the resolver's thread, which may hang in DNS */
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 16384L);
 	curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
@@ -282,7 +297,8 @@ static struct http_slot *slot_get(struct http *h)
 		}
 	}
 	if (s->peer != h->peer) {
-		http_peer_apply(h->peer, s->easy); /* before the old one goes: its blobs were lent */
+		http_peer_apply(h->peer,
+				s->easy); /* before the old one goes: its blobs were lent */
 		http_peer_unref(s->peer);
 		s->peer = http_peer_ref(h->peer);
 	}
@@ -317,7 +333,8 @@ void http_curl_trim(struct http *h, size_t keep)
 static CURLcode set_request(struct http_request *r, CURL *e)
 {
 	const struct http_call *c = &r->call;
-	auto_free char *url = xprintf("%s%s%s%s", r->slot->peer->base, c->path, c->query ? "?" : "", c->query ? c->query : "");
+	auto_free char *url = xprintf("%s%s%s%s", r->slot->peer->base, c->path, c->query ? "?" : "",
+				      c->query ? c->query : "");
 	bool head = str_eq(c->method, "HEAD");
 
 	/* In this order: NOBODY and HTTPGET reset the method, POSTFIELDS sets it. */
@@ -330,7 +347,9 @@ static CURLcode set_request(struct http_request *r, CURL *e)
 		curl_easy_setopt(e, CURLOPT_POSTFIELDS, c->body);
 	}
 	curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, head ? NULL : c->method);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, http_peer_headers(r->slot->peer, c->accept, c->body ? c->content_type : NULL));
+	curl_easy_setopt(
+		e, CURLOPT_HTTPHEADER,
+		http_peer_headers(r->slot->peer, c->accept, c->body ? c->content_type : NULL));
 	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
@@ -355,7 +374,8 @@ int http_curl_start(struct http_request *r)
 	r->generation = r->slot->peer->generation;
 	buf_reset(&r->body);
 	h->depth++;
-	code = set_request(r, r->slot->easy) ? CURLM_BAD_EASY_HANDLE : curl_multi_add_handle(h->multi, r->slot->easy);
+	code = set_request(r, r->slot->easy) ? CURLM_BAD_EASY_HANDLE
+					     : curl_multi_add_handle(h->multi, r->slot->easy);
 	h->depth--;
 	if (code) {
 		slot_put(h, take(r->slot));
@@ -384,7 +404,8 @@ static bool idempotent(const struct http_request *r)
 	return str_eq(r->call.method, "GET") || str_eq(r->call.method, "HEAD");
 }
 
-/* Broke on the way, before the caller saw anything of it: a GET, or what never went out, goes out again. Not when connecting failed. */
+/* Broke on the way, before the caller saw anything of it: a GET, or what never went out, goes out
+ * again. Not when connecting failed. */
 static bool worth_retrying(const struct http_request *r, CURLcode code)
 {
 	switch (code) {
@@ -466,7 +487,8 @@ int http_curl_init(struct http *h, struct err *err)
 	}
 	h->curl_timer = loop_timer_create(h->loop, on_curl_timer, h, "API server");
 	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L); /* ours; the server's own limit holds as well */
+	curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
+			  1000L); /* ours; the server's own limit holds as well */
 	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 4L);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_sock);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
@@ -479,7 +501,8 @@ void http_curl_finish(struct http *h)
 {
 	http_curl_trim(h, 0);
 	if (h->multi) {
-		curl_multi_cleanup(h->multi); /* closes the connections: set_sock removes the sockets */
+		curl_multi_cleanup(
+			h->multi); /* closes the connections: set_sock removes the sockets */
 	}
 	loop_timer_destroy(h->curl_timer);
 }

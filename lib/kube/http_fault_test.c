@@ -6,7 +6,7 @@
 
 #include <netinet/tcp.h>
 
-#include "kube/test_http.h"
+#include "kube/http_test.h"
 
 static int asked(const char *path)
 {
@@ -23,7 +23,8 @@ static struct srv_request *last(void)
 	return srv->requests[srv->n_requests - 1];
 }
 
-/* The first request opens the connection, so that what follows goes over one that was used before. */
+/* The first request opens the connection, so that what follows goes over one that was used before.
+ */
 static void warm_up(void (*then)(struct srv_request *))
 {
 	srv->on_request = answer_ok;
@@ -162,7 +163,8 @@ static void write_with_an_unknown_fate_is_not_repeated(void)
 	struct seen *s;
 
 	begin(expect_nothing);
-	warm_up(cut); /* libcurl by itself would send it again, since the connection was used before */
+	warm_up(cut); /* libcurl by itself would send it again, since the connection was used before
+		       */
 	s = send_body("PATCH", "/x", "application/json", "{}");
 	wait_for(s->times);
 	turn_for(50);
@@ -395,7 +397,9 @@ static void server_that_takes_connections_and_says_nothing(void)
 	wait_for(s->times);
 	is_str(s->error, "GET /x: no answer within 200 ms");
 	ok(!s->unknown);
-	s = start(&(struct http_call){.method = "POST", .path = "/x", .body = "", .timeout_ms = 200}, false);
+	s = start(
+		&(struct http_call){.method = "POST", .path = "/x", .body = "", .timeout_ms = 200},
+		false);
 	wait_for(s->times);
 	ok(!s->unknown); /* never sent: there was no connection */
 	srv->freeze_new = false;
@@ -407,7 +411,12 @@ static void write_that_times_out_has_an_unknown_fate(void)
 	struct seen *s;
 
 	begin(expect_nothing);
-	s = start(&(struct http_call){.method = "POST", .path = "/x", .body = "{}", .length = 2, .timeout_ms = 100}, false);
+	s = start(&(struct http_call){.method = "POST",
+				      .path = "/x",
+				      .body = "{}",
+				      .length = 2,
+				      .timeout_ms = 100},
+		  false);
 	wait_for(s->times);
 	ok(s->unknown);
 }
@@ -435,8 +444,10 @@ static void port_that_speaks_no_tls_is_named(void)
 	make_server(expect_nothing);
 	path = in_dir("kubeconfig");
 	fd = srv_listen(&port);
-	text = xprintf("current-context: x\ncontexts: [{name: x, context: {cluster: k}}]\n"
-		       "clusters: [{name: k, cluster: {server: \"https://127.0.0.1:%d\", certificate-authority: ca.crt}}]\n", port);
+	text = xprintf(
+		"current-context: x\ncontexts: [{name: x, context: {cluster: k}}]\n"
+		"clusters: [{name: k, cluster: {server: \"https://127.0.0.1:%d\", certificate-authority: ca.crt}}]\n",
+		port);
 	put("kubeconfig", text);
 	env.kubeconfig = path;
 	is_int(config_load(&env, &config, &err), 0);
@@ -452,7 +463,9 @@ static void port_that_speaks_no_tls_is_named(void)
 
 static void garbage_frames(struct srv_request *r)
 {
-	static const char junk[] = "\x00\x00\x08\xff\xff\xff\xff\xff\xff" "garbage!" "<html>this is no HTTP/2</html>";
+	static const char junk[] = "\x00\x00\x08\xff\xff\xff\xff\xff\xff"
+				   "garbage!"
+				   "<html>this is no HTTP/2</html>";
 
 	r->conn->srv->on_request = answer_ok;
 	buf_add(&r->conn->out, junk, sizeof(junk) - 1);
@@ -480,9 +493,12 @@ static void nothing_is_left_behind_by_a_thousand_failures(void)
 	for (int round = 0; round < 25; round++) {
 		struct seen *s[10];
 
-		srv->on_request = round % 3 == 0 ? cut : round % 3 == 1 ? go_away_before : garbage_frames;
+		srv->on_request = round % 3 == 0   ? cut
+				  : round % 3 == 1 ? go_away_before
+						   : garbage_frames;
 		for (int i = 0; i < 10; i++) {
-			s[i] = i % 2 ? get("/x") : send_body("PATCH", "/x", "application/json", "{}");
+			s[i] = i % 2 ? get("/x")
+				     : send_body("PATCH", "/x", "application/json", "{}");
 		}
 		for (int i = 0; i < 10; i++) {
 			wait_for(s[i]->times == 1);
@@ -492,28 +508,41 @@ static void nothing_is_left_behind_by_a_thousand_failures(void)
 	srv->on_request = answer_ok;
 	is_int(get_done("/ok")->status, 200);
 	turn_for(50);
-	ok(open_files() <= files + (size_t)srv->n_conns); /* the server's sides, which its own test closes at the end */
+	ok(open_files() <= files + (size_t)srv->n_conns); /* the server's sides, which its own test
+							     closes at the end */
 }
 
-TESTS({"GOAWAY lets running streams finish, new requests take a new connection", goaway_lets_running_streams_finish},
-      {"a GET that GOAWAY leaves out goes to a new connection", get_that_goaway_leaves_out_goes_to_a_new_connection},
-      {"a write that GOAWAY leaves out is not repeated", write_that_goaway_leaves_out_is_not_repeated},
+TESTS({"GOAWAY lets running streams finish, new requests take a new connection",
+       goaway_lets_running_streams_finish},
+      {"a GET that GOAWAY leaves out goes to a new connection",
+       get_that_goaway_leaves_out_goes_to_a_new_connection},
+      {"a write that GOAWAY leaves out is not repeated",
+       write_that_goaway_leaves_out_is_not_repeated},
       {"a GET is repeated after a reset, three times", get_is_repeated_after_a_reset_three_times},
       {"a write is not repeated after a reset", write_is_not_repeated_after_a_reset},
       {"a GET is repeated on a fresh connection", get_is_repeated_on_a_fresh_connection},
       {"a write with an unknown fate is not repeated", write_with_an_unknown_fate_is_not_repeated},
-      {"a write whose connection was closed before goes out", write_whose_connection_was_closed_before_goes_out},
-      {"a collected answer that is cut short is fetched again", collected_answer_that_is_cut_short_is_fetched_again},
+      {"a write whose connection was closed before goes out",
+       write_whose_connection_was_closed_before_goes_out},
+      {"a collected answer that is cut short is fetched again",
+       collected_answer_that_is_cut_short_is_fetched_again},
       {"a stream that is cut short says so", stream_that_is_cut_short_says_so},
       {"all streams of a dead connection end", all_streams_of_a_dead_connection_end},
       {"the server may restart at any time", server_may_restart_at_any_time},
-      {"a request that times out on a silent connection ends the connection", request_that_times_out_on_a_silent_connection_ends_it},
-      {"a slow answer on a lively connection ends nothing else", slow_answer_on_a_lively_connection_ends_nothing_else},
-      {"a quiet connection is probed, and stays when it answers", quiet_connection_is_probed_and_stays_when_it_answers},
-      {"a quiet connection that does not answer the probe ends", quiet_connection_that_does_not_answer_the_probe_ends},
-      {"a client without open requests probes nothing", client_without_open_requests_probes_nothing},
-      {"the kernel ends a dead connection within 45 s", kernel_ends_a_dead_connection_within_45_seconds},
-      {"a server that takes connections and says nothing", server_that_takes_connections_and_says_nothing},
+      {"a request that times out on a silent connection ends the connection",
+       request_that_times_out_on_a_silent_connection_ends_it},
+      {"a slow answer on a lively connection ends nothing else",
+       slow_answer_on_a_lively_connection_ends_nothing_else},
+      {"a quiet connection is probed, and stays when it answers",
+       quiet_connection_is_probed_and_stays_when_it_answers},
+      {"a quiet connection that does not answer the probe ends",
+       quiet_connection_that_does_not_answer_the_probe_ends},
+      {"a client without open requests probes nothing",
+       client_without_open_requests_probes_nothing},
+      {"the kernel ends a dead connection within 45 s",
+       kernel_ends_a_dead_connection_within_45_seconds},
+      {"a server that takes connections and says nothing",
+       server_that_takes_connections_and_says_nothing},
       {"a write that times out has an unknown fate", write_that_times_out_has_an_unknown_fate},
       {"a port that speaks no TLS is named", port_that_speaks_no_tls_is_named},
       {"a server that breaks the protocol is left", server_that_breaks_the_protocol_is_left},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time: when a request has waited long enough, and when a connection is dead although TCP does not say so (a server that
- * stopped, a load balancer that forgot us).
+ * Time: when a request has waited long enough, and when a connection is dead although TCP does not
+ * say so (a server that stopped, a load balancer that forgot us).
  */
 #include "kube/http_private.h"
 
@@ -49,8 +49,9 @@ static struct http_sock *sock_of(struct http *h, const struct http_request *r)
 }
 
 /*
- * Nothing at all came on the connection since this request went out: all on it end now instead of each at its own time. libcurl
- * keeps a connection whose streams are removed, so the socket is shut down under it, and it sees an end of file.
+ * Nothing at all came on the connection since this request went out: all on it end now instead of
+ * each at its own time. libcurl keeps a connection whose streams are removed, so the socket is shut
+ * down under it, and it sees an end of file.
  */
 void http_health_suspect(struct http *h, const struct http_request *r)
 {
@@ -63,7 +64,8 @@ void http_health_suspect(struct http *h, const struct http_request *r)
 
 static struct http_request *find_overdue(struct http *h, int64_t now)
 {
-	struct http_list *lists[] = {&h->active, &h->queue[HTTP_URGENT], &h->queue[HTTP_STREAMS], &h->queue[HTTP_OTHERS]};
+	struct http_list *lists[] = {&h->active, &h->queue[HTTP_URGENT], &h->queue[HTTP_STREAMS],
+				     &h->queue[HTTP_OTHERS]};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		for (struct http_request *r = lists[i]->first; r; r = r->next) {
@@ -81,23 +83,27 @@ static void end_overdue(struct http *h, struct http_request *r, int64_t now)
 	bool idle = idle_deadline(r) <= now;
 
 	if (r->state == HTTP_ACTIVE) {
-		snprintf(text, sizeof(text), idle ? "%s %s: no byte came for %lld ms" : "%s %s: no answer within %lld ms",
-			 r->call.method, r->call.path, (long long)(idle ? r->call.idle_ms : r->call.timeout_ms));
+		snprintf(text, sizeof(text),
+			 idle ? "%s %s: no byte came for %lld ms"
+			      : "%s %s: no answer within %lld ms",
+			 r->call.method, r->call.path,
+			 (long long)(idle ? r->call.idle_ms : r->call.timeout_ms));
 		http_health_suspect(h, r);
 	} else {
-		snprintf(text, sizeof(text), "%s %s: could not go out within %lld ms (%s)", r->call.method, r->call.path,
-			 (long long)r->call.timeout_ms,
-			 h->plugin		 ? "the credential plugin is still running" :
-			 now < h->pause_until ? "the server asked us to wait" :
-						  "too many requests before it");
+		snprintf(text, sizeof(text), "%s %s: could not go out within %lld ms (%s)",
+			 r->call.method, r->call.path, (long long)r->call.timeout_ms,
+			 h->plugin		? "the credential plugin is still running"
+			 : now < h->pause_until ? "the server asked us to wait"
+						: "too many requests before it");
 	}
 	http_abort(r, text);
 }
 
 /*
- * The probe. Where a connection in use was silent, something must come on it while /version is fetched, which libcurl sends over the
- * newest. Nothing came: it is dead, or was replaced by that newest one, or libcurl has given it up without telling its streams (7.88, after
- * an error in the server's framing). In all three its streams are better off elsewhere.
+ * The probe. Where a connection in use was silent, something must come on it while /version is
+ * fetched, which libcurl sends over the newest. Nothing came: it is dead, or was replaced by that
+ * newest one, or libcurl has given it up without telling its streams (7.88, after an error in the
+ * server's framing). In all three its streams are better off elsewhere.
  */
 
 /* Since when r's connection is silent; INT64_MAX: it has none. */

@@ -34,20 +34,24 @@ static char *basic(const char *user, const char *password)
 }
 
 /*
- * tls-server-name is the name in the certificate (SNI and verification): it stands in the URL, and connect-to leads to the
- * server's address. The Host (:authority) stays the server's own, as client-go sends it.
+ * tls-server-name is the name in the certificate (SNI and verification): it stands in the URL, and
+ * connect-to leads to the server's address. The Host (:authority) stays the server's own, as
+ * client-go sends it.
  */
 static void set_server_name(struct http_peer *p, const struct config *c)
 {
 	char *scheme, *host, *port, *path;
 	CURLU *u = curl_url();
 
-	if (!u || curl_url_set(u, CURLUPART_URL, c->server, 0) || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
-	    curl_url_get(u, CURLUPART_HOST, &host, 0) || curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
+	if (!u || curl_url_set(u, CURLUPART_URL, c->server, 0) ||
+	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
 	    curl_url_get(u, CURLUPART_PATH, &path, 0)) {
 		abort(); /* config.c has parsed it before */
 	}
-	p->base = xprintf("%s://%s:%s%s", scheme, c->server_name, port, str_eq(path, "/") ? "" : path);
+	p->base = xprintf("%s://%s:%s%s", scheme, c->server_name, port,
+			  str_eq(path, "/") ? "" : path);
 	add(&p->connect_to, xprintf("%s:%s:%s:%s", c->server_name, port, host, port));
 	add(&p->headers, xprintf("Host: %s:%s", host, port));
 	curl_free(scheme), curl_free(host), curl_free(port), curl_free(path);
@@ -119,7 +123,8 @@ struct http_peer *http_peer_unref(struct http_peer *p)
 	return NULL;
 }
 
-struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept, const char *content_type)
+struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept,
+				     const char *content_type)
 {
 	struct http_variant *v = p->variants;
 
@@ -128,10 +133,13 @@ struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept, co
 	}
 	if (!v) {
 		v = xcalloc(1, sizeof(*v));
-		*v = (struct http_variant){.next = p->variants, .accept = accept, .content_type = content_type};
-		v->second = (struct curl_slist){xprintf("Content-Type: %s", content_type ? content_type : ""), p->headers};
-		v->first = (struct curl_slist){xprintf("Accept: %s", accept ? accept : "application/json"),
-					       content_type ? &v->second : p->headers};
+		*v = (struct http_variant){
+			.next = p->variants, .accept = accept, .content_type = content_type};
+		v->second = (struct curl_slist){
+			xprintf("Content-Type: %s", content_type ? content_type : ""), p->headers};
+		v->first = (struct curl_slist){
+			xprintf("Accept: %s", accept ? accept : "application/json"),
+			content_type ? &v->second : p->headers};
 		p->variants = v;
 	}
 	return &v->first;
@@ -139,7 +147,8 @@ struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept, co
 
 static void set_blob(CURL *easy, CURLoption option, const char *pem)
 {
-	struct curl_blob blob = {.data = (char *)pem, .len = pem ? strlen(pem) : 0, .flags = CURL_BLOB_NOCOPY};
+	struct curl_blob blob = {
+		.data = (char *)pem, .len = pem ? strlen(pem) : 0, .flags = CURL_BLOB_NOCOPY};
 
 	curl_easy_setopt(easy, option, pem ? &blob : NULL);
 }

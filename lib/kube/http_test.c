@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/http.h"
 
-#include "kube/test_http.h"
+#include "kube/http_test.h"
 
 /* Answers with what was asked. */
 static void echo(struct srv_request *r)
 {
-	auto_free char *text = xprintf("%s %s\n%s\n%s", r->method, r->path, buf_text(&r->headers), buf_text(&r->body));
+	auto_free char *text = xprintf("%s %s\n%s\n%s", r->method, r->path, buf_text(&r->headers),
+				       buf_text(&r->body));
 
 	srv_reply(r, 200, NULL, text);
 }
@@ -40,16 +41,23 @@ static void request_says_who_we_are(void)
 	struct seen *s;
 
 	make_server(echo);
-	make_client(", certificate-authority: ca.crt", "tokenFile: token, as: jane, as-groups: [a, b]");
-	s = start(&(struct http_call){.path = "/api/v1/nodes", .query = "limit=500&continue=x%3D"}, false);
+	make_client(", certificate-authority: ca.crt",
+		    "tokenFile: token, as: jane, as-groups: [a, b]");
+	s = start(&(struct http_call){.path = "/api/v1/nodes", .query = "limit=500&continue=x%3D"},
+		  false);
 	wait_for(s->times);
 	is_str(buf_text(&s->body),
 	       "GET /api/v1/nodes?limit=500&continue=x%3D\n"
 	       "accept: application/json\nuser-agent: vmgpu/test\nauthorization: Bearer one\n"
 	       "impersonate-user: jane\nimpersonate-group: a\nimpersonate-group: b\n\n");
-	s = start(&(struct http_call){.path = "/p", .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}, false);
+	s = start(
+		&(struct http_call){
+			.path = "/p",
+			.accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"},
+		false);
 	wait_for(s->times);
-	has(buf_text(&s->body), "accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1\n");
+	has(buf_text(&s->body),
+	    "accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1\n");
 }
 
 static void password_goes_as_basic(void)
@@ -68,8 +76,13 @@ static void each_method_carries_its_body_and_the_next_does_not(void)
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
 		auto_free char *first = xprintf("%s /x?a=b\n", methods[i]);
 
-		s = start(&(struct http_call){.method = methods[i], .path = "/x", .query = "a=b", .content_type = "application/apply-patch+yaml",
-					      .body = "{\"a\":1}", .length = 7}, false);
+		s = start(&(struct http_call){.method = methods[i],
+					      .path = "/x",
+					      .query = "a=b",
+					      .content_type = "application/apply-patch+yaml",
+					      .body = "{\"a\":1}",
+					      .length = 7},
+			  false);
 		wait_for(s->times);
 		has(buf_text(&s->body), first);
 		has(buf_text(&s->body), "content-type: application/apply-patch+yaml\n");
@@ -95,7 +108,12 @@ static void body_may_hold_any_bytes(void)
 	struct seen *s;
 
 	begin(expect_nothing);
-	s = start(&(struct http_call){.method = "PUT", .path = "/x", .content_type = "application/json", .body = "a\0b", .length = 3}, false);
+	s = start(&(struct http_call){.method = "PUT",
+				      .path = "/x",
+				      .content_type = "application/json",
+				      .body = "a\0b",
+				      .length = 3},
+		  false);
 	wait_for(srv->n_requests == 1);
 	is_int(srv->requests[0]->body.len, 3);
 	ok(memcmp(srv->requests[0]->body.bytes, "a\0b", 3) == 0);
@@ -167,7 +185,8 @@ static void reader_can_end_its_stream(void)
 	srv->on_request = answer_ok;
 	is_int(get_done("/ok")->status, 200);
 	is_int(srv->n_conns, 1);
-	ok(srv->requests[0]->closed); /* libcurl 7.88 tells the server with the next request, not before */
+	ok(srv->requests[0]
+		   ->closed); /* libcurl 7.88 tells the server with the next request, not before */
 }
 
 static void collected_answer_has_a_maximum(void)
@@ -355,7 +374,8 @@ static void time_counts_while_waiting_to_go_out(void)
 	get("/first");
 	s = start(&(struct http_call){.path = "/second", .timeout_ms = 100}, false);
 	wait_for(s->times);
-	is_str(s->error, "GET /second: could not go out within 100 ms (too many requests before it)");
+	is_str(s->error,
+	       "GET /second: could not go out within 100 ms (too many requests before it)");
 	is_int(srv->n_requests, 1);
 }
 
@@ -489,7 +509,8 @@ static void request_may_be_started_in_any_callback(void)
 	b->on_bytes = start_another_in_bytes;
 	c->on_done = start_another;
 	wait_for(a->arg && b->arg && c->arg);
-	wait_for(((struct seen *)a->arg)->times && ((struct seen *)b->arg)->times && ((struct seen *)c->arg)->times);
+	wait_for(((struct seen *)a->arg)->times && ((struct seen *)b->arg)->times &&
+		 ((struct seen *)c->arg)->times);
 	for (int i = 0; i < 6; i++) {
 		is_int(seen[i].times, 1);
 		is_int(seen[i].status, 200);
@@ -552,7 +573,8 @@ static void idle_client_sleeps(void)
 
 static void plain_http_serves_kubectl_proxy(void)
 {
-	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 5\r\n\r\nhi";
+	static const char answer[] =
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 5\r\n\r\nhi";
 	auto_free char *path = NULL, *text = NULL;
 	struct config_env env = {0};
 	struct err err;
@@ -564,7 +586,9 @@ static void plain_http_serves_kubectl_proxy(void)
 	make_server(expect_nothing);
 	path = in_dir("kubeconfig");
 	fd = srv_listen(&port);
-	text = xprintf("current-context: x\ncontexts: [{name: x, context: {cluster: k}}]\nclusters: [{name: k, cluster: {server: \"http://127.0.0.1:%d/p/\"}}]\n", port);
+	text = xprintf(
+		"current-context: x\ncontexts: [{name: x, context: {cluster: k}}]\nclusters: [{name: k, cluster: {server: \"http://127.0.0.1:%d/p/\"}}]\n",
+		port);
 	put("kubeconfig", text);
 	env.kubeconfig = path;
 	is_int(config_load(&env, &config, &err), 0);
@@ -587,10 +611,12 @@ static void plain_http_serves_kubectl_proxy(void)
 TESTS({"many requests share one connection at once", many_requests_share_one_connection_at_once},
       {"a request says who we are and what we take", request_says_who_we_are},
       {"user and password go as Basic", password_goes_as_basic},
-      {"each method carries its body, and the next request does not", each_method_carries_its_body_and_the_next_does_not},
+      {"each method carries its body, and the next request does not",
+       each_method_carries_its_body_and_the_next_does_not},
       {"a body may hold any bytes", body_may_hold_any_bytes},
       {"large bodies pass both ways", large_bodies_pass_both_ways},
-      {"a stream gives its status, then bytes as they come", stream_gives_status_then_bytes_as_they_come},
+      {"a stream gives its status, then bytes as they come",
+       stream_gives_status_then_bytes_as_they_come},
       {"a reader can end its stream, the connection stays", reader_can_end_its_stream},
       {"a collected answer has a maximum, the connection stays", collected_answer_has_a_maximum},
       {"error answers are answers, none is repeated", error_answers_are_answers},
@@ -602,7 +628,8 @@ TESTS({"many requests share one connection at once", many_requests_share_one_con
       {"its time counts while it waits to go out", time_counts_while_waiting_to_go_out},
       {"slow bytes keep a stream, silence ends it", slow_bytes_keep_a_stream_and_silence_ends_it},
       {"a cancel ends it at once, wherever it is", cancel_ends_at_once_wherever_it_is},
-      {"a request may cancel itself or another in any callback", request_may_cancel_itself_or_another_in_any_callback},
+      {"a request may cancel itself or another in any callback",
+       request_may_cancel_itself_or_another_in_any_callback},
       {"a request may be started in any callback", request_may_be_started_in_any_callback},
       {"done is never called from within start", done_is_never_called_from_within_start},
       {"destroying the client ends every request once", destroy_ends_every_request_once},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_http.h: a client and its server for tests of http.c: begin() makes both, wait_for() turns the loop until something holds.
+ * http_test.h: a client and its server for tests of http.c: begin() makes both, wait_for() turns
+ * the loop until something holds.
  */
 #pragma once
 
@@ -11,13 +12,13 @@
 
 #include "base/test.h"
 #include "kube/http_private.h"
-#include "kube/test_server.h"
+#include "kube/server_test.h"
 
 /* What a caller saw of one request. */
 struct seen {
 	struct http_request *request; /* NULL once it is done */
-	int times;	      /* how often done was called */
-	int status, told;     /* the answer's, and the one told before; 0: none */
+	int times;		      /* how often done was called */
+	int status, told;	      /* the answer's, and the one told before; 0: none */
 	int64_t retry_after, took_ms;
 	bool unknown;
 	struct buf body; /* collected or streamed */
@@ -48,7 +49,8 @@ static void answer_ok(struct srv_request *r)
 	srv_reply(r, 200, NULL, "{\"ok\":true}");
 }
 
-static int remove_one_(const char *path, const struct stat *st attr_unused, int kind attr_unused, struct FTW *ftw attr_unused)
+static int remove_one_(const char *path, const struct stat *st attr_unused, int kind attr_unused,
+		       struct FTW *ftw attr_unused)
 {
 	return remove(path);
 }
@@ -117,9 +119,10 @@ static void make_server(void (*on_request)(struct srv_request *))
 static void make_client(const char *cluster, const char *user)
 {
 	auto_free char *path = in_dir("kubeconfig");
-	auto_free char *text = xprintf("current-context: x\ncontexts: [{name: x, context: {cluster: k, user: u}}]\n"
-				       "clusters: [{name: k, cluster: {server: \"https://127.0.0.1:%d\"%s}}]\nusers: [{name: u, user: {%s}}]\n",
-				       srv->port, cluster, user);
+	auto_free char *text = xprintf(
+		"current-context: x\ncontexts: [{name: x, context: {cluster: k, user: u}}]\n"
+		"clusters: [{name: k, cluster: {server: \"https://127.0.0.1:%d\"%s}}]\nusers: [{name: u, user: {%s}}]\n",
+		srv->port, cluster, user);
 	struct config_env env = {.kubeconfig = path};
 	struct err err = {""};
 
@@ -205,20 +208,26 @@ attr_unused static struct seen *stream(const char *path)
 	return start(&(struct http_call){.path = path}, true);
 }
 
-attr_unused static struct seen *send_body(const char *method, const char *path, const char *type, const char *body)
+attr_unused static struct seen *send_body(const char *method, const char *path, const char *type,
+					  const char *body)
 {
-	return start(&(struct http_call){.method = method, .path = path, .content_type = type, .body = body, .length = strlen(body)}, false);
+	return start(&(struct http_call){.method = method,
+					 .path = path,
+					 .content_type = type,
+					 .body = body,
+					 .length = strlen(body)},
+		     false);
 }
 
-#define wait_for(cond)                                                                    \
-	do {                                                                              \
-		int64_t until_ = loop_now(loop) + 15000;                                  \
-		while (!(cond) && loop_now(loop) < until_) {                              \
-			loop_turn(loop, 20);                                              \
-		}                                                                         \
-		if (!(cond)) {                                                            \
-			test_fail_(__FILE__, __LINE__, "waited in vain for " #cond);      \
-		}                                                                         \
+#define wait_for(cond)                                                                             \
+	do {                                                                                       \
+		int64_t until_ = loop_now(loop) + 15000;                                           \
+		while (!(cond) && loop_now(loop) < until_) {                                       \
+			loop_turn(loop, 20);                                                       \
+		}                                                                                  \
+		if (!(cond)) {                                                                     \
+			test_fail_(__FILE__, __LINE__, "waited in vain for " #cond);               \
+		}                                                                                  \
 	} while (0)
 
 /* Waits for a connection on a plain listening socket. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_server.h: an HTTPS server with HTTP/2 (nghttp2, OpenSSL) on the loop of the test itself, which can be told to misbehave. Included by tests only.
+ * server_test.h: an HTTPS server with HTTP/2 (nghttp2, OpenSSL) on the loop of the test itself,
+ * which can be told to misbehave. Included by tests only.
  *
- * Each whole request is handed to on_request, which answers with srv_reply, or srv_begin and srv_data, now or later, or not at all.
- * Requests and connections stay readable until srv_destroy.
+ * Each whole request is handed to on_request, which answers with srv_reply, or srv_begin and
+ * srv_data, now or later, or not at all. Requests and connections stay readable until srv_destroy.
  */
 #pragma once
 
@@ -23,7 +24,7 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
-#include "kube/test_pki.h"
+#include "kube/pki_test.h"
 
 #define SRV_MAX 4096
 
@@ -33,7 +34,7 @@ struct srv_conn {
 	SSL *ssl;
 	nghttp2_session *h2;
 	struct loop_io *io;
-	struct buf out; /* bytes that TLS did not take yet */
+	struct buf out;			/* bytes that TLS did not take yet */
 	bool ready, frozen, dead, busy; /* busy: within nghttp2, which must not be entered again */
 	char sni[100];
 };
@@ -65,8 +66,9 @@ static void srv_flush(struct srv_conn *c);
 
 /* What the server says */
 
-static ssize_t srv_read_reply_(nghttp2_session *h2 attr_unused, int32_t id attr_unused, uint8_t *to, size_t n, uint32_t *flags,
-			       nghttp2_data_source *source, void *ctx attr_unused)
+static ssize_t srv_read_reply_(nghttp2_session *h2 attr_unused, int32_t id attr_unused, uint8_t *to,
+			       size_t n, uint32_t *flags, nghttp2_data_source *source,
+			       void *ctx attr_unused)
 {
 	struct srv_request *r = source->ptr;
 
@@ -174,14 +176,15 @@ static int srv_on_begin_(nghttp2_session *h2, const nghttp2_frame *f, void *ctx)
 	return 0;
 }
 
-static int srv_on_header_(nghttp2_session *h2, const nghttp2_frame *f, const uint8_t *name, size_t n, const uint8_t *value, size_t m,
-			  uint8_t flags attr_unused, void *ctx attr_unused)
+static int srv_on_header_(nghttp2_session *h2, const nghttp2_frame *f, const uint8_t *name,
+			  size_t n, const uint8_t *value, size_t m, uint8_t flags attr_unused,
+			  void *ctx attr_unused)
 {
 	struct srv_request *r = srv_find_(h2, f->hd.stream_id);
-	char **field = str_eq((const char *)name, ":method")	? &r->method :
-		       str_eq((const char *)name, ":path")	? &r->path :
-		       str_eq((const char *)name, ":authority") ? &r->authority :
-								  NULL;
+	char **field = str_eq((const char *)name, ":method")	  ? &r->method
+		       : str_eq((const char *)name, ":path")	  ? &r->path
+		       : str_eq((const char *)name, ":authority") ? &r->authority
+								  : NULL;
 
 	if (field) {
 		*field = xstrndup((const char *)value, m);
@@ -191,7 +194,8 @@ static int srv_on_header_(nghttp2_session *h2, const nghttp2_frame *f, const uin
 	return 0;
 }
 
-static int srv_on_data_(nghttp2_session *h2, uint8_t flags attr_unused, int32_t id, const uint8_t *bytes, size_t n, void *ctx attr_unused)
+static int srv_on_data_(nghttp2_session *h2, uint8_t flags attr_unused, int32_t id,
+			const uint8_t *bytes, size_t n, void *ctx attr_unused)
 {
 	buf_add(&srv_find_(h2, id)->body, bytes, n);
 	return 0;
@@ -201,7 +205,8 @@ static int srv_on_frame_(nghttp2_session *h2, const nghttp2_frame *f, void *ctx)
 {
 	struct srv_conn *c = ctx;
 
-	if ((f->hd.type == NGHTTP2_HEADERS || f->hd.type == NGHTTP2_DATA) && f->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+	if ((f->hd.type == NGHTTP2_HEADERS || f->hd.type == NGHTTP2_DATA) &&
+	    f->hd.flags & NGHTTP2_FLAG_END_STREAM) {
 		c->srv->on_request(srv_find_(h2, f->hd.stream_id));
 	}
 	return 0;
@@ -297,7 +302,8 @@ static void srv_on_conn_(void *ctx, int fd attr_unused, uint32_t events attr_unu
 			return;
 		}
 		c->ready = true;
-		snprintf(c->sni, sizeof(c->sni), "%s", SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name) ?: "");
+		snprintf(c->sni, sizeof(c->sni), "%s",
+			 SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name) ?: "");
 		srv_start_h2_(c);
 	}
 	srv_receive_(c);
@@ -329,14 +335,17 @@ static void srv_on_accept_(void *ctx, int fd, uint32_t events attr_unused)
 
 /* Life */
 
-static int srv_alpn_(SSL *ssl attr_unused, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned in_n,
-		     void *ctx attr_unused)
+static int srv_alpn_(SSL *ssl attr_unused, const unsigned char **out, unsigned char *n,
+		     const unsigned char *in, unsigned in_n, void *ctx attr_unused)
 {
-	return SSL_select_next_proto((unsigned char **)out, n, (const unsigned char *)"\x02h2", 3, in, in_n) == OPENSSL_NPN_NEGOTIATED ?
-		       SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+	return SSL_select_next_proto((unsigned char **)out, n, (const unsigned char *)"\x02h2", 3,
+				     in, in_n) == OPENSSL_NPN_NEGOTIATED
+		       ? SSL_TLSEXT_ERR_OK
+		       : SSL_TLSEXT_ERR_NOACK;
 }
 
-/* New connections show this certificate; client_ca not NULL: they must show one that it has signed. */
+/* New connections show this certificate; client_ca not NULL: they must show one that it has signed.
+ */
 static void srv_set_cert(struct srv *s, const struct pki *cert, const struct pki *client_ca)
 {
 	X509 *x = pki_cert_(cert->cert);
@@ -344,7 +353,8 @@ static void srv_set_cert(struct srv *s, const struct pki *cert, const struct pki
 
 	SSL_CTX_free(s->ctx);
 	s->ctx = SSL_CTX_new(TLS_server_method());
-	SSL_CTX_set_mode(s->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(s->ctx,
+			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_alpn_select_cb(s->ctx, srv_alpn_, NULL);
 	if (SSL_CTX_use_certificate(s->ctx, x) != 1 || SSL_CTX_use_PrivateKey(s->ctx, k) != 1) {
 		abort();
@@ -363,19 +373,23 @@ static void srv_set_cert(struct srv *s, const struct pki *cert, const struct pki
 /* A listening socket on 127.0.0.1; port 0: any. */
 static int srv_listen(int *port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons((uint16_t)*port),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&a, n) < 0 || listen(fd, 64) < 0 || getsockname(fd, (struct sockaddr *)&a, &n) < 0) {
+	if (bind(fd, (struct sockaddr *)&a, n) < 0 || listen(fd, 64) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &n) < 0) {
 		abort();
 	}
 	*port = ntohs(a.sin_port);
 	return fd;
 }
 
-static struct srv *srv_create(struct loop *l, const struct pki *cert, void (*on_request)(struct srv_request *))
+static struct srv *srv_create(struct loop *l, const struct pki *cert,
+			      void (*on_request)(struct srv_request *))
 {
 	struct srv *s = xcalloc(1, sizeof(*s));
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_pki.h: certificates for tests, made on the spot. Included by tests only.
+ * pki_test.h: certificates for tests, made on the spot. Included by tests only.
  */
 #pragma once
 
@@ -58,7 +58,8 @@ static EVP_PKEY *pki_key_(const char *pem)
 	return k;
 }
 
-/* issuer NULL: a CA that signs itself. san: "DNS:localhost,IP:127.0.0.1" or NULL. seconds: how long it is valid, also < 0. */
+/* issuer NULL: a CA that signs itself. san: "DNS:localhost,IP:127.0.0.1" or NULL. seconds: how long
+ * it is valid, also < 0. */
 static struct pki pki_make(const char *cn, const struct pki *issuer, const char *san, long seconds)
 {
 	static long serial;
@@ -70,10 +71,12 @@ static struct pki pki_make(const char *cn, const struct pki *issuer, const char 
 	ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(x), -86400);
 	X509_gmtime_adj(X509_getm_notAfter(x), seconds);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
+				   (const unsigned char *)cn, -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(by));
 	X509_set_pubkey(x, key);
-	pki_extension_(x, by, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE");
+	pki_extension_(x, by, NID_basic_constraints,
+		       issuer ? "critical,CA:FALSE" : "critical,CA:TRUE");
 	if (san) {
 		pki_extension_(x, by, NID_subject_alt_name, san);
 	}
