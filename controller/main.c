@@ -68,6 +68,8 @@ static int run(struct program *p, const struct settings *s)
 	runtime_start(r);
 	loop_run(p->loop);
 	lost = runtime_lost(r);
+	runtime_close(r);
+	p->http = http_destroy(p->http);
 	runtime_destroy(r);
 	return lost ? 1 : 0;
 }

@@ -45,10 +45,14 @@ void runtime_start(struct runtime *r)
 	elect_start(r);
 }
 
+void runtime_close(struct runtime *r)
+{
+	r->stopping = r->closed = true;
+}
+
 struct runtime *runtime_destroy(struct runtime *r)
 {
 	if (r) {
-		r->stopping = true;
 		feeds_destroy(r);
 		elect_destroy(r);
 		events_destroy(r);

@@ -41,6 +41,11 @@ struct runtime_settings {
 };
 
 struct runtime *runtime_create(struct loop *l, struct http *h, const struct runtime_settings *s);
+/*
+ * The end, after the loop: first runtime_close, then http_destroy (which ends the requests that are still under way, and those tell
+ * the runtime), then runtime_destroy.
+ */
+void runtime_close(struct runtime *r);
 struct runtime *runtime_destroy(struct runtime *r);
 void runtime_start(struct runtime *r);
 /* Finishes the passes in flight (30 s at most), gives the Lease back, then stops the loop. */

@@ -68,6 +68,9 @@ static void elect_turn(void *ctx)
 	json_t *body = NULL;
 	enum lease_do what;
 
+	if (r->closed) {
+		return;
+	}
 	note_change(r);
 	if (lease_lost(r->lease, now) && !r->lost) {
 		r->lost = true;

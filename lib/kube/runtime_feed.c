@@ -39,7 +39,7 @@ static void on_done(void *ctx, const struct http_answer *answer)
 	const char *reason = f->trouble ? f->trouble : answer->error;
 
 	f->request = NULL;
-	if (!f->watch) {
+	if (!f->watch || f->r->closed) {
 		return;
 	}
 	watch_closed(f->watch, loop_now(f->r->loop), f->broken || answer->status == 0, reason);
@@ -203,12 +203,8 @@ void feeds_destroy(struct runtime *r)
 {
 	for (size_t i = 0; i < r->n_feeds; i++) {
 		struct feed *f = &r->feeds[i];
-		struct watch *w = take(f->watch);
 
-		if (f->request) {
-			http_cancel(f->request);
-		}
-		watch_destroy(w);
+		watch_destroy(f->watch);
 		loop_timer_destroy(f->timer);
 		free(f->trouble);
 		free(f->selector);
