@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/render.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/apps.h"
+#include "api/kubevirt.h"
+#include "controller/kinds.h"
+
+#define MAX_ROUNDS 12
+
+struct renderer {
+	struct cache *cache;
+	const struct options *options;
+	struct arena arena;
+	json_t *written; /* "Kind ns/name" -> body */
+	json_t *notes;
+	bool news;
+};
+
+static const char *text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static void note(struct renderer *r, const char *sentence)
+{
+	json_t *n;
+	size_t i;
+
+	json_array_foreach(r->notes, i, n) {
+		if (str_eq(json_string_value(n), sentence)) {
+			return;
+		}
+	}
+	json_array_append_new(r->notes, json_string(sentence));
+}
+
+/* --- what is known ----------------------------------------------------------------------------- */
+
+static bool same_object(const json_t *a, const json_t *b)
+{
+	const json_t *m = json_object_get(a, "metadata"), *n = json_object_get(b, "metadata");
+
+	return str_eq(text(a, "apiVersion"), text(b, "apiVersion")) && str_eq(text(a, "kind"), text(b, "kind")) &&
+	       str_eq(text(m, "name"), text(n, "name")) && str_eq(text(m, "namespace"), text(n, "namespace"));
+}
+
+static void flatten(const json_t *in, json_t *out)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach((json_t *)in, i, o) {
+		if (json_is_array(json_object_get(o, "items"))) {
+			flatten(json_object_get(o, "items"), out);
+		} else {
+			json_array_append(out, o);
+		}
+	}
+}
+
+static void take_identity(json_t *o, const json_t *have)
+{
+	static const char *const keys[] = {"uid", "resourceVersion", "generation"};
+	json_t *metadata = json_object_get(o, "metadata");
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		json_object_set(metadata, keys[i], json_object_get(json_object_get(have, "metadata"), keys[i]));
+	}
+	json_object_set(o, "status", json_object_get(have, "status"));
+}
+
+/* A manifest is the object that is there, if it is, with another spec. */
+static json_t *with_identity(const json_t *manifest, const json_t *facts)
+{
+	json_t *o = json_deep_copy(manifest), *have;
+	json_t *metadata = json_object_get(o, "metadata");
+	size_t i;
+
+	if (!metadata) {
+		metadata = json_object();
+		json_object_set_new(o, "metadata", metadata);
+	}
+	json_object_set_new(metadata, "uid", json_string(RENDER_NO_UID));
+	json_object_set_new(metadata, "generation", json_integer(1));
+	if (!text(metadata, "namespace")) {
+		json_object_set_new(metadata, "namespace", json_string("default"));
+	}
+	json_array_foreach((json_t *)facts, i, have) {
+		if (same_object(o, have)) {
+			take_identity(o, have);
+		}
+	}
+	return o;
+}
+
+static const struct {
+	const struct kube_kind *kind;
+	const struct type *spec;
+} checks[] = {
+	{&kind_virtual_machine, &vm_spec_type},
+	{&kind_vm_instance, &vm_spec_type},
+	{&kind_vm_disk, &vm_disk_spec_type},
+	{&kind_kubernetes, &cluster_spec_type},
+};
+
+/* Strictly, as kubectl would: a misspelt field must not be lost in silence. */
+static int check(struct renderer *r, const json_t *o, struct err *err)
+{
+	const struct kube_kind *k = cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
+	const char *name = text(json_object_get(o, "metadata"), "name");
+	json_t *spec = json_object_get(o, "spec");
+
+	if (!name) {
+		return err_set(err, "%s without metadata.name: give it one", text(o, "kind") ? text(o, "kind") : "an object");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		void *into;
+
+		if (checks[i].kind != k || !json_is_object(spec)) {
+			continue;
+		}
+		into = arena_alloc(&r->arena, checks[i].spec->size);
+		if (type_read(checks[i].spec, spec, true, &r->arena, into, err) < 0) {
+			return err_wrap(err, "%s %s: spec", text(o, "kind"), name);
+		}
+	}
+	return 0;
+}
+
+#define ASSUMED_KUBEVIRT                                                                                    \
+	"{\"apiVersion\":\"kubevirt.io/v1\",\"kind\":\"KubeVirt\",\"metadata\":{\"name\":\"kubevirt\","         \
+	"\"namespace\":\"kubevirt\",\"uid\":\"" RENDER_NO_UID "\",\"resourceVersion\":\"1\"},"                  \
+	"\"spec\":{\"configuration\":{\"developerConfiguration\":{\"featureGates\":[\"HostDevices\"]}}},"      \
+	"\"status\":{\"phase\":\"Deployed\"}}"
+
+static void assume_kubevirt(struct renderer *r)
+{
+	json_t *o = json_loads(ASSUMED_KUBEVIRT, 0, NULL);
+
+	if (cache_count(r->cache, &kind_kv_config) == 0 && cache_load_json(r->cache, o, NULL) == 0) {
+		note(r, "assumed: KubeVirt is deployed, with the gate HostDevices and without permittedHostDevices");
+	}
+	json_decref(o);
+}
+
+static void assume_named(struct renderer *r, const struct kube_kind *k, const char *name)
+{
+	json_t *o;
+
+	if (cache_get(r->cache, k, NULL, name)) {
+		return;
+	}
+	o = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion", "instancetype.kubevirt.io/v1beta1", "kind", k->kind,
+		      "metadata", "name", name, "uid", RENDER_NO_UID, "spec");
+	if (cache_load_json(r->cache, o, NULL) == 0) {
+		note(r, arena_printf(&r->arena, "assumed: %s %s exists, and has no devices of its own", k->kind, name));
+	}
+	json_decref(o);
+}
+
+static void assume_types(struct renderer *r, const json_t *objects)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach((json_t *)objects, i, o) {
+		const json_t *spec = json_object_get(o, "spec");
+		const char *type = text(spec, "instanceType"), *profile = text(spec, "instanceProfile");
+		const struct kube_kind *k = cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
+
+		if (k == &kind_virtual_machine || k == &kind_vm_instance) {
+			assume_named(r, &kind_kv_instancetype, !str_empty(type) ? type : "u1.medium");
+			assume_named(r, &kind_kv_preference, !str_empty(profile) ? profile : "ubuntu");
+		}
+	}
+}
+
+static void serve_all(struct cache *c)
+{
+	for (size_t k = 0; controller_kinds[k]; k++) {
+		const char *versions = controller_kinds[k]->versions;
+		auto_free char *first = xstrndup(versions, strcspn(versions, " "));
+
+		cache_set_served(c, controller_kinds[k], first);
+	}
+}
+
+static int load(struct renderer *r, const json_t *manifests, const json_t *facts, struct err *err)
+{
+	json_t *o;
+	size_t i;
+
+	serve_all(r->cache);
+	json_array_foreach((json_t *)facts, i, o) {
+		if (cache_load_json(r->cache, o, err) < 0) {
+			return err_wrap(err, "facts");
+		}
+	}
+	json_array_foreach((json_t *)manifests, i, o) {
+		if (check(r, o, err) < 0 || cache_load_json(r->cache, o, err) < 0) {
+			return -1;
+		}
+	}
+	assume_kubevirt(r);
+	assume_types(r, manifests);
+	return 0;
+}
+
+/* --- rounds -------------------------------------------------------------------------------------- */
+
+/* Kept for the output, and shown to the other plans as if it were there. */
+static void keep(struct renderer *r, const struct action *a)
+{
+	const char *key = arena_printf(&r->arena, "%s %s/%s", a->kind->kind, a->ns ? a->ns : "", a->name);
+	json_t *body = json_deep_copy(a->body), *metadata = json_object_get(body, "metadata");
+
+	json_object_del(metadata, "resourceVersion");
+	r->news |= !json_object_get(r->written, key);
+	json_object_set_new(r->written, key, json_deep_copy(body));
+	if (a->kind->type && !cache_get(r->cache, a->kind, a->ns, a->name)) {
+		json_object_set_new(metadata, "uid", json_string(key));
+		json_object_set_new(metadata, "resourceVersion", json_string("1"));
+		json_object_set_new(metadata, "generation", json_integer(1));
+		(void)cache_load_json(r->cache, body, NULL);
+	}
+	json_decref(body);
+}
+
+static void tell_conditions(struct renderer *r, const struct action *a)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(a->body, "status"), "conditions"), i, c) {
+		if (str_eq(text(c, "type"), "Accepted") && !str_eq(text(c, "reason"), "Accepted")) {
+			note(r, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name, text(c, "message")));
+		}
+	}
+}
+
+static void one_pass(struct renderer *r, const struct reconciler *rec, struct key key)
+{
+	struct arena arena;
+	struct plan plan;
+	struct pass pass;
+	const void *seen;
+
+	arena_init(&arena, 64 * MiB);
+	plan_init(&plan, &arena, r->cache);
+	pass = (struct pass){.arena = &arena, .cache = r->cache, .kind = rec->primary, .key = key, .options = r->options};
+	seen = rec->gather(&pass);
+	if (seen) {
+		rec->plan(seen, &plan);
+	}
+	for (size_t i = 0; i < plan.n; i++) {
+		if (plan.actions[i].what == ACTION_APPLY && str_eq(plan.actions[i].manager, OBJ_MANAGER)) {
+			keep(r, &plan.actions[i]);
+		} else if (plan.actions[i].what == ACTION_STATUS) {
+			tell_conditions(r, &plan.actions[i]);
+		}
+	}
+	plan_finish(&plan);
+	arena_finish(&arena);
+}
+
+static void all_passes(struct renderer *r, const struct reconciler *rec)
+{
+	struct obj_list all = cache_sorted(r->cache, rec->primary, NULL, &r->arena);
+	struct key *keys = arena_array(&r->arena, struct key, all.n);
+
+	/* What the cache lends ends with its next change, so the keys are copied first. */
+	for (size_t i = 0; i < all.n; i++) {
+		keys[i].ns = all.items[i]->ns ? arena_strdup(&r->arena, all.items[i]->ns) : NULL;
+		keys[i].name = arena_strdup(&r->arena, all.items[i]->name);
+	}
+	for (size_t i = 0; i < all.n; i++) {
+		one_pass(r, rec, keys[i]);
+	}
+}
+
+static void rounds(struct renderer *r)
+{
+	r->news = true;
+	for (int n = 0; n < MAX_ROUNDS && r->news; n++) {
+		r->news = false;
+		for (size_t i = 0; controller_reconcilers[i]; i++) {
+			all_passes(r, controller_reconcilers[i]);
+		}
+	}
+}
+
+/* --- the result ---------------------------------------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void drop_unknown_owner(json_t *metadata)
+{
+	const json_t *owners = json_object_get(metadata, "ownerReferences");
+
+	if (str_eq(text(json_array_get(owners, 0), "uid"), RENDER_NO_UID)) {
+		json_object_del(metadata, "ownerReferences");
+	}
+}
+
+static json_t *sorted(struct renderer *r)
+{
+	size_t n = json_object_size(r->written), i = 0;
+	const char **keys = arena_array(&r->arena, const char *, n), *key;
+	json_t *all = json_array(), *body;
+
+	json_object_foreach(r->written, key, body) {
+		keys[i++] = key;
+	}
+	qsort(keys, n, sizeof(*keys), by_text);
+	for (i = 0; i < n; i++) {
+		body = json_object_get(r->written, keys[i]);
+		drop_unknown_owner(json_object_get(body, "metadata"));
+		json_array_append(all, body);
+	}
+	return all;
+}
+
+int render(const json_t *manifests, const json_t *facts, const struct options *o, json_t **ret_objects, json_t **ret_notes,
+	   struct err *err)
+{
+	struct renderer r = {
+		.cache = cache_create(controller_kinds), .options = o, .written = json_object(), .notes = json_array(),
+	};
+	json_t *known = json_array(), *given = json_array(), *ours = json_array(), *m;
+	size_t i;
+	int rc;
+
+	arena_init(&r.arena, 256 * MiB);
+	flatten(facts, known);
+	flatten(manifests, given);
+	json_array_foreach(given, i, m) {
+		json_array_append_new(ours, with_identity(m, known));
+	}
+	rc = load(&r, ours, known, err);
+	if (rc == 0) {
+		rounds(&r);
+		*ret_objects = sorted(&r);
+		*ret_notes = json_incref(r.notes);
+	}
+	json_decref(known);
+	json_decref(given);
+	json_decref(ours);
+	json_decref(r.written);
+	json_decref(r.notes);
+	arena_finish(&r.arena);
+	cache_destroy(r.cache);
+	return rc;
+}
