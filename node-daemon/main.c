@@ -11,8 +11,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/flag.h"
-#include "node-daemon/options.h"
+#include "node-daemon/daemon.h"
 #include "node-daemon/print.h"
 #include "node-daemon/report.h"
 #include "node-daemon/scan.h"
@@ -21,11 +20,15 @@
 #define REPORT_BYTES (64 * MiB)
 
 static const struct flag flags[] = {
-	{"node-name", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .help = "name of this node's Node object"},
+	{"node-name", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .help = "name of this node's Node object (default: $NODE_NAME)"},
 	{"sys-root", 0, FLAG_STRING, offsetof(struct options, sys_root), .value = "/sys", .arg = "DIR",
 	 .help = "where the machine's /sys is"},
 	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids), .value = "/usr/share/misc/pci.ids", .arg = "FILE",
 	 .help = "names of vendors and devices, for descriptions"},
+	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
+	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
+	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s", .min = 100, .max = 3600000,
+	 .help = "how often that Lease is renewed"},
 	{"once", 0, FLAG_BOOL, offsetof(struct options, once), .help = "print the report and exit; needs no cluster"},
 	{"output", 'o', FLAG_CHOICE, offsetof(struct options, output), .value = "yaml", .choices = PRINT_FORMATS,
 	 .help = "how --once prints"},
@@ -37,7 +40,7 @@ static const struct flag flags[] = {
 static int fail(const struct err *err)
 {
 	fprintf(stderr, "vmgpu-node: %s\n", err->text);
-	return FLAG_EXIT;
+	return PROGRAM_USAGE;
 }
 
 static int open_sys(const struct options *o, struct err *err)
@@ -65,7 +68,7 @@ static int once(const struct options *o, struct err *err)
 	}
 	words_fill(&m, o->pci_ids);
 	uname(&name);
-	report(&m, &(struct report_facts){name.release, VERSION}, NULL, clock_wall_ms(), &a, &s);
+	report(&m, &(struct report_facts){name.release, VMGPU_VERSION}, NULL, clock_wall_ms(), &a, &s);
 	return print_status(stdout, &s, o->node, o->output, err);
 }
 
@@ -108,31 +111,47 @@ static int bench(const struct options *o, struct err *err)
 	return 0;
 }
 
+static int run(const struct options *o, const struct program_options *common, struct err *err)
+{
+	auto_close int sys = open_sys(o, err);
+	struct program program;
+	int rc;
+
+	if (sys < 0) {
+		return -1;
+	}
+	if (str_empty(o->node)) {
+		return err_set(err, "--node-name: the name of this node's Node object is needed, here or in $NODE_NAME (--once needs none)");
+	}
+	if (program_open(&program, "vmgpu-node", common) < 0) {
+		exit(PROGRAM_USAGE);
+	}
+	rc = daemon_run(&program, o, sys, err);
+	program_close(&program);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct flag_text text = {
 		.program = "vmgpu-node",
-		.about = "Reports the GPUs of this node in its GPUNode object.",
+		.about = "Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
 		.examples = "  vmgpu-node --once -o table\n",
 	};
 	struct options o = {0};
-	struct flag_group groups[] = {{"Flags", flags, &o}, {0}};
-	attr_cleanup(buf_finish) struct buf help;
+	struct program_options common = {0};
+	const struct flag_group groups[] = {{"Flags", flags, &o}, {"Common flags", program_flags, &common}, {0}};
 	struct err err;
-	int args, rc;
+	int args = 0, rc = program_parse(&text, groups, &common, argc, argv, &args);
 
-	buf_init(&help, MiB);
-	rc = flag_parse(&text, groups, argc - 1, argv + 1, &args, &err);
-	if (rc > 0) {
-		flag_help(&text, groups, &help);
-		fputs(buf_text(&help), stdout);
-		return 0;
+	if (rc) {
+		return rc < 0 ? PROGRAM_USAGE : 0;
 	}
-	if (rc == 0 && args) {
-		rc = err_set(&err, "%s: takes no arguments, only flags (--help)", argv[1]);
-	}
-	if (rc == 0) {
-		rc = o.bench ? bench(&o, &err) : o.once ? once(&o, &err) : err_set(&err, "give --once");
+	o.node = o.node ? o.node : getenv("NODE_NAME");
+	if (args) {
+		rc = err_set(&err, "unexpected argument \"%s\": flags begin with --; see --help", argv[1]);
+	} else {
+		rc = o.bench ? bench(&o, &err) : o.once ? once(&o, &err) : run(&o, &common, &err);
 	}
 	return rc < 0 ? fail(&err) : 0;
 }

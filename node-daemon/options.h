@@ -4,12 +4,9 @@
 
 #include "base/base.h"
 
-#ifndef VERSION
-#define VERSION "dev"
-#endif
-
 struct options {
-	const char *node, *sys_root, *pci_ids;
+	const char *node, *sys_root, *pci_ids, *lease_ns;
+	int64_t beat_ms;
 	bool once;
 	int output; /* enum print_format */
 	int64_t bench;

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node-daemon/beat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/core.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "kube/kind.h"
+#include "kube/lease.h"
+
+#define PERIODS_UNTIL_SILENT 4
+#define RETRY_MS	     2000
+
+struct beat {
+	struct loop *loop;
+	struct http *http;
+	struct beat_settings s;
+	char *name;
+	struct lease *lease;
+	struct loop_timer *timer;
+	struct http_request *asking;
+	bool heard; /* the last attempt succeeded: for the log */
+};
+
+static void turn(void *ctx);
+
+static struct lease *lease_new(const struct beat *b)
+{
+	int64_t silent = b->s.period_ms * PERIODS_UNTIL_SILENT;
+	const struct lease_settings s = {
+		.duration_ms = silent, .renew_ms = b->s.period_ms, .retry_ms = MIN(RETRY_MS, b->s.period_ms), .deadline_ms = silent - b->s.period_ms / 2,
+	};
+
+	return lease_create(b->s.ns, b->name, b->s.node, &s, b->s.random, NULL);
+}
+
+static void answered(void *ctx, const struct http_answer *answer)
+{
+	struct beat *b = ctx;
+	bool good = answer->status >= 200 && answer->status < 300;
+	json_t *body = good ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
+
+	b->asking = NULL;
+	if (good != b->heard && (good || (answer->status != 404 && answer->status != 409))) {
+		b->heard = good;
+		if (good) {
+			log_info("beating", log_str("lease", b->name), log_str("namespace", b->s.ns));
+		} else {
+			log_warn("beat not heard", log_str("lease", b->name), log_str("namespace", b->s.ns), log_int("status", answer->status),
+				 log_str("reason", answer->error));
+		}
+	}
+	lease_answer(b->lease, loop_now(b->loop), answer->sent_ms, answer->status, body);
+	json_decref(body);
+	loop_timer_set(b->timer, loop_now(b->loop));
+}
+
+static void ask(struct beat *b, enum lease_do what, const json_t *body)
+{
+	static const char *const methods[] = {[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
+	static const char *const verbs[] = {[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
+	attr_cleanup(buf_finish) struct buf path;
+	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	buf_init(&path, 4 * KiB);
+	kind_path(&kind_lease, "v1", b->s.ns, what == LEASE_CREATE ? NULL : b->name, NULL, &path);
+	b->asking = http_start(b->http, &(struct http_call){
+		.method = methods[what], .path = buf_text(&path), .content_type = "application/json", .body = text,
+		.length = text ? strlen(text) : 0, .timeout_ms = lease_timeout(b->lease, loop_now(b->loop)), .urgent = true, .done = answered,
+		.ctx = b, .verb = verbs[what], .resource = "leases",
+	});
+}
+
+static void turn(void *ctx)
+{
+	struct beat *b = ctx;
+	int64_t now = loop_now(b->loop), wake;
+	json_t *body = NULL;
+	enum lease_do what;
+
+	if (b->asking) {
+		return;
+	}
+	if (lease_lost(b->lease, now)) {
+		/* To a leader that means the end, to us only that nobody heard us for a while. */
+		lease_destroy(b->lease);
+		b->lease = lease_new(b);
+	}
+	what = lease_next(b->lease, now, clock_wall_ms(), &body, &wake);
+	if (what == LEASE_WAIT) {
+		loop_timer_set(b->timer, MAX(wake, now + 1));
+	} else {
+		ask(b, what, body);
+	}
+	json_decref(body);
+}
+
+struct beat *beat_create(struct loop *l, struct http *h, const struct beat_settings *s)
+{
+	struct beat *b = xcalloc(1, sizeof(*b));
+
+	*b = (struct beat){.loop = l, .http = h, .s = *s, .name = xprintf("node-%s", s->node)};
+	b->lease = lease_new(b);
+	b->timer = loop_timer_create(l, turn, b, "beat");
+	loop_timer_set(b->timer, loop_now(l));
+	return b;
+}
+
+struct beat *beat_destroy(struct beat *b)
+{
+	if (b) {
+		if (b->asking) {
+			http_cancel(b->asking);
+		}
+		loop_timer_destroy(b->timer);
+		lease_destroy(b->lease);
+		free(b->name);
+		free(b);
+	}
+	return NULL;
+}
