@@ -242,7 +242,9 @@ prepare() { # FOLDER
 	cd "$state"
 	touch .vmgpu-cluster
 	mkdir -m 700 pki
-	mkdir log pid
+	mkdir log pid tmp
+	# virt-api leaves a folder there.
+	export TMPDIR=$state/tmp
 	case $ETCD in /*) mkdir bin && ln -s "$ETCD" bin/etcd ;; esac
 }
 

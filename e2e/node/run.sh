@@ -8,7 +8,7 @@
 #   01:00.0, .1      L40S and its audio        one group; nvidia, snd_hda_intel
 #   02:00.0          A100 80GB PCIe            SR-IOV, 4 functions
 #   03:00.0          A10                       in a slot that can be emptied and filled (slot.sh)
-#   81:00.0          H100 NVL                  NUMA node 1
+#   81:00.0          H100L 94GB                NUMA node 1
 #   84:00.0 85:00.0  two T4 behind a switch    one group (no ACS); NUMA node 1
 #   00:01.0          the console's VGA         not a GPU for anybody
 #
