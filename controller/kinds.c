@@ -4,16 +4,17 @@
 #include "api/apps.h"
 #include "api/kubevirt.h"
 #include "api/vmgpu.h"
+#include "controller/plan_disk.h"
 #include "controller/plan_permit.h"
 #include "controller/plan_vm.h"
 
 const struct kube_kind *const controller_kinds[] = {
 	&kind_crd, &kind_virtual_machine, &kind_vm_instance, &kind_vm_disk, &kind_kubernetes, &kind_gpu_node, &kind_kv_vm, &kind_kv_vmi,
-	&kind_kv_config, &kind_kv_instancetype, &kind_kv_preference, &kind_data_volume, &kind_service, &kind_secret, NULL,
+	&kind_kv_config, &kind_kv_instancetype, &kind_kv_preference, &kind_data_volume, &kind_service, &kind_secret, &kind_pvc, &kind_storage_class, NULL,
 };
 
 const struct reconciler *const controller_reconcilers[] = {
-	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_permit, NULL,
+	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk, &reconcile_permit, NULL,
 };
 
 bool controller_crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)

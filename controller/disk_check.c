@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What keeps a disk from being written at all (Accepted=False), what it waits for, and what is
+ * accepted without effect (Accepted=True NotHandled).
+ */
+#include "controller/disk.h"
+
+#include <string.h>
+
+#include "base/quantity.h"
+#include "controller/volumes.h"
+
+#define MAX_NAME 63 /* the label app.kubernetes.io/instance carries the name of the DataVolume */
+
+const char *disk_done_size(const struct disk_seen *s)
+{
+	const char *done = s->disk->status ? s->disk->status->size : NULL;
+
+	if (!s->data) {
+		return s->makes && !s->pass->trouble ? s->size : NULL;
+	}
+	if (quantity_compare(s->data->storage, done) > 0) {
+		done = s->data->storage;
+	}
+	if (quantity_compare(s->size, done) <= 0) {
+		return done;
+	}
+	/* Growing is done when the claim says so, or in this pass. */
+	if (s->grows ? !s->pass->trouble
+		     : disk_has_claim(s) && quantity_compare(s->claim->storage, s->size) >= 0) {
+		return s->size;
+	}
+	return done;
+}
+
+/* --- refused ---------------------------------------------------------------------------------- */
+
+static struct verdict check_name(const struct disk_seen *s)
+{
+	size_t n = strlen(s->child.name);
+
+	if (n <= MAX_NAME) {
+		return verdict_none();
+	}
+	return verdict_no(
+		"NameTooLong",
+		arena_printf(s->pass->arena,
+			     "the DataVolume would be named %s: %zu characters, at most %d; choose "
+			     "a name of at most %zu",
+			     s->child.name, n, MAX_NAME,
+			     MAX_NAME - (n - strlen(s->disk->obj.name))));
+}
+
+static struct verdict check_source(const struct disk_seen *s)
+{
+	const struct vm_disk_source *src = &s->source;
+	int n = !!src->image + !!src->http + !!src->upload + !!src->disk;
+
+	if (n > 1) {
+		return verdict_no("InvalidSource", "source names several origins: keep one of "
+						   "image, http, upload and disk");
+	}
+	if ((src->image && str_empty(src->image->name)) ||
+	    (src->disk && str_empty(src->disk->name))) {
+		return verdict_no("InvalidSource",
+				  "source has no name: write image.name or disk.name");
+	}
+	if (src->http && str_empty(src->http->url)) {
+		return verdict_no("InvalidSource", "source.http has no url");
+	}
+	if (src->disk && str_eq(src->disk->name, s->disk->obj.name)) {
+		return verdict_no("InvalidSource",
+				  arena_printf(s->pass->arena,
+					       "source.disk is %s itself: name another VMDisk",
+					       src->disk->name));
+	}
+	return verdict_none();
+}
+
+static struct verdict taken(const struct disk_seen *s, const char *kind, const struct obj *o)
+{
+	struct arena *a = s->pass->arena;
+	const char *whose =
+		o->owner_name ? arena_printf(a, "belongs to %s %s", o->owner_kind, o->owner_name)
+			      : "is not ours";
+
+	return verdict_no("ChildTaken",
+			  arena_printf(a,
+				       "%s %s/%s exists and %s: it is left alone; give this disk "
+				       "another name or remove that object",
+				       kind, o->ns, o->name, whose));
+}
+
+static struct verdict check_taken(const struct disk_seen *s)
+{
+	if (s->whose == CHILD_TAKEN) {
+		return taken(s, "DataVolume", &s->data->obj);
+	}
+	if (!s->data && s->cdi_served && s->claim && !s->claim->obj.deleting) {
+		/* CDI does not fill a claim that it finds. */
+		return taken(s, "PersistentVolumeClaim", &s->claim->obj);
+	}
+	return verdict_none();
+}
+
+/* --- awaited ---------------------------------------------------------------------------------- */
+
+static struct verdict image_missing(const struct disk_seen *s)
+{
+	const char *names = volumes_golden_names(s->pass), *ns = options_images_ns(s->options);
+
+	return verdict_no(
+		"ImageMissing",
+		arena_printf(s->pass->arena,
+			     "there is no image %s: neither a DataVolume vm-default-images-%s in "
+			     "namespace %s nor one of the built-in names (ubuntu, cirros, alpine, "
+			     "fedora, talos); golden images there: %s",
+			     s->source.image->name, s->source.image->name, ns,
+			     *names ? names : "none"));
+}
+
+static struct verdict check_missing(const struct disk_seen *s)
+{
+	const struct cache *c = s->pass->cache;
+
+	if (!s->cdi_served) {
+		return verdict_no("CDIMissing",
+				  "CDI is not installed: nobody serves DataVolumes "
+				  "(cdi.kubevirt.io); an administrator must install it");
+	}
+	if (s->data) {
+		return verdict_none();
+	}
+	if (s->source.image && !s->pvc_name && !s->url) {
+		return image_missing(s);
+	}
+	if (s->source.disk && !cache_get(c, &kind_data_volume, s->pvc_ns, s->pvc_name) &&
+	    !cache_get(c, &kind_pvc, s->pvc_ns, s->pvc_name)) {
+		return verdict_no(
+			"SourceMissing",
+			arena_printf(s->pass->arena,
+				     "there is no VMDisk %s to copy in this namespace yet",
+				     s->source.disk->name));
+	}
+	return verdict_none();
+}
+
+/* --- without effect --------------------------------------------------------------------------- */
+
+static const char *also(const struct disk_seen *s, const char *list, const char *what)
+{
+	return list ? arena_printf(s->pass->arena, "%s; %s", list, what) : what;
+}
+
+static const char *not_handled(const struct disk_seen *s)
+{
+	const struct vm_disk_spec *spec = &s->spec;
+	const char *done = disk_done_size(s), *list = NULL;
+	struct arena *a = s->pass->arena;
+
+	if (!str_empty(spec->storage) && !str_empty(spec->size) &&
+	    quantity_compare(spec->storage, spec->size) != 0) {
+		list = also(s, list, "size (storage is set, which wins)");
+	}
+	if (done && quantity_compare(s->size, done) < 0) {
+		list = also(s, list,
+			    arena_printf(a, "storage (the disk has %s and cannot shrink to %s)",
+					 done, s->size));
+	}
+	if (s->data && !str_empty(spec->storage_class) &&
+	    !str_eq(spec->storage_class, s->data->storage_class)) {
+		list = also(s, list,
+			    arena_printf(a, "storageClass (the disk is of %s%s and stays there)",
+					 s->data->storage_class ? "class " : "the default class",
+					 s->data->storage_class ? s->data->storage_class : ""));
+	}
+	return list;
+}
+
+void disk_check(struct disk_seen *s)
+{
+	static struct verdict (*const checks[])(const struct disk_seen *) = {
+		check_name,
+		check_source,
+		check_taken,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(checks) && !s->accepted.status; i++) {
+		s->accepted = checks[i](s);
+	}
+	s->missing = check_missing(s);
+	s->not_handled = not_handled(s);
+}
