@@ -130,6 +130,7 @@ void http_finish(struct http_request *r, const char *error)
 	if (r->slot) { /* libcurl still holds it */
 		http_list_add(&h->dead, r);
 	}
+	http_measure_answer(r, a.status);
 	h->counts.requests++;
 	h->counts.failures += error != NULL;
 	if (a.status == 429) {
@@ -339,6 +340,7 @@ struct http *http_destroy(struct http *h)
 	loop_timer_destroy(h->refresh_timer);
 	http_peer_unref(h->peer);
 	free(h->user_agent);
+	free(h->host);
 	free(h->last_notice);
 	free(h);
 	return NULL;

@@ -23,6 +23,8 @@
 #include "base/loop.h"
 #include "kube/config.h"
 
+struct metrics;
+
 struct http;
 struct http_request;
 
@@ -53,7 +55,7 @@ struct http_call {
 	int (*bytes)(void *ctx, const char *bytes, size_t n); /* may be NULL; -1 ends the request */
 	void (*done)(void *ctx, const struct http_answer *answer);
 	void *ctx;
-	const char *verb, *resource; /* labels of rest_client_* metrics; NULL: the method, "" */
+	const char *verb, *resource; /* for the log only: rest_client_* metrics carry the method */
 };
 
 struct http_settings {
@@ -63,6 +65,7 @@ struct http_settings {
 					probe's time; 0: 30 s, 15 s */
 	int64_t plugin_ms;	     /* an exec plugin's time; 0: 60 s, on a terminal 5 min */
 	bool gzip; /* ask for compressed answers: only where the network is slower than inflate */
+	struct metrics *metrics; /* of kube/measure.h, for rest_client_*; or NULL */
 	/* News for the log, one sentence each, never the same twice in a row: credentials changed
 	 * or unreadable, a plugin failed. May be NULL. */
 	void (*notice)(void *ctx, bool bad, const char *sentence);

@@ -173,6 +173,7 @@ bool http_cred_ready(struct http *h)
 	if (!h->peer || h->peer->generation != h->config->generation) {
 		http_peer_unref(h->peer);
 		h->peer = http_peer_create(h->config, h);
+		http_measure_peer(h);
 	}
 	return true;
 }
@@ -207,7 +208,7 @@ bool http_cred_again(struct http_request *r)
 		return false;
 	}
 	r->tried_401 = true;
-	h->counts.retries++;
+	http_measure_retry(r);
 	http_requeue(r);
 	return true;
 }

@@ -165,6 +165,9 @@ static void tell_status(struct http_request *r)
 		r->hold = true; /* known when it is over whether it goes out again */
 		return;
 	}
+	if (!r->call.timeout_ms) {
+		http_measure_answer(r, r->status);
+	}
 	r->told = r->call.status || r->call.bytes; /* one that only collects has seen nothing yet */
 	if (r->call.status) {
 		r->call.status(r->call.ctx, r->status, r->retry_after);
@@ -439,7 +442,7 @@ static void ended(struct http_request *r, CURLcode code)
 		http_requeue(r); /* the server's CA may have been replaced, and our file with it */
 	} else if (worth_retrying(r, code)) {
 		r->retries++;
-		r->http->counts.retries++;
+		http_measure_retry(r);
 		http_requeue(r);
 	} else {
 		http_finish(r, text);

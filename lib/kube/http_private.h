@@ -65,7 +65,7 @@ struct http_request {
 	bool tried_401;			     /* went out again after a 401 */
 	bool refused, too_big; /* the caller's bytes() said no; the body passed its maximum */
 	bool unknown;
-	bool probe;
+	bool measured;
 };
 
 struct http_list {
@@ -87,6 +87,7 @@ struct http {
 	struct config *config;
 	struct http_settings settings;
 	char *user_agent;
+	char *host; /* label of the metrics */
 	CURLM *multi;
 	struct loop_timer *curl_timer, *watch_timer, *refresh_timer, *pump_timer;
 	struct http_sock *socks;
@@ -158,6 +159,11 @@ void http_health_tick(void *http);
 void http_health_suspect(
 	struct http *h,
 	const struct http_request *r); /* its time ran out: is its connection dead? */
+
+/* http_measure.c */
+void http_measure_peer(struct http *h);			      /* another server */
+void http_measure_answer(struct http_request *r, int status); /* once a request; 0: broken */
+void http_measure_retry(struct http_request *r);
 
 /* http_error.c: one sentence for what libcurl reports. While r still has its slot. */
 void http_error(const struct http_request *r, CURLcode code, char *text, size_t size);

@@ -2,6 +2,7 @@
 #include "kube/http.h"
 
 #include "kube/http_test.h"
+#include "kube/measure.h"
 
 /* Answers with what was asked. */
 static void echo(struct srv_request *r)
@@ -571,6 +572,41 @@ static void idle_client_sleeps(void)
 	ok(turns <= 5);
 }
 
+static void requests_are_measured_as_client_go_does(void)
+{
+	struct metrics *m = measure_create();
+	auto_free char *want = NULL;
+	auto_buf struct buf b;
+
+	make_server(answer_ok);
+	settings.metrics = m;
+	make_client(", certificate-authority: ca.crt", "tokenFile: token");
+	get_done("/x"), get_done("/y");
+	srv->on_request = expect_nothing;
+	http_cancel(get("/z")->request);
+	stream("/watch");
+	wait_for(srv->n_requests == 3);
+	srv_begin(srv->requests[2], 410, NULL);
+	wait_for(seen[3].told); /* counted when its header is there */
+	buf_init(&b, MiB);
+	measure_collect(m, &(struct measure_sources){.loop = loop, .http = http});
+	metrics_write(m, &b);
+	want = xprintf(
+		"rest_client_requests_total{code=\"200\",method=\"GET\",host=\"127.0.0.1:%d\"} 2\n",
+		srv->port);
+	has(buf_text(&b), want);
+	has(buf_text(&b), "rest_client_requests_total{code=\"<error>\",method=\"GET\",");
+	has(buf_text(&b), "rest_client_requests_total{code=\"410\",method=\"GET\",");
+	has(buf_text(&b), "rest_client_request_duration_seconds_bucket{verb=\"GET\",");
+	has(buf_text(&b), "vmgpu_connections_total 1\n");
+	has(buf_text(&b), "\nprocess_resident_memory_bytes ");
+	has(buf_text(&b), "\nprocess_start_time_seconds 1");
+	ok(!strstr(buf_text(&b), "process_open_fds 0\n"));
+	settings.metrics = NULL;
+	end();
+	metrics_destroy(m);
+}
+
 static void plain_http_serves_kubectl_proxy(void)
 {
 	static const char answer[] =
@@ -634,4 +670,5 @@ TESTS({"many requests share one connection at once", many_requests_share_one_con
       {"done is never called from within start", done_is_never_called_from_within_start},
       {"destroying the client ends every request once", destroy_ends_every_request_once},
       {"an idle client sleeps", idle_client_sleeps},
+      {"requests are measured as client-go does", requests_are_measured_as_client_go_does},
       {"plain HTTP serves kubectl proxy", plain_http_serves_kubectl_proxy})
