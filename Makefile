@@ -25,8 +25,10 @@ CFLAGS_dev := -O1 -g
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_release := -O2 -g0 -flto=2 -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
 	-ftrivial-auto-var-init=zero -fcf-protection=full
+CFLAGS_fuzz := $(filter-out -fsanitize=%,$(CFLAGS_asan)) -fsanitize=fuzzer-no-link,address,undefined
 CFLAGS := -std=gnu17 $(WARN) $(HARDEN) $(CFLAGS_$(V))
 LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 LDFLAGS_release := -flto=2 -s -Wl,--gc-sections
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS_$(V))
 LIBS := $(shell pkg-config --libs $(PKGS)) -lm
@@ -76,6 +78,19 @@ endef
 EXTRA_cli = $(call lib,controller)
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
+# A fuzz target is driven by libFuzzer with V=fuzz CC=clang; else it replays the files that it is given.
+REPLAY := $(if $(filter fuzz,$(V)),,$(B)/e2e/fuzz_replay.o)
+# What e2e/fuzz.sh asks for: build/fuzz/scan.bin FUZZ=lib/json/scan_fuzz.c
+build/fuzz/%.bin: .FORCE
+	@$(MAKE) -s V=fuzz CC=clang build/fuzz/$(FUZZ:.c=)
+	@cp build/fuzz/$(FUZZ:.c=) $@
+.PHONY: .FORCE
+
+# The decode race of `make bench` (FORMAT=json for rows); release flags with V=release.
+$(B)/bench/decode: $(B)/e2e/bench/decode.o $(ALLLIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # A test links only its own layer and those below: an upward call fails as an undefined reference.
 below_lib/base := lib/base
 below_lib/json := lib/json lib/base
@@ -86,6 +101,8 @@ below_node-daemon := node-daemon api lib/kube lib/json lib/base
 below_cli := cli controller api lib/kube lib/json lib/base
 define tests
 $(patsubst %.c,$(B)/%,$(wildcard $(1)/*_test.c)): $(B)/$(1)/%_test: $(B)/$(1)/%_test.o $(foreach l,$(below_$(1)),$(call lib,$(l)))
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+$(patsubst %.c,$(B)/%,$(wildcard $(1)/*_fuzz.c)): $(B)/$(1)/%_fuzz: $(B)/$(1)/%_fuzz.o $(REPLAY) $(foreach l,$(below_$(1)),$(call lib,$(l)))
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call tests,$(l))))

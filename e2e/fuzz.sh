@@ -18,7 +18,9 @@ for src in "${all[@]}"; do
 	[ $# -eq 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
 	mkdir -p "build/fuzz/$name" "e2e/corpus/$name"
 	make -s "build/fuzz/$name.bin" FUZZ="$src"
-	timed "$name" "build/fuzz/$name.bin" -runs="${RUNS:-1000000}" -max_len="${MAX_LEN:-4096}" -print_final_stats=1 -verbosity=0 \
+	options=()
+	[[ $src != lib/json/* ]] || options=(-dict=e2e/corpus/json.dict)
+	timed "$name" "build/fuzz/$name.bin" "${options[@]}" -runs="${RUNS:-1000000}" -max_len="${MAX_LEN:-4096}" -print_final_stats=1 -verbosity=0 \
 		"build/fuzz/$name" "e2e/corpus/$name" >"build/fuzz/$name.log" 2>&1 || { tail -20 "build/fuzz/$name.log"; echo "not ok - $name"; rc=1; continue; }
 	echo "ok - $name: $(sed -n 's/stat::number_of_executed_units: *//p' "build/fuzz/$name.log") executions"
 done

@@ -63,7 +63,8 @@ static const struct field sample_annotation_fields[] = {
 	FIELD(T, note, "example.com/note", TYPE_STR),
 	{0},
 };
-static const struct type sample_annotations = {"annotations", sizeof(T), sample_annotation_fields, NULL};
+static const struct type sample_annotations = {"annotations", sizeof(T), sample_annotation_fields,
+					       NULL};
 static const struct field sample_metadata_fields[] = {
 	FIELD(T, name, "name", TYPE_STR),
 	FIELD(T, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),
@@ -79,12 +80,14 @@ static const struct field sample_more_annotation_fields[] = {
 	FIELD(T, pick, "example.com/pick", TYPE_STR),
 	{0},
 };
-static const struct type sample_more_annotations = {"annotations", sizeof(T), sample_more_annotation_fields, NULL};
+static const struct type sample_more_annotations = {"annotations", sizeof(T),
+						    sample_more_annotation_fields, NULL};
 static const struct field sample_more_metadata_fields[] = {
 	FIELD_INLINE("annotations", &sample_more_annotations),
 	{0},
 };
-static const struct type sample_more_metadata = {"metadata", sizeof(T), sample_more_metadata_fields, NULL};
+static const struct type sample_more_metadata = {"metadata", sizeof(T), sample_more_metadata_fields,
+						 NULL};
 static const struct field sample_spec_fields[] = {
 	FIELD(T, running, "running", TYPE_BOOL),
 	FIELD(T, replicas, "replicas", TYPE_OPT_INT),
@@ -115,5 +118,6 @@ static inline void sample_finish(void *object)
 	s->n_spare = (int64_t)s->spare.n;
 }
 
-attr_unused static const struct type sample_type = {"Sample", sizeof(T), sample_fields, sample_finish};
+attr_unused static const struct type sample_type = {"Sample", sizeof(T), sample_fields,
+						    sample_finish};
 #undef T

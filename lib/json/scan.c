@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the stream ----------------------------------------------------------------------------------- */
+/* --- the stream ------------------------------------------------------------------------------- */
 
 static void token_too_long(struct scan *s)
 {
@@ -12,13 +12,15 @@ static void token_too_long(struct scan *s)
 }
 
 /*
- * Completes the token in s->carry from the first of these bytes, or as much of it as has come. Returns how many were
- * used. Each time as many are tried as there are already: a long token is copied twice at most, and since s->resume
- * remembers how far it was looked at, it is not read again from its start either.
+ * Completes the token in s->carry from the first of these bytes, or as much of it as has come.
+ * Returns how many were used. Each time as many are tried as there are already: a long token is
+ * copied twice at most, and since s->resume remembers how far it was looked at, it is not read
+ * again from its start either.
  */
 static size_t feed_carry(struct scan *s, const char *bytes, size_t n)
 {
 	size_t had = s->carry.len, used;
+	const char *rest;
 
 	n = MIN(n, MAX(had, (size_t)64));
 	n = MIN(n, s->carry.max - had);
@@ -27,11 +29,12 @@ static size_t feed_carry(struct scan *s, const char *bytes, size_t n)
 		return 0;
 	}
 	buf_add(&s->carry, bytes, n);
-	used = (size_t)(scan_run(s, s->carry.bytes, s->carry.bytes + s->carry.len) - s->carry.bytes);
+	rest = scan_run(s, s->carry.bytes, s->carry.bytes + s->carry.len);
+	used = (size_t)(rest - s->carry.bytes);
 	if (used < had) {
 		return n;
 	}
-	/* What else was tried may end in another cut: those bytes are still in the caller's hands. */
+	/* What else was tried may be cut again: those bytes are still in the caller's hands. */
 	if (s->carry.size > 64 * KiB) {
 		buf_finish(&s->carry);
 	}
@@ -75,11 +78,11 @@ int scan_end(struct scan *s, struct err *err)
 	return answer(s, err);
 }
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void init(struct scan *s, const struct type *type, enum scan_shape shape, struct arena *a)
 {
-	*s = (struct scan){.type = type, .item_from = UINT64_MAX};
+	*s = (struct scan){.type = type, .item_from = UINT64_MAX, .resume = 1};
 	view_init(&s->views[SCAN_KIND], a, SCAN_MAX_ITEM);
 	view_init(&s->views[SCAN_WIRE], &s->wire_arena, 0);
 	arena_init(&s->item_arena, SCAN_MAX_MEMORY);
@@ -141,12 +144,13 @@ const struct scan_status *scan_status(const struct scan *s)
 
 size_t scan_memory(const struct scan *s)
 {
-	return sizeof(*s) + s->carry.size + s->views[SCAN_KIND].raw.size + arena_held(&s->item_arena) +
-	       arena_held(&s->wire_arena);
+	return sizeof(*s) + s->carry.size + s->views[SCAN_KIND].raw.size +
+	       arena_held(&s->item_arena) + arena_held(&s->wire_arena);
 }
 
 /* One object, made in the caller's struct and arena. */
-int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret, struct err *err)
+int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret,
+		   struct err *err)
 {
 	attr_cleanup(finish) struct scan s;
 

@@ -2,9 +2,10 @@
 /*
  * scan_impl.h: what the parts of the scanner share. Nobody else includes this.
  *
- *	scan.c		the stream: bytes in, a token that the bytes cut in two kept until its rest has come
- *	scan_read.c	the grammar: token after token, told to the views that have the container open
- *	scan_wire.c	the documents: what the wire itself says (a list's metadata, an event's type, a Status), events out
+ *	scan.c		the stream: bytes in; a token that they cut in two is kept until its rest
+ *has come scan_read.c	the grammar: token after token, told to the views that have the container
+ *open scan_wire.c	the documents: events out; what the wire itself says (a list's metadata, an
+ *			event's type, a Status)
  *	token.h		where a token ends, and whether it is one
  *	view.h		what a table declares of the tokens, decoded into structs
  */
@@ -14,13 +15,13 @@
 #include "json/view.h"
 
 enum scan_state {
-	SCAN_DOCUMENT,	  /* between documents, or behind the only one */
-	SCAN_FIRST_KEY,	  /* behind { */
-	SCAN_KEY,	  /* behind , in an object */
+	SCAN_DOCUMENT,	/* between documents, or behind the only one */
+	SCAN_FIRST_KEY, /* behind { */
+	SCAN_KEY,	/* behind , in an object */
 	SCAN_COLON,
 	SCAN_FIRST_VALUE, /* behind [ */
 	SCAN_VALUE,
-	SCAN_AFTER,	  /* behind a value */
+	SCAN_AFTER, /* behind a value */
 };
 
 /* Both look at the same tokens: what the kind declares, and what the wire says. */
@@ -42,36 +43,38 @@ struct scan_wire {
 struct scan {
 	/* Touched for every token. */
 	enum scan_state state;
-	unsigned depth;	      /* containers open */
-	unsigned declared;    /* of those, how many a view has open; the views need not be told of what is deeper */
-	size_t resume;	      /* of the string that was cut last, how many bytes are known to be good */
-	const char *from;     /* the bytes of this run begin here */
-	uint64_t offset;      /* which is this offset of the stream */
-	const char *at;	      /* where no token could be read */
+	unsigned depth;	   /* containers open */
+	unsigned declared; /* of those, how many a view has open: none is told of what is deeper */
+	size_t resume; /* bytes of the next string known to be good: its quote, more after a cut */
+	const char *from; /* the bytes of this run begin here */
+	uint64_t offset;  /* which is this offset of the stream */
+	const char *at;	  /* where no token could be read */
 	struct view views[SCAN_VIEWS];
-	uint64_t objects[(SCAN_MAX_DEPTH + 64) / 64]; /* a bit for each open container: 1 an object, 0 an array */
+	/* A bit for each open container: 1 is an object, 0 an array. */
+	uint64_t objects[(SCAN_MAX_DEPTH + 64) / 64];
 
 	const struct type *type;
 	enum scan_shape shape;
 	scan_sink *sink;
 	void *ctx;
 
-	/* The document. The kind's view of it begins at `type` or at `root_type`, whose only row leads there. */
-	struct field root_fields[2];
+	/* The kind's view of a document begins at type, or at root_type, whose only row leads
+	 * there. */
 	struct type root_type;
-	void *root;	      /* the object of SCAN_OBJECT and SCAN_WATCH */
-	void *into;	      /* where that one is made, instead of in the arena; NULL but for type_read_text */
+	struct field root_fields[2];
+	void *root;	    /* the object of SCAN_OBJECT and SCAN_WATCH */
+	void *into;	    /* where that is made, or NULL: in item_arena */
+	uint64_t item_from; /* offset of the item that is being read, or UINT64_MAX */
+	uint64_t documents; /* complete ones */
 	struct scan_wire said;
-	uint64_t documents;   /* complete ones */
-	uint64_t item_from;   /* offset at which the item began that is being read, or UINT64_MAX */
 	struct arena item_arena, wire_arena;
 
-	struct buf carry;     /* the beginning of a token that the bytes cut in two */
+	struct buf carry; /* the beginning of a token that the bytes cut in two */
 	bool failed;
 	struct err why;
 };
 
-/* Reads the whole tokens of [p, end). Returns where the first one begins that is not whole; s->failed tells of others. */
+/* Reads the whole tokens of [p, end). Returns where the first one begins that is cut, or none. */
 const char *scan_run(struct scan *s, const char *p, const char *end);
 void scan_fail(struct scan *s, uint64_t offset, const char *why);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The grammar of JSON, one pass, no recursion. Every read_ function stands at a byte that begins its token and returns
- * where the token ends, or NULL: then it is no token, or not a whole one yet (fail or stop has been called).
+ * The grammar of JSON, one pass, no recursion. Every read_ function stands at a byte that begins
+ * its token and returns where the token ends, or NULL: then it is no token, or not a whole one yet
+ * (fail or stop has been called).
  *
- * A container that no view has open costs its validation and nothing else: s->depth is above s->declared there.
+ * A container that no view has open costs its validation and nothing else: s->depth is above
+ * s->declared there.
  */
 #include "json/scan_impl.h"
 
@@ -11,7 +13,7 @@
 
 #include "json/token.h"
 
-/* --- stopping ------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 static const char *stop(struct scan *s, const char *p)
 {
@@ -41,7 +43,11 @@ static const char *unexpected(struct scan *s, const char *p, const char *wanted)
 	char text[96];
 	unsigned char c = (unsigned char)*p;
 
-	snprintf(text, sizeof(text), c > ' ' && c < 0x7f ? "expected %s, not '%c'" : "expected %s, not 0x%02x", wanted, c);
+	if (c > ' ' && c < 0x7f) {
+		snprintf(text, sizeof(text), "expected %s, not '%c'", wanted, c);
+	} else {
+		snprintf(text, sizeof(text), "expected %s, not 0x%02x", wanted, c);
+	}
 	return fail(s, p, text);
 }
 
@@ -55,14 +61,16 @@ static const char *no_token(struct scan *s, const char *p, struct token t)
 	if (t.why != token_cut) {
 		return fail(s, t.at, t.why);
 	}
-	s->resume = *p == '"' ? (size_t)(t.at - p) : 0;
+	if (*p == '"') {
+		s->resume = (size_t)(t.at - p);
+	}
 	return stop(s, p);
 }
 
-/* --- telling the views ------------------------------------------------------------------------------ */
+/* --- telling the views ------------------------------------------------------------------------ */
 
-#define each_view(v, s)                                                                   \
-	for (struct view *v = (s)->views, *end_##v = v + SCAN_VIEWS; v < end_##v; v++) \
+#define each_view(v, s)                                                                            \
+	for (struct view *v = (s)->views, *end_##v = v + SCAN_VIEWS; v < end_##v; v++)             \
 		if (v->depth == (s)->depth)
 
 static void count_declared(struct scan *s)
@@ -72,7 +80,7 @@ static void count_declared(struct scan *s)
 
 static const char *tell_key(struct scan *s, const char *p, const char *next)
 {
-	each_view (v, s) {
+	each_view(v, s) {
 		if (view_key(v, p + 1, (size_t)(next - p) - 2) < 0) {
 			return too_large(s, p);
 		}
@@ -80,11 +88,12 @@ static const char *tell_key(struct scan *s, const char *p, const char *next)
 	return next;
 }
 
-static const char *tell_scalar(struct scan *s, enum view_value kind, const char *p, const char *next)
+static const char *tell_scalar(struct scan *s, enum view_value kind, const char *p,
+			       const char *next)
 {
 	size_t quote = kind == VIEW_STRING;
 
-	each_view (v, s) {
+	each_view(v, s) {
 		if (view_scalar(v, kind, p + quote, (size_t)(next - p) - 2 * quote) < 0) {
 			return too_large(s, p);
 		}
@@ -94,7 +103,7 @@ static const char *tell_scalar(struct scan *s, enum view_value kind, const char 
 
 static const char *tell_open(struct scan *s, const char *p, bool object)
 {
-	each_view (v, s) {
+	each_view(v, s) {
 		if (view_open(v, object, p) < 0) {
 			return too_large(s, p);
 		}
@@ -124,7 +133,7 @@ static const char *tell_close(struct scan *s, const char *p)
 {
 	bool element = false;
 
-	each_view (v, s) {
+	each_view(v, s) {
 		element |= view_close(v) > 0;
 	}
 	count_declared(s);
@@ -138,7 +147,7 @@ static const char *tell_close(struct scan *s, const char *p)
 	return p;
 }
 
-/* --- tokens --------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static inline bool is_space(char c)
 {
@@ -160,12 +169,12 @@ static inline bool in_object(const struct scan *s)
 
 static inline const char *read_string(struct scan *s, const char *p, const char *end)
 {
-	struct token t = token_string(p + (s->resume ? s->resume : 1), end);
+	struct token t = token_string(p + s->resume, end);
 
 	if (t.why) {
 		return no_token(s, p, t);
 	}
-	s->resume = 0;
+	s->resume = 1;
 	if ((size_t)(t.at - p) > SCAN_MAX_TOKEN) {
 		return fail(s, p + SCAN_MAX_TOKEN, "a token is too long");
 	}
@@ -200,10 +209,13 @@ static inline const char *read_string_value(struct scan *s, const char *p, const
 
 static const char *read_scalar(struct scan *s, enum view_value kind, const char *p, const char *end)
 {
-	struct token t = kind == VIEW_NUMBER ? token_number(p, end) :
-			 kind == VIEW_TRUE   ? token_literal(p, end, "true") :
-			 kind == VIEW_FALSE  ? token_literal(p, end, "false") :
-					       token_literal(p, end, "null");
+	static const char *const words[] = {
+		[VIEW_TRUE] = "true",
+		[VIEW_FALSE] = "false",
+		[VIEW_NULL] = "null",
+	};
+	struct token t =
+		kind == VIEW_NUMBER ? token_number(p, end) : token_literal(p, end, words[kind]);
 
 	if (t.why) {
 		return no_token(s, p, t);
@@ -232,7 +244,7 @@ static inline const char *read_open(struct scan *s, const char *p, bool object)
 	return p + 1;
 }
 
-/* p: behind the bracket that closed the document, or a container of which the kind's view keeps the text. */
+/* p: behind the bracket that closed the document, or a container whose text is kept. */
 static const char *closed_over(struct scan *s, const char *p)
 {
 	struct view *kind = &s->views[SCAN_KIND];
@@ -272,7 +284,8 @@ static inline const char *read_value(struct scan *s, const char *p, const char *
 	case '[':
 		return read_open(s, p, false);
 	case ']':
-		return s->state == SCAN_FIRST_VALUE ? read_close(s, p, false) : unexpected(s, p, "a value");
+		return s->state == SCAN_FIRST_VALUE ? read_close(s, p, false)
+						    : unexpected(s, p, "a value");
 	case 't':
 		return read_scalar(s, VIEW_TRUE, p, end);
 	case 'f':
@@ -319,11 +332,11 @@ static const char *read_document(struct scan *s, const char *p)
 	return p + 1;
 }
 
-/* --- the grammar ------------------------------------------------------------------------------------ */
+/* --- the grammar ------------------------------------------------------------------------------ */
 
 /*
- * From a byte that is no space on. Usually a whole member follows without spaces, so each token falls through to the
- * next; where something is missing, the state says where to go on.
+ * From a byte that is no space on. Usually a whole member follows without spaces, so each token
+ * falls through to the next; where something is missing, the state says where to go on.
  */
 static inline const char *step(struct scan *s, const char *p, const char *end)
 {

@@ -1,50 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/scan.h"
-#include "json/scan_check.h"
+#include "json/scan_test.h"
 
-/* --- values --------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 #define SPEC(text) "{\"spec\":{" text "}}"
 #define ITEM(text) "ITEM {\"spec\":{" text "}}\nok"
 
 static void every_kind_of_field(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   "{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":"
-		   "{\"x\":\"1\",\"y\":\"2\"}},\"spec\":{\"running\":false,\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},"
-		   "\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\":true}],\"groups\":{\"md0\":{\"replicas\":3,"
-		   "\"gpus\":[{}]}},\"args\":[\"\",\"b\"],\"ports\":[22,-1],\"values\":{\"a\":[1,{}]}}}",
-		   "ITEM {\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":"
-		   "{\"x\":\"1\",\"y\":\"2\"}},\"spec\":{\"running\":false,\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},"
-		   "\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\":true}],\"groups\":{\"md0\":{\"replicas\":3,"
-		   "\"gpus\":[{}]}},\"args\":[\"\",\"b\"],\"ports\":[22,-1],\"values\":{\"a\":[1,{}]}}}\nok");
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":"
+		"{\"x\":\"1\",\"y\":\"2\"}},\"spec\":{\"running\":false,\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},"
+		"\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\":true}],\"groups\":{\"md0\":{\"replicas\":3,"
+		"\"gpus\":[{}]}},\"args\":[\"\",\"b\"],\"ports\":[22,-1],\"values\":{\"a\":[1,{}]}}}",
+		"ITEM {\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":"
+		"{\"x\":\"1\",\"y\":\"2\"}},\"spec\":{\"running\":false,\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},"
+		"\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\":true}],\"groups\":{\"md0\":{\"replicas\":3,"
+		"\"gpus\":[{}]}},\"args\":[\"\",\"b\"],\"ports\":[22,-1],\"values\":{\"a\":[1,{}]}}}\nok");
 }
 
 static void what_is_not_declared_is_skipped(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   "{\"apiVersion\":\"v1\",\"metadata\":{\"x\":[{\"name\":\"no\"}],\"name\":\"a\",\"y\":{\"name\":\"no\"}},\"status\":"
-		   "{\"name\":\"no\",\"spec\":{\"running\":true}},\"name\":\"no\"}",
-		   "ITEM {\"metadata\":{\"name\":\"a\"}}\nok");
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"apiVersion\":\"v1\",\"metadata\":{\"x\":[{\"name\":\"no\"}],\"name\":\"a\",\"y\":{\"name\":\"no\"}},\"status\":"
+		"{\"name\":\"no\",\"spec\":{\"running\":true}},\"name\":\"no\"}",
+		"ITEM {\"metadata\":{\"name\":\"a\"}}\nok");
 }
 
 static void another_type_is_unset(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   "{\"metadata\":{\"name\":{\"name\":\"x\"},\"namespace\":5,\"generation\":\"7\",\"labels\":[\"a\"]},\"spec\":{"
-		   "\"running\":\"true\",\"replicas\":1.5,\"size\":[1],\"best\":[],\"gpus\":{\"name\":\"x\"},\"groups\":[{}],"
-		   "\"args\":{\"a\":\"b\"},\"ports\":\"1\"}}",
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"name\":{\"name\":\"x\"},\"namespace\":5,\"generation\":\"7\",\"labels\":[\"a\"]},\"spec\":{"
+		"\"running\":\"true\",\"replicas\":1.5,\"size\":[1],\"best\":[],\"gpus\":{\"name\":\"x\"},\"groups\":[{}],"
+		"\"args\":{\"a\":\"b\"},\"ports\":\"1\"}}",
+		"ITEM {}\nok");
+	is_scanned(SCAN_OBJECT, "{\"metadata\":\"x\",\"spec\":[{\"running\":true}]}",
 		   "ITEM {}\nok");
-	is_scanned(SCAN_OBJECT, "{\"metadata\":\"x\",\"spec\":[{\"running\":true}]}", "ITEM {}\nok");
 }
 
 static void null_is_unset(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   "{\"metadata\":{\"name\":null,\"labels\":null,\"annotations\":null},\"spec\":{\"running\":null,\"replicas\":null,"
-		   "\"size\":null,\"best\":null,\"gpus\":null,\"groups\":null,\"args\":null,\"ports\":null,\"values\":null,"
-		   "\"owned\":null}}",
-		   "ITEM {}\nok");
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"name\":null,\"labels\":null,\"annotations\":null},\"spec\":{\"running\":null,\"replicas\":null,"
+		"\"size\":null,\"best\":null,\"gpus\":null,\"groups\":null,\"args\":null,\"ports\":null,\"values\":null,"
+		"\"owned\":null}}",
+		"ITEM {}\nok");
 	is_scanned(SCAN_OBJECT, "{\"metadata\":null,\"spec\":null}", "ITEM {}\nok");
 }
 
@@ -52,26 +57,33 @@ static void odd_elements_of_lists(void)
 {
 	is_scanned(SCAN_OBJECT, SPEC("\"gpus\":[null,{\"name\":\"a\"},1,[{\"name\":\"b\"}],\"c\"]"),
 		   ITEM("\"gpus\":[{},{\"name\":\"a\"},{},{},{}]"));
-	is_scanned(SCAN_OBJECT, SPEC("\"groups\":{\"a\":null,\"b\":[{}],\"c\":{\"replicas\":1}}"),
-		   ITEM("\"groups\":{\"a\":{\"replicas\":0},\"b\":{\"replicas\":0},\"c\":{\"replicas\":1}}"));
-	is_scanned(SCAN_OBJECT, SPEC("\"args\":[1,\"a\",null,[\"b\"],{\"c\":\"d\"},\"e\"]"), ITEM("\"args\":[\"a\",\"e\"]"));
-	is_scanned(SCAN_OBJECT, SPEC("\"ports\":[\"1\",2,2.0,null,[3],4]"), ITEM("\"ports\":[2,4]"));
-	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"labels\":{\"a\":1,\"b\":\"2\",\"c\":null,\"d\":{\"e\":\"3\"},\"f\":[]}}}",
-		   "ITEM {\"metadata\":{\"labels\":{\"b\":\"2\"}}}\nok");
+	is_scanned(
+		SCAN_OBJECT, SPEC("\"groups\":{\"a\":null,\"b\":[{}],\"c\":{\"replicas\":1}}"),
+		ITEM("\"groups\":{\"a\":{\"replicas\":0},\"b\":{\"replicas\":0},\"c\":{\"replicas\":1}}"));
+	is_scanned(SCAN_OBJECT, SPEC("\"args\":[1,\"a\",null,[\"b\"],{\"c\":\"d\"},\"e\"]"),
+		   ITEM("\"args\":[\"a\",\"e\"]"));
+	is_scanned(SCAN_OBJECT, SPEC("\"ports\":[\"1\",2,2.0,null,[3],4]"),
+		   ITEM("\"ports\":[2,4]"));
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"labels\":{\"a\":1,\"b\":\"2\",\"c\":null,\"d\":{\"e\":\"3\"},\"f\":[]}}}",
+		"ITEM {\"metadata\":{\"labels\":{\"b\":\"2\"}}}\nok");
 }
 
 static void integers_saturate(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   SPEC("\"ports\":[9223372036854775807,9223372036854775808,99999999999999999999999,-9223372036854775808,"
-			"-9223372036854775809,-99999999999999999999999,18446744073709551616,-0]"),
-		   ITEM("\"ports\":[9223372036854775807,9223372036854775807,9223372036854775807,-9223372036854775808,"
-			"-9223372036854775808,-9223372036854775808,9223372036854775807,0]"));
+	is_scanned(
+		SCAN_OBJECT,
+		SPEC("\"ports\":[9223372036854775807,9223372036854775808,99999999999999999999999,-9223372036854775808,"
+		     "-9223372036854775809,-99999999999999999999999,18446744073709551616,-0]"),
+		ITEM("\"ports\":[9223372036854775807,9223372036854775807,9223372036854775807,-9223372036854775808,"
+		     "-9223372036854775808,-9223372036854775808,9223372036854775807,0]"));
 }
 
 static void fractions_are_no_integers(void)
 {
-	is_scanned(SCAN_OBJECT, SPEC("\"replicas\":1.0,\"ports\":[1.0,1e3,2]"), ITEM("\"ports\":[2]"));
+	is_scanned(SCAN_OBJECT, SPEC("\"replicas\":1.0,\"ports\":[1.0,1e3,2]"),
+		   ITEM("\"ports\":[2]"));
 }
 
 static void scalars_keep_their_text(void)
@@ -84,21 +96,27 @@ static void scalars_keep_their_text(void)
 
 static void the_last_of_two_keys_wins_whole(void)
 {
-	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"name\":\"a\",\"name\":\"b\"}}", "ITEM {\"metadata\":{\"name\":\"b\"}}\nok");
+	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"name\":\"a\",\"name\":\"b\"}}",
+		   "ITEM {\"metadata\":{\"name\":\"b\"}}\nok");
 	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"name\":\"a\",\"name\":1}}", "ITEM {}\nok");
-	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"name\":\"a\"},\"metadata\":{\"namespace\":\"b\"}}",
+	is_scanned(SCAN_OBJECT,
+		   "{\"metadata\":{\"name\":\"a\"},\"metadata\":{\"namespace\":\"b\"}}",
 		   "ITEM {\"metadata\":{\"namespace\":\"b\"}}\nok");
-	is_scanned(SCAN_OBJECT, SPEC("\"best\":{\"name\":\"a\"},\"best\":{\"count\":1}"), ITEM("\"best\":{\"count\":1}"));
-	is_scanned(SCAN_OBJECT, SPEC("\"gpus\":[{},{}],\"gpus\":[{\"count\":1}]"), ITEM("\"gpus\":[{\"count\":1}]"));
+	is_scanned(SCAN_OBJECT, SPEC("\"best\":{\"name\":\"a\"},\"best\":{\"count\":1}"),
+		   ITEM("\"best\":{\"count\":1}"));
+	is_scanned(SCAN_OBJECT, SPEC("\"gpus\":[{},{}],\"gpus\":[{\"count\":1}]"),
+		   ITEM("\"gpus\":[{\"count\":1}]"));
 	is_scanned(SCAN_OBJECT, SPEC("\"values\":[1],\"values\":[2]"), ITEM("\"values\":[2]"));
 }
 
 static void the_last_of_two_map_keys_takes_the_place_of_the_first(void)
 {
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"labels\":{\"b\":\"1\",\"a\":\"2\",\"c\":\"3\",\"b\":\"4\",\"c\":5,\"\\u0061\":\"6\"}}}",
+		"ITEM {\"metadata\":{\"labels\":{\"b\":\"4\",\"a\":\"6\"}}}\nok");
 	is_scanned(SCAN_OBJECT,
-		   "{\"metadata\":{\"labels\":{\"b\":\"1\",\"a\":\"2\",\"c\":\"3\",\"b\":\"4\",\"c\":5,\"\\u0061\":\"6\"}}}",
-		   "ITEM {\"metadata\":{\"labels\":{\"b\":\"4\",\"a\":\"6\"}}}\nok");
-	is_scanned(SCAN_OBJECT, SPEC("\"groups\":{\"b\":{\"replicas\":1},\"a\":{},\"b\":{\"replicas\":2}}"),
+		   SPEC("\"groups\":{\"b\":{\"replicas\":1},\"a\":{},\"b\":{\"replicas\":2}}"),
 		   ITEM("\"groups\":{\"b\":{\"replicas\":2},\"a\":{\"replicas\":0}}"));
 }
 
@@ -110,9 +128,10 @@ static void order_of_maps_is_kept(void)
 
 static void rows_of_one_key_are_read_together(void)
 {
-	is_scanned(SCAN_OBJECT,
-		   "{\"metadata\":{\"annotations\":{\"example.com/pick\":\"p\",\"other\":{},\"example.com/note\":\"n\"},\"name\":\"a\"}}",
-		   "ITEM {\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\",\"example.com/pick\":\"p\"}}}\nok");
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"annotations\":{\"example.com/pick\":\"p\",\"other\":{},\"example.com/note\":\"n\"},\"name\":\"a\"}}",
+		"ITEM {\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\",\"example.com/pick\":\"p\"}}}\nok");
 }
 
 static void derived_rows_are_not_on_the_wire(void)
@@ -132,7 +151,10 @@ static void raw_text_is_kept_as_received(void)
 	struct err err = {""};
 
 	arena_init(&a, MiB);
-	is_int(type_read_text(&sample_type, SPEC("\"values\" : { \"a\" :\t[1.50, \"\\u00e9\\/\"] } "), &a, &s, &err), 0);
+	is_int(type_read_text(&sample_type,
+			      SPEC("\"values\" : { \"a\" :\t[1.50, \"\\u00e9\\/\"] } "), &a, &s,
+			      &err),
+	       0);
 	is_str(s.values, "{ \"a\" :\t[1.50, \"\\u00e9\\/\"] }");
 	is_int(type_read_text(&sample_type, SPEC("\"values\":\"a\\n\""), &a, &s, &err), 0);
 	is_str(s.values, "\"a\\n\"");
@@ -145,9 +167,17 @@ static void raw_text_is_kept_as_received(void)
 
 static void hashes_tell_texts_apart(void)
 {
-	static const char *const texts[] = {"{}", "[]", "{\"f:a\":{}}", "{\"f:b\":{}}", "\"\"", "1", "true", "{\"f:a\":{} }",
-					    "{\"f:spec\":{\"f:template\":{\"f:spec\":{\"f:a\":{}}}}}",
-					    "{\"f:spec\":{\"f:template\":{\"f:spec\":{\"f:b\":{}}}}}"};
+	static const char *const texts[] = {
+		"{}",
+		"[]",
+		"{\"f:a\":{}}",
+		"{\"f:b\":{}}",
+		"\"\"",
+		"1",
+		"true",
+		"{\"f:a\":{} }",
+		"{\"f:spec\":{\"f:template\":{\"f:spec\":{\"f:a\":{}}}}}",
+		"{\"f:spec\":{\"f:template\":{\"f:spec\":{\"f:b\":{}}}}}"};
 	struct arena a;
 	uint64_t seen[ARRAY_LEN(texts)];
 
@@ -170,10 +200,12 @@ static void hashes_tell_texts_apart(void)
 static void raw_and_hash_at_every_split(void)
 {
 #define OWNED "[[1,2,3],\"0123456789abcdef0123456789\"]"
-	auto_free char *want = xprintf("ITEM {\"spec\":{\"values\":{\"a\":[1,\"b\",{\"c\":null}]}}} %llx 0\nok",
-				       (unsigned long long)type_hash(OWNED, strlen(OWNED)));
+	auto_free char *want =
+		xprintf("ITEM {\"spec\":{\"values\":{\"a\":[1,\"b\",{\"c\":null}]}}} %llx 0\nok",
+			(unsigned long long)type_hash(OWNED, strlen(OWNED)));
 
-	is_scanned(SCAN_OBJECT, SPEC("\"values\":{\"a\":[1,\"b\",{\"c\":null}]},\"owned\":" OWNED), want);
+	is_scanned(SCAN_OBJECT, SPEC("\"values\":{\"a\":[1,\"b\",{\"c\":null}]},\"owned\":" OWNED),
+		   want);
 }
 
 static void text_of_nothing_is_unset(void)
@@ -193,27 +225,30 @@ static void text_of_nothing_is_unset(void)
 	arena_finish(&a);
 }
 
-/* --- shapes --------------------------------------------------------------------------------------- */
+/* --- shapes ----------------------------------------------------------------------------------- */
 
 #define A "{\"metadata\":{\"name\":\"a\"}}"
 #define B "{\"spec\":{\"best\":{\"count\":3},\"gpus\":[{\"name\":\"g\"}]}}"
 
 static void a_list(void)
 {
-	is_scanned(SCAN_LIST,
-		   "{\"kind\":\"SampleList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"99999999999999999999\",\"continue\":"
-		   "\"abc\",\"remainingItemCount\":7},\"items\":[" A "," B ",\n{}, " A "]}\n",
-		   "ITEM " A "\nITEM " B "\nITEM {}\nITEM " A "\nok list=99999999999999999999/abc/7");
+	is_scanned(
+		SCAN_LIST,
+		"{\"kind\":\"SampleList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"99999999999999999999\",\"continue\":"
+		"\"abc\",\"remainingItemCount\":7},\"items\":[" A "," B ",\n{}, " A "]}\n",
+		"ITEM " A "\nITEM " B "\nITEM {}\nITEM " A "\nok list=99999999999999999999/abc/7");
 }
 
 static void a_lists_metadata_may_come_last(void)
 {
-	is_scanned(SCAN_LIST, "{\"items\":[" A "],\"metadata\":{\"resourceVersion\":\"5\"}}", "ITEM " A "\nok list=5/(null)/0");
+	is_scanned(SCAN_LIST, "{\"items\":[" A "],\"metadata\":{\"resourceVersion\":\"5\"}}",
+		   "ITEM " A "\nok list=5/(null)/0");
 }
 
 static void an_empty_list(void)
 {
-	is_scanned(SCAN_LIST, "{\"items\":[],\"metadata\":{\"resourceVersion\":\"5\"}}", "ok list=5/(null)/0");
+	is_scanned(SCAN_LIST, "{\"items\":[],\"metadata\":{\"resourceVersion\":\"5\"}}",
+		   "ok list=5/(null)/0");
 	is_scanned(SCAN_LIST, "{\"items\":null}", "ok");
 	is_scanned(SCAN_LIST, "{}", "ok");
 	is_scanned(SCAN_LIST, "", "refused: byte 0: nothing came\n");
@@ -227,50 +262,58 @@ static void odd_items_are_skipped(void)
 
 static void half_a_list(void)
 {
-	is_scanned(SCAN_LIST, "{\"items\":[" A "," A, "ITEM " A "\nITEM " A "\nrefused: byte 61: the document ends in its middle\n");
+	is_scanned(SCAN_LIST, "{\"items\":[" A "," A,
+		   "ITEM " A "\nITEM " A "\nrefused: byte 61: the document ends in its middle\n");
 	is_scanned(SCAN_LIST, "{\"items\":[" A ",{\"metadata\":{\"na",
 		   "ITEM " A "\nrefused: byte 52: the document ends in its middle\n");
 }
 
 static void a_watch(void)
 {
-	is_scanned(SCAN_WATCH,
-		   "{\"type\":\"ADDED\",\"object\":" A "}\n{\"type\":\"MODIFIED\",\"object\":" B "}\n"
-		   "{\"type\":\"DELETED\",\"object\":" A "} {\"type\":\"BOOKMARK\",\"object\":{}}\n\n{\"type\":\"NEW\",\"object\":" A "}\n",
-		   "ADDED " A "\nMODIFIED " B "\nDELETED " A "\nBOOKMARK {}\nUNKNOWN " A "\nok");
+	is_scanned(
+		SCAN_WATCH,
+		"{\"type\":\"ADDED\",\"object\":" A "}\n{\"type\":\"MODIFIED\",\"object\":" B "}\n"
+		"{\"type\":\"DELETED\",\"object\":" A
+		"} {\"type\":\"BOOKMARK\",\"object\":{}}\n\n{\"type\":\"NEW\",\"object\":" A "}\n",
+		"ADDED " A "\nMODIFIED " B "\nDELETED " A "\nBOOKMARK {}\nUNKNOWN " A "\nok");
 	is_scanned(SCAN_WATCH, "", "ok");
 	is_scanned(SCAN_WATCH, "\n", "ok");
 }
 
 static void an_events_object_may_come_first(void)
 {
-	is_scanned(SCAN_WATCH, "{\"object\":" A ",\"type\":\"ADDED\"}{\"object\":" B ",\"type\":\"DELETED\"}",
+	is_scanned(SCAN_WATCH,
+		   "{\"object\":" A ",\"type\":\"ADDED\"}{\"object\":" B ",\"type\":\"DELETED\"}",
 		   "ADDED " A "\nDELETED " B "\nok");
 }
 
 static void nothing_leaks_into_the_next_event(void)
 {
-	is_scanned(SCAN_WATCH, "{\"type\":\"ADDED\",\"object\":" A "}{\"object\":{}}{\"type\":\"ADDED\"}{}",
+	is_scanned(SCAN_WATCH,
+		   "{\"type\":\"ADDED\",\"object\":" A "}{\"object\":{}}{\"type\":\"ADDED\"}{}",
 		   "ADDED " A "\nUNKNOWN {}\nADDED {}\nUNKNOWN {}\nok");
 }
 
 static void the_end_of_the_initial_events(void)
 {
-	is_scanned(SCAN_WATCH,
-		   "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\","
-		   "\"k8s.io/initial-events-end\":\"true\"}}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"annotations\":{"
-		   "\"k8s.io/initial-events-end\":\"false\"}}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{}}}\n",
-		   "BOOKMARK {\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\"}}} end\nBOOKMARK {}\nBOOKMARK {}\nok");
+	is_scanned(
+		SCAN_WATCH,
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\","
+		"\"k8s.io/initial-events-end\":\"true\"}}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"annotations\":{"
+		"\"k8s.io/initial-events-end\":\"false\"}}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{}}}\n",
+		"BOOKMARK {\"metadata\":{\"name\":\"a\",\"annotations\":{\"example.com/note\":\"n\"}}} end\nBOOKMARK {}\nBOOKMARK {}\nok");
 }
 
-#define STATUS                                                                                                         \
-	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"too old\",\"reason\":" \
-	"\"Expired\",\"details\":{\"retryAfterSeconds\":3,\"causes\":[{\"reason\":\"R\",\"message\":\"m\"},{\"reason\":\"S\"}]},"       \
+#define STATUS                                                                                                                    \
+	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"too old\",\"reason\":"   \
+	"\"Expired\",\"details\":{\"retryAfterSeconds\":3,\"causes\":[{\"reason\":\"R\",\"message\":\"m\"},{\"reason\":\"S\"}]}," \
 	"\"code\":410}"
 
 static void a_watchs_error(void)
 {
-	is_scanned(SCAN_WATCH, "{\"type\":\"ERROR\",\"object\":" STATUS "}{\"type\":\"ADDED\",\"object\":" A "}",
+	is_scanned(SCAN_WATCH,
+		   "{\"type\":\"ERROR\",\"object\":" STATUS "}{\"type\":\"ADDED\",\"object\":" A
+		   "}",
 		   "ERROR {} status=Failure/Expired/too old/410/3/R\nADDED " A "\nok");
 }
 
@@ -282,10 +325,14 @@ static void a_status_instead(void)
 
 static void other_kinds_have_messages_too(void)
 {
-	is_scanned(SCAN_OBJECT, "{\"kind\":\"Event\",\"reason\":\"R\",\"message\":\"m\",\"code\":5,\"metadata\":{\"name\":\"a\"}}",
-		   "ITEM " A "\nok");
-	is_scanned(SCAN_WATCH, "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Event\",\"reason\":\"R\",\"metadata\":{\"name\":\"a\"}}}",
-		   "ADDED " A "\nok");
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"kind\":\"Event\",\"reason\":\"R\",\"message\":\"m\",\"code\":5,\"metadata\":{\"name\":\"a\"}}",
+		"ITEM " A "\nok");
+	is_scanned(
+		SCAN_WATCH,
+		"{\"type\":\"ADDED\",\"object\":{\"kind\":\"Event\",\"reason\":\"R\",\"metadata\":{\"name\":\"a\"}}}",
+		"ADDED " A "\nok");
 }
 
 static void a_watch_takes_objects_only(void)
@@ -328,12 +375,13 @@ static void a_failed_scan_stays_failed(void)
 	ok(!scan_destroy(s));
 }
 
-/* --- limits --------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 #define FLOOD (100 * MiB)
 
-/* Feeds start, then `again` over and over, up to 100 MB. Returns the reason of the refusal, or NULL. */
-static const char *flood(enum scan_shape shape, const char *start, const char *again, size_t chunk, size_t *ret_memory)
+/* Feeds start, then `again` over and over, up to 100 MB. The reason of the refusal, or NULL. */
+static const char *flood(enum scan_shape shape, const char *start, const char *again, size_t chunk,
+			 size_t *ret_memory)
 {
 	static struct err err;
 	struct scan *s = scan_create(&sample_type, shape, NULL, NULL);
@@ -354,7 +402,8 @@ static const char *flood(enum scan_shape shape, const char *start, const char *a
 	return r < 0 ? err.text : NULL;
 }
 
-static void is_refused(enum scan_shape shape, const char *start, const char *again, const char *want)
+static void is_refused(enum scan_shape shape, const char *start, const char *again,
+		       const char *want)
 {
 	size_t memory;
 
@@ -381,33 +430,43 @@ static void endless_nesting(void)
 {
 	is_refused(SCAN_OBJECT, "{\"a\":", "[", "byte 10004: nested too deeply");
 	is_refused(SCAN_OBJECT, "", "{\"a\":", "byte 50000: nested too deeply");
-	is_refused(SCAN_LIST, "{\"items\":[{\"spec\":{\"values\":", "[", "byte 10024: nested too deeply");
+	is_refused(SCAN_LIST, "{\"items\":[{\"spec\":{\"values\":", "[",
+		   "byte 10024: nested too deeply");
 }
 
 static void an_endless_object(void)
 {
-	is_refused(SCAN_OBJECT, "{\"a\":[", "\"0123456\",  ", "byte 10485760: the object is too long");
-	is_refused(SCAN_WATCH, " {\"type\":\"ADDED\",\"object\":{", "\"ab\":\"cde\",  ", "byte 10485761: the object is too long");
-	is_refused(SCAN_LIST, "{\"items\":[{}, {\"a\":{},", "\"ab\":{}, ", "byte 10485774: the object is too long");
+	is_refused(SCAN_OBJECT, "{\"a\":[", "\"0123456\",  ",
+		   "byte 10485760: the object is too long");
+	is_refused(SCAN_WATCH, " {\"type\":\"ADDED\",\"object\":{", "\"ab\":\"cde\",  ",
+		   "byte 10485761: the object is too long");
+	is_refused(SCAN_LIST, "{\"items\":[{}, {\"a\":{},", "\"ab\":{}, ",
+		   "byte 10485774: the object is too long");
 }
 
 static void an_endless_raw_value(void)
 {
-	is_refused(SCAN_LIST, "{\"items\":[{\"spec\":{\"values\":[", "1,", "byte 10485770: the object is too long");
+	is_refused(SCAN_LIST, "{\"items\":[{\"spec\":{\"values\":[", "1,",
+		   "byte 10485770: the object is too long");
 }
 
 static void an_object_that_decodes_to_too_much(void)
 {
 	size_t memory;
 
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"gpus\":[", "{},", 12 * KiB, &memory), "the object takes too much memory");
+	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"gpus\":[", "{},", 12 * KiB, &memory),
+	    "the object takes too much memory");
 	ok(memory < SCAN_MAX_MEMORY + 4 * MiB);
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"ports\":[", "1,", 12 * KiB, &memory), "the object takes too much memory");
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"args\":[", "\"a\",", 12 * KiB, &memory), "the object takes too much memory");
-	has(flood(SCAN_LIST, "{\"items\":[{\"metadata\":{\"labels\":{", "\"a\":1,", 12 * KiB, &memory),
+	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"ports\":[", "1,", 12 * KiB, &memory),
+	    "the object takes too much memory");
+	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"args\":[", "\"a\",", 12 * KiB, &memory),
+	    "the object takes too much memory");
+	has(flood(SCAN_LIST, "{\"items\":[{\"metadata\":{\"labels\":{", "\"a\":1,", 12 * KiB,
+		  &memory),
 	    "the object takes too much memory");
 	/* What the wire's own view keeps is bounded as well. */
-	has(flood(SCAN_LIST, "{", "\"details\":{\"causes\":[{\"reason\":\"abcdefgh\"}]},", 12 * KiB, &memory),
+	has(flood(SCAN_LIST, "{", "\"details\":{\"causes\":[{\"reason\":\"abcdefgh\"}]},", 12 * KiB,
+		  &memory),
 	    "the object takes too much memory");
 	ok(memory < SCAN_MAX_MEMORY + 4 * MiB);
 }
@@ -458,14 +517,14 @@ static void a_long_token_in_small_pieces_is_not_read_again(void)
 
 TESTS({"every kind of field is decoded", every_kind_of_field},
       {"what is not declared is skipped", what_is_not_declared_is_skipped},
-      {"a value of another type is unset", another_type_is_unset},
-      {"null is unset", null_is_unset},
+      {"a value of another type is unset", another_type_is_unset}, {"null is unset", null_is_unset},
       {"odd elements: objects with nothing set, others left out", odd_elements_of_lists},
       {"integers beyond 64 bits saturate", integers_saturate},
       {"a number with a fraction or exponent is no integer", fractions_are_no_integers},
       {"a scalar keeps the text of its number", scalars_keep_their_text},
       {"the last of two keys wins whole", the_last_of_two_keys_wins_whole},
-      {"the last of two map keys takes the place of the first", the_last_of_two_map_keys_takes_the_place_of_the_first},
+      {"the last of two map keys takes the place of the first",
+       the_last_of_two_map_keys_takes_the_place_of_the_first},
       {"the order of a map is kept", order_of_maps_is_kept},
       {"inline rows of one key are read together", rows_of_one_key_are_read_together},
       {"a derived row is not on the wire", derived_rows_are_not_on_the_wire},
@@ -497,4 +556,5 @@ TESTS({"every kind of field is decoded", every_kind_of_field},
       {"an object that decodes to too much memory is refused", an_object_that_decodes_to_too_much},
       {"a list of 100 MB needs no memory", an_endless_list_needs_no_memory},
       {"the memory of a big object is given back", a_big_objects_memory_is_given_back},
-      {"a long token in small pieces is not read again", a_long_token_in_small_pieces_is_not_read_again})
+      {"a long token in small pieces is not read again",
+       a_long_token_in_small_pieces_is_not_read_again})

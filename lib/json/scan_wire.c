@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/scan_impl.h"
 
-/* --- the wire's own fields ------------------------------------------------------------------------ */
+/* --- the wire's own fields -------------------------------------------------------------------- */
 
-#define TABLE(name, ...)                                                  \
-	static const struct field name##_fields[] = {__VA_ARGS__, {0}}; \
+#define TABLE(name, ...)                                                                           \
+	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
 	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
 
 #define T struct scan_cause
@@ -13,13 +13,11 @@ TABLE(cause, FIELD(T, reason, "reason", TYPE_STR));
 
 #define T struct scan_wire
 /* metav1.Status: its fields may be met in any answer. */
-#define STATUS_ROWS                                     \
-	FIELD(T, kind, "kind", TYPE_STR),               \
-	FIELD(T, status.status, "status", TYPE_STR),    \
-	FIELD(T, status.reason, "reason", TYPE_STR),    \
-	FIELD(T, status.message, "message", TYPE_STR),  \
-	FIELD(T, status.code, "code", TYPE_INT),        \
-	FIELD_INLINE("details", &details)
+#define STATUS_ROWS                                                                                \
+	FIELD(T, kind, "kind", TYPE_STR), FIELD(T, status.status, "status", TYPE_STR),             \
+		FIELD(T, status.reason, "reason", TYPE_STR),                                       \
+		FIELD(T, status.message, "message", TYPE_STR),                                     \
+		FIELD(T, status.code, "code", TYPE_INT), FIELD_INLINE("details", &details)
 
 TABLE(details, FIELD(T, status.retry_after, "retryAfterSeconds", TYPE_INT),
       FIELD(T, causes, "causes", TYPE_OBJS, .sub = &cause));
@@ -27,7 +25,8 @@ TABLE(details, FIELD(T, status.retry_after, "retryAfterSeconds", TYPE_INT),
 TABLE(object, STATUS_ROWS);
 
 TABLE(list_metadata, FIELD(T, list.resource_version, "resourceVersion", TYPE_STR),
-      FIELD(T, list.cont, "continue", TYPE_STR), FIELD(T, list.remaining, "remainingItemCount", TYPE_INT));
+      FIELD(T, list.cont, "continue", TYPE_STR),
+      FIELD(T, list.remaining, "remainingItemCount", TYPE_INT));
 TABLE(list, STATUS_ROWS, FIELD_INLINE("metadata", &list_metadata));
 
 /* The bookmark behind the initial objects of a watch with sendInitialEvents (KEP-3157). */
@@ -58,15 +57,18 @@ static void settle_status(struct scan_wire *said)
 	}
 }
 
-/* --- documents ------------------------------------------------------------------------------------ */
+/* --- documents -------------------------------------------------------------------------------- */
 
 void scan_set_shape(struct scan *s, enum scan_shape shape)
 {
 	s->shape = shape;
 	s->root_type = (struct type){.fields = s->root_fields};
-	s->root_fields[0] = shape == SCAN_LIST ?
-				    (struct field){.key = "items", .len = 5, .kind = VIEW_STREAM, .sub = s->type} :
-				    (struct field){.key = "object", .len = 6, .kind = TYPE_OBJ, .sub = s->type};
+	if (shape == SCAN_LIST) {
+		s->root_fields[0] = (struct field){"items", .len = 5, .kind = VIEW_STREAM};
+	} else {
+		s->root_fields[0] = (struct field){"object", .len = 6, .kind = TYPE_OBJ};
+	}
+	s->root_fields[0].sub = s->type;
 }
 
 void scan_begin_document(struct scan *s)

@@ -90,8 +90,8 @@ static struct token escape(const char *p, const char *end)
 }
 
 /*
- * One character of two to four bytes. The second byte's range depends on the first, which keeps out overlong forms,
- * surrogates and what is beyond U+10FFFF (Unicode 15, table 3-7).
+ * One character of two to four bytes. The second byte's range depends on the first, which keeps out
+ * overlong forms, surrogates and what is beyond U+10FFFF (Unicode 15, table 3-7).
  */
 static struct token utf8_character(const char *p, const char *end)
 {
@@ -114,42 +114,86 @@ static struct token utf8_character(const char *p, const char *end)
 	return whole(p + n);
 }
 
-static const char *next_special(const char *p, const char *end)
+/* p: at a quote, or at a byte that needs a closer look. */
+static struct token special(const char *p, const char *end)
 {
-	for (; end - p >= 16; p += 16) {
-		unsigned specials = token_specials(p);
-
-		if (specials) {
-			return p + __builtin_ctz(specials);
-		}
+	if (*p == '\\') {
+		return escape(p, end);
 	}
-	while (p < end && *p != '"' && *p != '\\' && (signed char)*p >= ' ') {
-		p++;
+	if ((signed char)*p < 0) {
+		return utf8_character(p, end);
 	}
-	return p;
+	return bad(p, "a control character in a string");
 }
 
+/* A bit for each of the 16 bytes at p. */
+struct bits {
+	unsigned quotes, backslashes, odd;
+};
+
+static inline struct bits look(const char *p)
+{
+#if defined(__SSE2__)
+	__m128i v = _mm_loadu_si128((const __m128i *)p);
+
+	return (struct bits){
+		.quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('"'))),
+		.backslashes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
+		.odd = (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8(' '))),
+	};
+#else
+	struct bits b = {0};
+
+	for (unsigned i = 0; i < 16; i++) {
+		b.quotes |= (unsigned)(p[i] == '"') << i;
+		b.backslashes |= (unsigned)(p[i] == '\\') << i;
+		b.odd |= (unsigned)((signed char)p[i] < ' ') << i;
+	}
+	return b;
+#endif
+}
+
+/*
+ * A third of some objects is text that quotes JSON (last-applied-configuration), with \" every few
+ * bytes. Those are seen all at once: bytes behind a backslash that are all quotes end no string.
+ */
 struct token token_string_rest(const char *p, const char *end)
 {
-	while ((p = next_special(p, end)) < end) {
+	while (end - p >= 16) {
+		struct bits b = look(p);
+		unsigned escaped = b.backslashes << 1, first;
 		struct token t;
 
-		if (*p == '"') {
-			return whole(p + 1);
+		if (!b.odd && !(escaped & ~b.quotes & 0xffff)) {
+			unsigned ends = b.quotes & ~escaped;
+
+			if (ends) {
+				return whole(p + __builtin_ctz(ends) + 1);
+			}
+			/* A last backslash is looked at again, with what it escapes. */
+			p += 16 - (escaped >> 16);
+			continue;
 		}
-		if (*p == '\\') {
-			t = escape(p, end);
-		} else if ((signed char)*p < 0) {
-			t = utf8_character(p, end);
-		} else {
-			return bad(p, "a control character in a string");
+		first = (unsigned)__builtin_ctz(b.quotes | b.backslashes | b.odd);
+		if (p[first] == '"') {
+			return whole(p + first + 1);
 		}
+		t = special(p + first, end);
 		if (t.why) {
 			return t;
 		}
 		p = t.at;
 	}
-	return cut(p);
+	while (p < end && *p != '"') {
+		bool plain = *p != '\\' && (signed char)*p >= ' ';
+		struct token t = plain ? whole(p + 1) : special(p, end);
+
+		if (t.why) {
+			return t;
+		}
+		p = t.at;
+	}
+	return p < end ? whole(p + 1) : cut(p);
 }
 
 static char *put_utf8(char *out, unsigned c)
@@ -207,7 +251,7 @@ size_t token_unescape(char *out, const char *text, size_t n)
 	return (size_t)(out - start);
 }
 
-/* --- numbers and literals ----------------------------------------------------------------------- */
+/* --- numbers and literals --------------------------------------------------------------------- */
 
 static const char *digits(const char *p, const char *end)
 {
@@ -225,7 +269,7 @@ static struct token some_digits(const char *p, const char *end)
 	return q == end ? cut(p) : q == p ? bad(p, "a number lacks a digit") : whole(q);
 }
 
-/* Which byte ends a number is seen only with the next one, so a number at the end of the bytes counts as cut. */
+/* Only the byte behind a number shows that it has ended: where the bytes end with it, it is cut. */
 static struct token number(const char *p, const char *end)
 {
 	struct token t;

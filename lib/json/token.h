@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * token.h: the lexical half of the scanner: where a JSON string, number or literal ends, and whether it is one.
+ * token.h: the lexical half of the scanner: where a JSON string, number or literal ends, and
+ *whether it is one.
  *
  * Each function reads from p, never at or beyond end, and answers with a place and a reason:
- *	why == NULL		whole: at is behind the token
- *	why == token_cut	the bytes ran out: a string may be read on from `at` once more have come (a number or literal
- *				from its start)
- *	else			no JSON: at is the offending byte, why says what is wrong with it
+ *	why == NULL		whole: `at` is behind the token
+ *	why == token_cut	the bytes ran out: a string may be read on from `at` once more have
+ *come, a number or literal from its start else			no JSON: `at` is the offending byte,
+ *why says what is wrong with it
  *
- * Strings are checked 16 bytes at a time; the bytes that need a closer look are quotes, backslashes, control characters
- * and all that is not ASCII.
+ * Strings are checked 16 bytes at a time; the bytes that need a closer look are quotes,
+ *backslashes, control characters and all that is not ASCII.
  */
 #pragma once
 
@@ -35,10 +36,11 @@ struct token token_number(const char *p, const char *end);
 /* word: "true", "false" or "null" */
 struct token token_literal(const char *p, const char *end, const char *word);
 
-/* The text of a whole string, between its quotes, without escapes. out has room for n bytes; returns the length. */
+/* A whole string's text, between its quotes, without escapes; n bytes suffice. Returns the length.
+ */
 size_t token_unescape(char *out, const char *text, size_t n);
 
-/* A bit for each of the 16 bytes at p that is a quote, a backslash, a control character or not ASCII. */
+/* A bit for each of the 16 bytes at p that needs a closer look. */
 static inline unsigned token_specials(const char *p)
 {
 #if defined(__SSE2__)

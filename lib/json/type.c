@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-const struct field *type_find(const struct type *t, const struct field *after, const char *key, size_t len)
+const struct field *type_find(const struct type *t, const struct field *after, const char *key,
+			      size_t len)
 {
 	for (const struct field *f = after ? after + 1 : t->fields; f->key; f++) {
 		if (f->len == len && memcmp(f->key, key, len) == 0 && !(f->flags & TYPE_DERIVED)) {
@@ -56,20 +57,26 @@ void type_clear(const struct field *f, void *object)
 	}
 }
 
-/* Eight bytes a step: managedFields, a third of a typical object, goes through here. */
+static uint64_t mix(uint64_t h, const char *eight_bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, eight_bytes, sizeof(word));
+	h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+/* Two sums side by side, eight bytes a step: a third of an object (managedFields) goes through. */
 uint64_t type_hash(const char *text, size_t n)
 {
-	const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t h = n * k, word;
+	uint64_t a = n, b = ~a, h;
+	char rest[16] = {0};
 
-	for (; n >= sizeof(word); text += sizeof(word), n -= sizeof(word)) {
-		memcpy(&word, text, sizeof(word));
-		h = (h ^ word) * k;
-		h ^= h >> 29;
+	for (; n >= 16; text += 16, n -= 16) {
+		a = mix(a, text);
+		b = mix(b, text + 8);
 	}
-	word = 0;
-	memcpy(&word, text, n);
-	h = (h ^ word) * k;
-	h ^= h >> 32;
+	memcpy(rest, text, n);
+	h = mix(mix(a, rest), (const char *)&b) ^ mix(b, rest + 8);
 	return h ? h : 1;
 }

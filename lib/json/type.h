@@ -2,32 +2,35 @@
 /*
  * type.h: the field table is the type.
  *
- * A kind of the API is a plain C struct plus one const table that says which JSON key goes into which
- * member. The same table decodes (scan.h), packs for the cache, compares, writes JSON, and is held
- * against the CRD by a test (api/crd_test.c), so that struct, wire and published schema cannot drift apart.
+ * A kind of the API is a plain C struct plus one const table that says which JSON key goes into
+ *which member. The same table decodes (scan.h), packs for the cache, compares, writes JSON, and is
+ *held against the CRD by a test (api/crd_test.c), so that struct, wire and published schema cannot
+ *drift.
  *
  * Absent, null and a value of another JSON type are all "unset", which is the zero of the member:
- *	TYPE_STR	const char *		NULL
- *	TYPE_BOOL	tri			TRI_UNSET
- *	TYPE_INT	int64_t			0 (for fields where 0 and absent mean the same)
- *	TYPE_OPT_INT	struct opt_int		.set == false
- *	TYPE_SCALAR	const char *		a string, or the literal text of a number or boolean: int-or-string, quantities
- *	TYPE_OBJ	const struct x *	NULL; .sub is the table of struct x
- *	TYPE_INLINE	(none)			an object whose fields lie in this same struct; .sub has them with this struct's offsets
- *	TYPE_OBJS	LIST(struct x)		.n == 0; an array of objects; anything else in it is an object with nothing set
- *	TYPE_DICT	LIST(struct x)		an object of objects; the first member of struct x is `const char *key`; ordered as received
- *	TYPE_STRS	LIST(const char *)	an array of strings; anything else in it is left out
- *	TYPE_INTS	LIST(int64_t)		the same of integers
- *	TYPE_MAP	LIST(struct pair)	an object of strings (labels, annotations); other values are left out
- *	TYPE_RAW	const char *		the value's JSON text as received: kept for later, decoded when needed
- *	TYPE_HASH	uint64_t		type_hash of the value's JSON text, 0 when absent
+ *	TYPE_STR	const char *	NULL
+ *	TYPE_BOOL	tri		TRI_UNSET
+ *	TYPE_INT	int64_t		0 (for fields where 0 and absent mean the same)
+ *	TYPE_OPT_INT	struct opt_int	.set == false
+ *	TYPE_SCALAR	const char *	a string, or the literal text of a number or boolean:
+ *					int-or-string, quantities
+ *	TYPE_OBJ	const struct x *  NULL; .sub is the table of struct x
+ *	TYPE_INLINE	(none)		an object whose fields lie in this same struct; .sub has
+ *them, with this struct's offsets TYPE_OBJS	LIST(struct x)	.n == 0; an array of objects;
+ *anything else in it is an object with nothing set TYPE_DICT	LIST(struct x)	an object of
+ *objects, ordered as received; the first member of struct x is `const char *key` TYPE_STRS
+ *LIST(const char *)  an array of strings; anything else in it is left out TYPE_INTS
+ *LIST(int64_t)	the same of integers TYPE_MAP	LIST(struct pair)  an object of strings (labels);
+ *other values are left out TYPE_RAW	const char *	the value's JSON text as received: kept,
+ *decoded when needed TYPE_HASH	uint64_t	type_hash of the value's JSON text, 0 when absent
  *
- * An integer is a JSON number without fraction and exponent; beyond int64 it saturates. A key that occurs twice: the last
- * one wins whole, in the place of the first (what encoding/json and jansson do). A string's \u0000 becomes U+FFFD, since a
- * C string that ended there would let "admin\u0000x" pass for "admin".
+ * An integer is a JSON number without fraction and exponent; beyond int64 it saturates. A key that
+ * occurs twice: the last one wins whole, in the place of the first (what encoding/json and jansson
+ * do). A string's \u0000 becomes U+FFFD, since a C string that ended there would let "admin\u0000x"
+ * pass for "admin".
  *
- * Rows of one key must all be TYPE_INLINE; they are read together, so a kind may add to the metadata that all kinds share.
- * A member without a row is zero in whatever the table makes.
+ * Rows of one key must all be TYPE_INLINE; they are read together, so a kind may add to the
+ *metadata that all kinds share. A member without a row is zero in whatever the table makes.
  */
 #pragma once
 
@@ -39,7 +42,7 @@
 /* Three-valued: unset is zero, so that an empty struct is an empty object. */
 typedef signed char tri;
 #define TRI_UNSET 0
-#define TRI_TRUE  1
+#define TRI_TRUE 1
 #define TRI_FALSE (-1)
 static inline bool tri_or(tri t, bool otherwise)
 {
@@ -60,35 +63,48 @@ struct pair {
 };
 
 /* The layout that every LIST has, for code that knows only the table. */
-#define LIST(type)            \
-	struct {              \
-		type *items;  \
-		size_t n;     \
+#define LIST(type)                                                                                 \
+	struct {                                                                                   \
+		type *items;                                                                       \
+		size_t n;                                                                          \
 	}
 /* The same as a named type, where two structs share it: LIST_OF(gpu_list, struct gpu); */
-#define LIST_OF(name, type)   \
-	struct name {         \
-		type *items;  \
-		size_t n;     \
+#define LIST_OF(name, type)                                                                        \
+	struct name {                                                                              \
+		type *items;                                                                       \
+		size_t n;                                                                          \
 	}
 struct list {
 	void *items;
 	size_t n;
 };
-#define list_each(item, list) \
-	for (__typeof__(*(list)->items) *item = (list)->items, *end_##item = item + (list)->n; item < end_##item; item++)
+#define list_each(item, list)                                                                      \
+	for (__typeof__(*(list)->items) *item = (list)->items, *end_##item = item + (list)->n;     \
+	     item < end_##item; item++)
 
 enum type_kind {
-	TYPE_STR = 1, TYPE_BOOL, TYPE_INT, TYPE_OPT_INT, TYPE_SCALAR, TYPE_OBJ, TYPE_INLINE, TYPE_OBJS, TYPE_DICT,
-	TYPE_STRS, TYPE_INTS, TYPE_MAP, TYPE_RAW, TYPE_HASH,
+	TYPE_STR = 1,
+	TYPE_BOOL,
+	TYPE_INT,
+	TYPE_OPT_INT,
+	TYPE_SCALAR,
+	TYPE_OBJ,
+	TYPE_INLINE,
+	TYPE_OBJS,
+	TYPE_DICT,
+	TYPE_STRS,
+	TYPE_INTS,
+	TYPE_MAP,
+	TYPE_RAW,
+	TYPE_HASH,
 };
 
 enum {
 	TYPE_INTERN = 1,    /* the strings of this field repeat among objects: packed as interned */
-	TYPE_TRANSIENT = 2, /* decoded for type.finish, not packed (zero in the copy), not compared, not written */
-	TYPE_KEEP_ZERO = 4, /* written even when unset, as 0, "", false, [] or {}: the reader needs the presence */
-	TYPE_DERIVED = 8,   /* filled by type.finish: packed and compared, but neither decoded nor written; its key matches nothing */
-	TYPE_SILENT = 16,   /* packed and decoded, but not compared: a change of it alone is none (resourceVersion) */
+	TYPE_TRANSIENT = 2, /* decoded for type.finish; not packed, compared or written */
+	TYPE_KEEP_ZERO = 4, /* written even when unset, as 0, "", false, [] or {} */
+	TYPE_DERIVED = 8,   /* filled by type.finish: packed and compared; not decoded or written */
+	TYPE_SILENT = 16,   /* not compared: a change of it alone is none (resourceVersion) */
 };
 
 struct field {
@@ -103,23 +119,30 @@ struct type {
 	const char *name;
 	size_t size;
 	const struct field *fields; /* ends with {0} */
-	/* Called once a scratch object (nested ones too) is complete: may reduce transient fields to derived ones. */
+	/* Called once a scratch object (nested ones too) is complete: reduces transient fields. */
 	void (*finish)(void *object);
 };
 
 /* One row: FIELD(struct vm, instance_type, "instanceType", TYPE_STR, .flags = TYPE_INTERN) */
-#define FIELD(struct_, member, key_, kind_, ...) \
-	{.key = (key_), .len = sizeof("" key_) - 1, .offset = offsetof(struct_, member), .kind = (kind_), ##__VA_ARGS__}
-#define FIELD_INLINE(key_, sub_) {.key = (key_), .len = sizeof("" key_) - 1, .kind = TYPE_INLINE, .sub = (sub_)}
+#define FIELD(struct_, member, key_, kind_, ...)                                                   \
+	{                                                                                          \
+		.key = (key_), .len = sizeof("" key_) - 1, .offset = offsetof(struct_, member),    \
+		.kind = (kind_), ##__VA_ARGS__                                                     \
+	}
+#define FIELD_INLINE(key_, sub_)                                                                   \
+	{                                                                                          \
+		.key = (key_), .len = sizeof("" key_) - 1, .kind = TYPE_INLINE, .sub = (sub_)      \
+	}
 
 /* The first row of this key behind `after` (NULL: of all) that is on the wire, or NULL. */
-const struct field *type_find(const struct type *t, const struct field *after, const char *key, size_t len);
+const struct field *type_find(const struct type *t, const struct field *after, const char *key,
+			      size_t len);
 /* Makes the member of this row unset; that of an inline row, all of its fields. */
 void type_clear(const struct field *f, void *object);
-/* Of JSON text, never 0. For telling two texts apart within one process; not for secrets, not for storage. */
+/* Of JSON text, never 0. Tells texts apart within one process; not for secrets, not for storage. */
 uint64_t type_hash(const char *text, size_t n);
 
-/* A copy of *object in one block of memory (interned strings aside), to be freed by type_free. in NULL: nothing interned. */
+/* A copy in one block of memory, to be freed by type_free. in NULL: no string is interned. */
 void *type_pack(const struct type *t, const void *object, struct intern *in);
 void type_free(const struct type *t, void *packed, struct intern *in); /* NULL is fine */
 /* Bytes of the block. */
@@ -129,19 +152,23 @@ size_t type_packed_size(const struct type *t, const void *object);
 bool type_equal(const struct type *t, const void *a, const void *b);
 
 /*
- * The object as JSON in the table's order, unset fields left out; "" and an object without fields are set. A new reference.
- * TYPE_SCALAR becomes an integer or boolean where its text is one exactly, else a string.
+ * The object as JSON in the table's order, unset fields left out; "" and an object without fields
+ * are set. TYPE_SCALAR becomes an integer or boolean where its text is one exactly, else a string.
+ * A new reference.
  */
 json_t *type_json(const struct type *t, const void *object);
 
 struct err;
 /*
  * Reads a whole JSON tree into *ret (of t->size bytes, zeroed here), strings copied into the arena.
- * strict: a key that the table lacks, or a value of another type but null, is an error that names its path:
+ * strict: a key that the table lacks, or a value of another type but null, is an error that names
+ * its path:
  *	spec.gpus[1].count: expected an integer
  *	unknown field "spec.gpuz", did you mean "gpus"?
  * After an error *ret is partly filled.
  */
-int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret, struct err *err);
-/* The same from text, by the scanner (scan.h): for TYPE_RAW fields. Lenient; text NULL: everything is unset. */
-int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret, struct err *err);
+int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret,
+	      struct err *err);
+/* The same from text, by the scanner (scan.h): for TYPE_RAW fields. Lenient; NULL: all is unset. */
+int type_read_text(const struct type *t, const char *text, struct arena *a, void *ret,
+		   struct err *err);

@@ -112,9 +112,11 @@ static json_t *value(const struct field *f, const char *object)
 	case TYPE_RAW:
 		return text(f, *(const char *const *)member, keep);
 	case TYPE_BOOL:
-		return *(const tri *)member || keep ? json_boolean(*(const tri *)member == TRI_TRUE) : NULL;
+		return *(const tri *)member || keep ? json_boolean(*(const tri *)member == TRI_TRUE)
+						    : NULL;
 	case TYPE_INT:
-		return *(const int64_t *)member || keep ? json_integer(*(const int64_t *)member) : NULL;
+		return *(const int64_t *)member || keep ? json_integer(*(const int64_t *)member)
+							: NULL;
 	case TYPE_OPT_INT: {
 		const struct opt_int *i = member;
 
@@ -141,7 +143,8 @@ static json_t *value(const struct field *f, const char *object)
 /* Several inline rows of one key fill one object, which is left out when it stays empty. */
 static void write_inline(const struct field *f, const char *object, json_t *out)
 {
-	json_t *there = json_object_get(out, f->key), *inner = there ? json_incref(there) : json_object();
+	json_t *there = json_object_get(out, f->key),
+	       *inner = there ? json_incref(there) : json_object();
 
 	write_fields(f->sub, object, inner);
 	if (!there && (json_object_size(inner) || f->flags & TYPE_KEEP_ZERO)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One block for a whole object: structs and arrays first, then the text. A run with no block only counts, so what is
- * counted and what is copied cannot differ.
+ * One block for a whole object: structs and arrays first, then the text. A run with no block only
+ * counts, so what is counted and what is copied cannot differ.
  */
 #include "json/type.h"
 
@@ -9,11 +9,11 @@
 #include <string.h>
 
 struct pack {
-	char *block;		/* NULL while counting */
-	size_t fixed, text;	/* bytes taken of either part; text counts from its own start */
-	size_t text_at;		/* where the text part begins */
+	char *block;	    /* NULL while counting */
+	size_t fixed, text; /* bytes taken of either part; text counts from its own start */
+	size_t text_at;	    /* where the text part begins */
 	bool interning;
-	struct intern *in;	/* used while copying */
+	struct intern *in; /* used while copying */
 };
 
 static void pack_fields(struct pack *p, const struct type *t, const char *from, char *to);
@@ -44,7 +44,8 @@ static void *pack_room(struct pack *p, size_t n, size_t size)
 	return to;
 }
 
-static void pack_structs(struct pack *p, const struct field *f, const struct list *from, struct list *to)
+static void pack_structs(struct pack *p, const struct field *f, const struct list *from,
+			 struct list *to)
 {
 	char *items = pack_room(p, from->n, f->sub->size);
 
@@ -55,7 +56,8 @@ static void pack_structs(struct pack *p, const struct field *f, const struct lis
 
 		pack_fields(p, f->sub, one, copy);
 		if (f->kind == TYPE_DICT) {
-			const char *key = pack_text(p, *(const char *const *)one, f->flags & TYPE_INTERN);
+			const char *key =
+				pack_text(p, *(const char *const *)one, f->flags & TYPE_INTERN);
 
 			if (copy) {
 				*(const char **)copy = key;
@@ -65,7 +67,8 @@ static void pack_structs(struct pack *p, const struct field *f, const struct lis
 }
 
 /* A list of n strings: TYPE_STRS, and TYPE_MAP with two a pair. */
-static void pack_strings(struct pack *p, const struct field *f, const struct list *from, struct list *to)
+static void pack_strings(struct pack *p, const struct field *f, const struct list *from,
+			 struct list *to)
 {
 	size_t n = f->kind == TYPE_MAP ? from->n * 2 : from->n;
 	const char *const *one = from->items;
@@ -113,7 +116,8 @@ static void pack_field(struct pack *p, const struct field *f, const char *from, 
 	case TYPE_STR:
 	case TYPE_SCALAR:
 	case TYPE_RAW:
-		*(const char **)dst = pack_text(p, *(const char *const *)src, f->flags & TYPE_INTERN);
+		*(const char **)dst =
+			pack_text(p, *(const char *const *)src, f->flags & TYPE_INTERN);
 		break;
 	case TYPE_OBJ:
 		pack_object(p, f, *(const void *const *)src, dst);
@@ -206,7 +210,8 @@ static void drop_field(const struct field *f, const char *object, struct intern 
 			const char *one = (const char *)list->items + i * f->sub->size;
 
 			drop_fields(f->sub, one, in);
-			intern_drop(in, interned && f->kind == TYPE_DICT ? *(const char *const *)one : NULL);
+			intern_drop(in, interned && f->kind == TYPE_DICT ? *(const char *const *)one
+									 : NULL);
 		}
 		break;
 	case TYPE_STRS:
@@ -250,7 +255,8 @@ static bool equal_structs(const struct field *f, const struct list *a, const str
 		const char *x = (const char *)a->items + i * f->sub->size;
 		const char *y = (const char *)b->items + i * f->sub->size;
 
-		if (f->kind == TYPE_DICT && !str_eq(*(const char *const *)x, *(const char *const *)y)) {
+		if (f->kind == TYPE_DICT &&
+		    !str_eq(*(const char *const *)x, *(const char *const *)y)) {
 			return false;
 		}
 		if (!type_equal(f->sub, x, y)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A JSON tree into a struct. For single documents: what a user wrote, what a test gives. Streams go through scan.c.
+ * A JSON tree into a struct. For single documents: what a user wrote, what a test gives. Streams go
+ * through scan.c.
  */
 #include "json/type.h"
 
@@ -22,10 +23,10 @@ struct reader {
 	struct err *err;
 };
 
-/* --- errors --------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 #define PATH_MAX_TEXT (16 * KiB)
-#define PATH_MAX_KEY  320 /* longer than any annotation's */
+#define PATH_MAX_KEY 320 /* longer than any annotation's */
 
 static void key_text(const char *key, struct buf *out)
 {
@@ -82,7 +83,8 @@ static size_t distance(const char *a, const char *b, size_t limit)
 
 		row[0] = i;
 		for (size_t k = 1; k <= m; k++) {
-			row[k] = MIN(above[k - 1] + (a[i - 1] != b[k - 1]), MIN(above[k], row[k - 1]) + 1);
+			row[k] = MIN(above[k - 1] + (a[i - 1] != b[k - 1]),
+				     MIN(above[k], row[k - 1]) + 1);
 			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]) {
 				row[k] = MIN(row[k], above2[k - 2] + 1);
 			}
@@ -110,24 +112,27 @@ static const char *near_key(const struct type *const *types, size_t n, const cha
 	return near;
 }
 
-static int unknown_key(struct reader *r, const struct path *path, const struct type *const *types, size_t n)
+static int unknown_key(struct reader *r, const struct path *path, const struct type *const *types,
+		       size_t n)
 {
 	attr_cleanup(buf_finish) struct buf text = {.max = PATH_MAX_TEXT};
 	const char *near = near_key(types, n, path->key);
 
 	path_text(path, &text);
 	if (near) {
-		return err_set(r->err, "unknown field \"%s\", did you mean \"%s\"?", buf_text(&text), near);
+		return err_set(r->err, "unknown field \"%s\", did you mean \"%s\"?",
+			       buf_text(&text), near);
 	}
 	return err_set(r->err, "unknown field \"%s\"", buf_text(&text));
 }
 
-/* --- values --------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
-static int read_object(struct reader *r, const struct type *const *types, size_t n, json_t *json, void *object,
-		       const struct path *path);
+static int read_object(struct reader *r, const struct type *const *types, size_t n, json_t *json,
+		       void *object, const struct path *path);
 
-static int read_struct(struct reader *r, const struct type *t, json_t *json, void *object, const struct path *path)
+static int read_struct(struct reader *r, const struct type *t, json_t *json, void *object,
+		       const struct path *path)
 {
 	if (!json_is_object(json)) {
 		return json_is_null(json) ? 0 : wrong_type(r, path, "an object");
@@ -192,7 +197,8 @@ static int read_structs(struct reader *r, const struct field *f, json_t *json, s
 	json_array_foreach(json, i, element) {
 		struct path here = {path, NULL, i};
 
-		if (read_struct(r, f->sub, element, (char *)list->items + i * f->sub->size, &here) < 0) {
+		if (read_struct(r, f->sub, element, (char *)list->items + i * f->sub->size, &here) <
+		    0) {
 			return -1;
 		}
 	}
@@ -282,7 +288,8 @@ static int read_pairs(struct reader *r, json_t *json, struct list *list, const s
 		struct path here = {path, key, 0};
 
 		if (json_is_string(element)) {
-			items[list->n++] = (struct pair){copy_string(r, key, len), string_of(r, element)};
+			items[list->n++] =
+				(struct pair){copy_string(r, key, len), string_of(r, element)};
 		} else if (!json_is_null(element) && wrong_type(r, &here, "a string") < 0) {
 			return -1;
 		}
@@ -299,7 +306,8 @@ static int read_member(struct reader *r, json_t *json, const char **member, cons
 	return 0;
 }
 
-static int read_pointer(struct reader *r, const struct field *f, json_t *json, void **member, const struct path *path)
+static int read_pointer(struct reader *r, const struct field *f, json_t *json, void **member,
+			const struct path *path)
 {
 	if (!json_is_object(json)) {
 		return wrong_type(r, path, "an object");
@@ -308,7 +316,8 @@ static int read_pointer(struct reader *r, const struct field *f, json_t *json, v
 	return read_struct(r, f->sub, json, *member, path);
 }
 
-static int read_integer(struct reader *r, const struct field *f, json_t *json, void *member, const struct path *path)
+static int read_integer(struct reader *r, const struct field *f, json_t *json, void *member,
+			const struct path *path)
 {
 	int64_t i = json_integer_value(json);
 
@@ -335,7 +344,8 @@ static void read_text(struct reader *r, const struct field *f, json_t *json, voi
 }
 
 /* One row, not inline. */
-static int read_value(struct reader *r, const struct field *f, json_t *json, char *object, const struct path *path)
+static int read_value(struct reader *r, const struct field *f, json_t *json, char *object,
+		      const struct path *path)
 {
 	void *member = object + f->offset;
 
@@ -348,7 +358,9 @@ static int read_value(struct reader *r, const struct field *f, json_t *json, cha
 	case TYPE_SCALAR:
 		return read_scalar(r, json, member, path);
 	case TYPE_BOOL:
-		*(tri *)member = json_is_true(json) ? TRI_TRUE : json_is_false(json) ? TRI_FALSE : TRI_UNSET;
+		*(tri *)member = json_is_true(json)    ? TRI_TRUE
+				 : json_is_false(json) ? TRI_FALSE
+						       : TRI_UNSET;
 		return json_is_boolean(json) ? 0 : wrong_type(r, path, "true or false");
 	case TYPE_INT:
 	case TYPE_OPT_INT:
@@ -375,13 +387,13 @@ static int read_value(struct reader *r, const struct field *f, json_t *json, cha
 	return 0;
 }
 
-/* --- objects -------------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 #define MAX_INLINE 4
 
 /* The inline rows of one key are read together: a key unknown to one may be known to another. */
-static int read_inline(struct reader *r, const struct type *const *subs, size_t n, json_t *json, void *object,
-		       const struct path *path)
+static int read_inline(struct reader *r, const struct type *const *subs, size_t n, json_t *json,
+		       void *object, const struct path *path)
 {
 	if (json_is_object(json)) {
 		return read_object(r, subs, n, json, object, path);
@@ -389,8 +401,8 @@ static int read_inline(struct reader *r, const struct type *const *subs, size_t 
 	return json_is_null(json) ? 0 : wrong_type(r, path, "an object");
 }
 
-static int read_key(struct reader *r, const struct type *const *types, size_t n, json_t *json, void *object,
-		    const struct path *path)
+static int read_key(struct reader *r, const struct type *const *types, size_t n, json_t *json,
+		    void *object, const struct path *path)
 {
 	const struct type *subs[MAX_INLINE];
 	size_t n_subs = 0;
@@ -413,8 +425,8 @@ static int read_key(struct reader *r, const struct type *const *types, size_t n,
 	return r->strict ? unknown_key(r, path, types, n) : 0;
 }
 
-static int read_object(struct reader *r, const struct type *const *types, size_t n, json_t *json, void *object,
-		       const struct path *path)
+static int read_object(struct reader *r, const struct type *const *types, size_t n, json_t *json,
+		       void *object, const struct path *path)
 {
 	const char *key;
 	json_t *value;
@@ -429,7 +441,8 @@ static int read_object(struct reader *r, const struct type *const *types, size_t
 	return 0;
 }
 
-int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret, struct err *err)
+int type_read(const struct type *t, json_t *json, bool strict, struct arena *a, void *ret,
+	      struct err *err)
 {
 	struct reader r = {.arena = a, .strict = strict, .err = err};
 

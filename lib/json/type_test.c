@@ -4,7 +4,7 @@
 #include "base/test.h"
 #include "json/sample.h"
 
-/* --- from text, to text --------------------------------------------------------------------------- */
+/* --- from text, to text ----------------------------------------------------------------------- */
 
 static struct arena arena;
 
@@ -57,11 +57,11 @@ static void is_json(const struct type *t, const void *object, const char *want)
 	is_str(text, want);
 }
 
-#define FULL                                                                                                          \
-	"{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":{\"x\":\"1\"," \
-	"\"y\":\"2\"},\"annotations\":{\"example.com/note\":\"n\",\"example.com/pick\":\"p\"}},\"spec\":{\"running\":false,"      \
-	"\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\""  \
-	":true}],\"groups\":{\"md0\":{\"replicas\":3,\"gpus\":[{}]},\"md1\":{\"replicas\":0}},\"args\":[\"\",\"b\"],\"ports\":[22,-1],"      \
+#define FULL                                                                                                                            \
+	"{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\",\"generation\":7,\"resourceVersion\":\"9\",\"labels\":{\"x\":\"1\","         \
+	"\"y\":\"2\"},\"annotations\":{\"example.com/note\":\"n\",\"example.com/pick\":\"p\"}},\"spec\":{\"running\":false,"            \
+	"\"replicas\":0,\"size\":\"10Gi\",\"best\":{\"name\":\"n\"},\"gpus\":[{\"name\":\"g\",\"count\":2},{\"vram\":0,\"display\""     \
+	":true}],\"groups\":{\"md0\":{\"replicas\":3,\"gpus\":[{}]},\"md1\":{\"replicas\":0}},\"args\":[\"\",\"b\"],\"ports\":[22,-1]," \
 	"\"values\":{\"a\":[1,{}]}}}"
 
 static void a_tree_is_read_and_written(void)
@@ -140,10 +140,14 @@ static void scalars_become_what_they_are_exactly(void)
 	static const struct {
 		const char *text, *json;
 	} rows[] = {
-		{"5", "5"},	    {"-5", "-5"},      {"0", "0"},	  {"05", "\"05\""},
-		{"+5", "\"+5\""},   {"-0", "\"-0\""},  {"1.5", "\"1.5\""}, {"1e3", "\"1e3\""},
-		{"10Gi", "\"10Gi\""}, {"true", "true"}, {"false", "false"}, {"True", "\"True\""},
-		{"", "\"\""},	    {" 5", "\" 5\""},  {"null", "\"null\""}, {"9223372036854775808", "\"9223372036854775808\""},
+		{"5", "5"},	      {"-5", "-5"},
+		{"0", "0"},	      {"05", "\"05\""},
+		{"+5", "\"+5\""},     {"-0", "\"-0\""},
+		{"1.5", "\"1.5\""},   {"1e3", "\"1e3\""},
+		{"10Gi", "\"10Gi\""}, {"true", "true"},
+		{"false", "false"},   {"True", "\"True\""},
+		{"", "\"\""},	      {" 5", "\" 5\""},
+		{"null", "\"null\""}, {"9223372036854775808", "\"9223372036854775808\""},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -163,7 +167,7 @@ static void transient_and_derived_are_not_written(void)
 	is_json(&sample_type, &s, "{}");
 }
 
-/* --- strict reading ------------------------------------------------------------------------------- */
+/* --- strict reading --------------------------------------------------------------------------- */
 
 static void is_error(const char *text, const char *want)
 {
@@ -178,12 +182,15 @@ static void is_error(const char *text, const char *want)
 
 static void errors_name_the_path(void)
 {
-	is_error("{\"spec\":{\"gpus\":[{},{\"count\":\"2\"}]}}", "spec.gpus[1].count: expected an integer");
-	is_error("{\"spec\":{\"gpus\":[{},{\"count\":2.0}]}}", "spec.gpus[1].count: expected an integer");
+	is_error("{\"spec\":{\"gpus\":[{},{\"count\":\"2\"}]}}",
+		 "spec.gpus[1].count: expected an integer");
+	is_error("{\"spec\":{\"gpus\":[{},{\"count\":2.0}]}}",
+		 "spec.gpus[1].count: expected an integer");
 	is_error("{\"spec\":{\"gpus\":[{},5]}}", "spec.gpus[1]: expected an object");
 	is_error("{\"spec\":{\"gpus\":{}}}", "spec.gpus: expected an array");
 	is_error("{\"spec\":{\"groups\":[]}}", "spec.groups: expected an object");
-	is_error("{\"spec\":{\"groups\":{\"md0\":{\"replicas\":true}}}}", "spec.groups.md0.replicas: expected an integer");
+	is_error("{\"spec\":{\"groups\":{\"md0\":{\"replicas\":true}}}}",
+		 "spec.groups.md0.replicas: expected an integer");
 	is_error("{\"spec\":{\"groups\":{\"md0\":[]}}}", "spec.groups.md0: expected an object");
 	is_error("{\"spec\":{\"running\":\"yes\"}}", "spec.running: expected true or false");
 	is_error("{\"spec\":{\"size\":[]}}", "spec.size: expected a string, number or boolean");
@@ -193,8 +200,10 @@ static void errors_name_the_path(void)
 	is_error("{\"spec\":{\"ports\":[1,\"2\"]}}", "spec.ports[1]: expected an integer");
 	is_error("{\"spec\":{\"replicas\":\"2\"}}", "spec.replicas: expected an integer");
 	is_error("{\"metadata\":{\"name\":5}}", "metadata.name: expected a string");
-	is_error("{\"metadata\":{\"labels\":{\"a.b/c\":5}}}", "metadata.labels.a.b/c: expected a string");
-	is_error("{\"metadata\":{\"labels\":[]}}", "metadata.labels: expected an object of strings");
+	is_error("{\"metadata\":{\"labels\":{\"a.b/c\":5}}}",
+		 "metadata.labels.a.b/c: expected a string");
+	is_error("{\"metadata\":{\"labels\":[]}}",
+		 "metadata.labels: expected an object of strings");
 	is_error("{\"metadata\":[]}", "metadata: expected an object");
 	is_error("[]", "expected an object");
 }
@@ -202,9 +211,12 @@ static void errors_name_the_path(void)
 static void unknown_fields_are_named_with_what_is_near(void)
 {
 	is_error("{\"spec\":{\"gpuz\":[]}}", "unknown field \"spec.gpuz\", did you mean \"gpus\"?");
-	is_error("{\"spec\":{\"gpus\":[{\"nmae\":\"a\"}]}}", "unknown field \"spec.gpus[0].nmae\", did you mean \"name\"?");
-	is_error("{\"spec\":{\"replica\":1}}", "unknown field \"spec.replica\", did you mean \"replicas\"?");
-	is_error("{\"spec\":{\"Running\":true}}", "unknown field \"spec.Running\", did you mean \"running\"?");
+	is_error("{\"spec\":{\"gpus\":[{\"nmae\":\"a\"}]}}",
+		 "unknown field \"spec.gpus[0].nmae\", did you mean \"name\"?");
+	is_error("{\"spec\":{\"replica\":1}}",
+		 "unknown field \"spec.replica\", did you mean \"replicas\"?");
+	is_error("{\"spec\":{\"Running\":true}}",
+		 "unknown field \"spec.Running\", did you mean \"running\"?");
 	is_error("{\"spec\":{\"template\":{}}}", "unknown field \"spec.template\"");
 	is_error("{\"spek\":{}}", "unknown field \"spek\", did you mean \"spec\"?");
 	is_error("{\"x\":{}}", "unknown field \"x\"");
@@ -216,10 +228,13 @@ static void two_rows_of_a_key_know_each_others_fields(void)
 	struct sample s;
 
 	fresh_arena();
-	is_int(read_sample("{\"metadata\":{\"annotations\":{\"example.com/pick\":\"p\",\"example.com/note\":\"n\"}}}", true, &s, NULL),
+	is_int(read_sample(
+		       "{\"metadata\":{\"annotations\":{\"example.com/pick\":\"p\",\"example.com/note\":\"n\"}}}",
+		       true, &s, NULL),
 	       0);
-	is_error("{\"metadata\":{\"annotations\":{\"example.com/nota\":\"p\"}}}",
-		 "unknown field \"metadata.annotations.example.com/nota\", did you mean \"example.com/note\"?");
+	is_error(
+		"{\"metadata\":{\"annotations\":{\"example.com/nota\":\"p\"}}}",
+		"unknown field \"metadata.annotations.example.com/nota\", did you mean \"example.com/note\"?");
 }
 
 static void strict_reading_takes_null_for_unset(void)
@@ -228,9 +243,10 @@ static void strict_reading_takes_null_for_unset(void)
 	struct err err = {""};
 
 	fresh_arena();
-	is_int(read_sample("{\"metadata\":null,\"spec\":{\"gpus\":[null],\"best\":null,\"args\":[null],\"size\":null,\"groups\":{\"a\":"
-			   "null},\"values\":null,\"owned\":null}}",
-			   true, &s, &err),
+	is_int(read_sample(
+		       "{\"metadata\":null,\"spec\":{\"gpus\":[null],\"best\":null,\"args\":[null],\"size\":null,\"groups\":{\"a\":"
+		       "null},\"values\":null,\"owned\":null}}",
+		       true, &s, &err),
 	       0);
 	is_json(&sample_type, &s, "{\"spec\":{\"gpus\":[{}],\"groups\":{\"a\":{\"replicas\":0}}}}");
 }
@@ -250,7 +266,7 @@ static void a_long_path_is_cut_not_lost(void)
 	has(err.text, "kkk...\"");
 }
 
-/* --- packing -------------------------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 static void a_packed_copy_equals_and_outlives(void)
 {
@@ -269,7 +285,8 @@ static void a_packed_copy_equals_and_outlives(void)
 static void a_copy_of_a_copy(void)
 {
 	struct intern *in = intern_create();
-	struct sample s = sample(FULL), *one = type_pack(&sample_type, &s, in), *two = type_pack(&sample_type, one, in);
+	struct sample s = sample(FULL), *one = type_pack(&sample_type, &s, in),
+		      *two = type_pack(&sample_type, one, in);
 
 	type_free(&sample_type, one, in);
 	is_json(&sample_type, two, FULL);
@@ -282,7 +299,8 @@ static void a_copy_of_a_copy(void)
 static void interned_strings_are_shared(void)
 {
 	struct intern *in = intern_create();
-	struct sample s = sample(FULL), *one = type_pack(&sample_type, &s, in), *two = type_pack(&sample_type, &s, in);
+	struct sample s = sample(FULL), *one = type_pack(&sample_type, &s, in),
+		      *two = type_pack(&sample_type, &s, in);
 
 	ok(one->ns == two->ns);
 	ok(one->labels.items[0].key == two->labels.items[0].key);
@@ -300,7 +318,8 @@ static void interned_strings_are_shared(void)
 static void a_packed_copy_is_one_small_block(void)
 {
 	struct intern *in = intern_create();
-	struct sample s = {.name = "abc", .ns = "interned"}, *packed = type_pack(&sample_type, &s, in);
+	struct sample s = {.name = "abc", .ns = "interned"},
+		      *packed = type_pack(&sample_type, &s, in);
 
 	is_int(type_packed_size(&sample_type, &s), sizeof(struct sample) + 4);
 	ok((const char *)packed + sizeof(*packed) == packed->name);
@@ -332,7 +351,7 @@ static void transient_fields_are_not_packed_derived_ones_are(void)
 	intern_destroy(in);
 }
 
-/* --- equality ------------------------------------------------------------------------------------- */
+/* --- equality --------------------------------------------------------------------------------- */
 
 /* Each differs from FULL in one place. */
 static void every_difference_is_seen(void)
@@ -377,7 +396,8 @@ static void every_difference_is_seen(void)
 		auto_free char *text = NULL;
 
 		ok(at);
-		text = xprintf("%.*s%s%s", (int)(at - FULL), FULL, others[i][1], at + strlen(others[i][0]));
+		text = xprintf("%.*s%s%s", (int)(at - FULL), FULL, others[i][1],
+			       at + strlen(others[i][0]));
 		s = sample(text);
 		if (type_equal(&sample_type, full, &s) || type_equal(&sample_type, &s, full)) {
 			is_str(text, "something else");
@@ -403,7 +423,7 @@ static void silent_and_transient_differences_are_none(void)
 	ok(!type_equal(&sample_type, &a, &b));
 }
 
-/* --- odd texts ------------------------------------------------------------------------------------ */
+/* --- odd texts -------------------------------------------------------------------------------- */
 
 static void a_nul_in_a_tree_becomes_what_it_is_in_a_stream(void)
 {
@@ -441,8 +461,10 @@ TESTS({"a tree is read and written", a_tree_is_read_and_written},
       {"a scalar is written as what it is exactly", scalars_become_what_they_are_exactly},
       {"transient and derived fields are not written", transient_and_derived_are_not_written},
       {"an error of strict reading names the path", errors_name_the_path},
-      {"an unknown field is named, with one that is near", unknown_fields_are_named_with_what_is_near},
-      {"inline rows of one key know each other's fields", two_rows_of_a_key_know_each_others_fields},
+      {"an unknown field is named, with one that is near",
+       unknown_fields_are_named_with_what_is_near},
+      {"inline rows of one key know each other's fields",
+       two_rows_of_a_key_know_each_others_fields},
       {"strict reading takes null for unset", strict_reading_takes_null_for_unset},
       {"a path too long to print is still an error", a_long_path_is_cut_not_lost},
       {"a packed copy equals its object and outlives it", a_packed_copy_equals_and_outlives},
@@ -450,9 +472,12 @@ TESTS({"a tree is read and written", a_tree_is_read_and_written},
       {"packed copies share interned strings", interned_strings_are_shared},
       {"a packed copy is one small block", a_packed_copy_is_one_small_block},
       {"without a table nothing is interned", without_a_table_nothing_is_interned},
-      {"transient fields are not packed, derived ones are", transient_fields_are_not_packed_derived_ones_are},
+      {"transient fields are not packed, derived ones are",
+       transient_fields_are_not_packed_derived_ones_are},
       {"every difference makes two objects unequal", every_difference_is_seen},
       {"silent and transient differences are none", silent_and_transient_differences_are_none},
-      {"U+0000 in a tree becomes what it becomes in a stream", a_nul_in_a_tree_becomes_what_it_is_in_a_stream},
-      {"raw text that jansson cannot read is left out", raw_text_that_jansson_cannot_read_is_left_out},
+      {"U+0000 in a tree becomes what it becomes in a stream",
+       a_nul_in_a_tree_becomes_what_it_is_in_a_stream},
+      {"raw text that jansson cannot read is left out",
+       raw_text_that_jansson_cannot_read_is_left_out},
       {"a key is found among the rows, all of its rows", a_key_is_found_among_rows})

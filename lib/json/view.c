@@ -19,7 +19,8 @@ void view_finish(struct view *v)
 
 void view_begin(struct view *v, const struct type *t, void *object)
 {
-	v->frames[0] = (struct view_frame){.kind = TYPE_OBJ, .n_types = 1, .types = {t}, .at = object};
+	v->frames[0] =
+		(struct view_frame){.kind = TYPE_OBJ, .n_types = 1, .types = {t}, .at = object};
 	v->depth = 1;
 	v->raw_from = NULL;
 }
@@ -29,7 +30,7 @@ static struct view_frame *top(struct view *v)
 	return &v->frames[v->depth - 1];
 }
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static void *take_memory(struct view *v, size_t size)
 {
@@ -82,7 +83,7 @@ static void *add_element(struct view *v, struct view_frame *f, size_t size)
 	return (char *)list->items + list->n++ * size;
 }
 
-/* --- keys --------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 /* Sets v->next to the row of this key, or to all of its inline rows; false when there is none. */
 static bool find_row(struct view *v, const char *key, size_t n)
@@ -127,7 +128,7 @@ int view_key(struct view *v, const char *text, size_t n)
 	return 0;
 }
 
-/* --- values ------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 /* False when the number has a fraction or an exponent. Digits beyond int64 saturate. */
 static bool integer(const char *text, size_t n, int64_t *ret)
@@ -174,7 +175,9 @@ static int store(struct view *v, enum view_value kind, const char *text, size_t 
 		}
 		return kind == VIEW_NULL ? 0 : store_text(v, member, text, n);
 	case TYPE_BOOL:
-		*(tri *)member = kind == VIEW_TRUE ? TRI_TRUE : kind == VIEW_FALSE ? TRI_FALSE : TRI_UNSET;
+		*(tri *)member = kind == VIEW_TRUE    ? TRI_TRUE
+				 : kind == VIEW_FALSE ? TRI_FALSE
+						      : TRI_UNSET;
 		return 0;
 	case TYPE_INT:
 		if (kind == VIEW_NUMBER && integer(text, n, &i)) {
@@ -193,7 +196,8 @@ static int store(struct view *v, enum view_value kind, const char *text, size_t 
 		return kind == VIEW_NULL ? 0 : store_text(v, member, text, n);
 	case TYPE_HASH:
 		if (kind != VIEW_NULL) {
-			*(uint64_t *)member = kind == VIEW_STRING ? type_hash(text - 1, n + 2) : type_hash(text, n);
+			*(uint64_t *)member = kind == VIEW_STRING ? type_hash(text - 1, n + 2)
+								  : type_hash(text, n);
 		}
 		return 0;
 	default:
@@ -219,8 +223,12 @@ static int add_string(struct view *v, struct view_frame *f, const char *text, si
 	return element ? store_string(v, element, text, n) : -1;
 }
 
-/* A value that is no string stays in the list as NULL until it is tidied: it replaces an earlier one of its key. */
-static int add_pair(struct view *v, struct view_frame *f, enum view_value kind, const char *text, size_t n)
+/*
+ * A value that is no string stays in the list as NULL until it is tidied: it replaces an earlier
+ * one of its key.
+ */
+static int add_pair(struct view *v, struct view_frame *f, enum view_value kind, const char *text,
+		    size_t n)
 {
 	struct pair *pair = add_element(v, f, sizeof(*pair));
 
@@ -262,7 +270,7 @@ int view_scalar(struct view *v, enum view_value kind, const char *text, size_t n
 	}
 }
 
-/* --- containers --------------------------------------------------------------------------------- */
+/* --- containers ------------------------------------------------------------------------------- */
 
 static int push(struct view *v, const struct view_frame *f)
 {
@@ -343,8 +351,8 @@ static const char *key_of(const struct list *list, size_t i, size_t size)
 }
 
 /*
- * Keys that occurred twice: the last value moves to the place of the first. encoding/json writes maps sorted, so keys
- * that only rise prove at little cost that none did.
+ * Keys that occurred twice: the last value moves to the place of the first. encoding/json writes
+ * maps sorted, so keys that only rise prove at little cost that none did.
  */
 static void tidy_keys(struct list *list, size_t size)
 {
@@ -414,7 +422,7 @@ void *view_element(struct view *v)
 	return v->frames[v->depth].at;
 }
 
-/* --- raw text ----------------------------------------------------------------------------------- */
+/* --- raw text --------------------------------------------------------------------------------- */
 
 int view_skipped(struct view *v, const char *p)
 {

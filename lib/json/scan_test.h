@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan_check.h: what a scan gives, as text, wherever the bytes are cut. For tests.
+ * scan_test.h: what a scan gives, as text, wherever the bytes are cut. For tests.
  */
 #pragma once
 
@@ -13,14 +13,15 @@
 static void describe_status(struct buf *out, const struct scan_status *st)
 {
 	if (st->status || st->reason || st->message || st->code) {
-		buf_printf(out, " status=%s/%s/%s/%lld/%lld/%s", st->status, st->reason, st->message, (long long)st->code,
-			   (long long)st->retry_after, st->cause);
+		buf_printf(out, " status=%s/%s/%s/%lld/%lld/%s", st->status, st->reason,
+			   st->message, (long long)st->code, (long long)st->retry_after, st->cause);
 	}
 }
 
 static void describe(void *ctx, const struct scan_event *e)
 {
-	static const char *const names[] = {"ITEM", "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "UNKNOWN"};
+	static const char *const names[] = {"ITEM",	"ADDED", "MODIFIED", "DELETED",
+					    "BOOKMARK", "ERROR", "UNKNOWN"};
 	const struct sample *object = e->object;
 	json_t *json = type_json(&sample_type, object);
 	auto_free char *text = json_dumps(json, JSON_COMPACT);
@@ -28,7 +29,8 @@ static void describe(void *ctx, const struct scan_event *e)
 
 	buf_printf(out, "%s %s", names[e->type], text);
 	if (object->fingerprint || object->n_spare) {
-		buf_printf(out, " %llx %lld", (unsigned long long)object->fingerprint, (long long)object->n_spare);
+		buf_printf(out, " %llx %lld", (unsigned long long)object->fingerprint,
+			   (long long)object->n_spare);
 	}
 	describe_status(out, &e->status);
 	buf_str(out, e->initial_end ? " end\n" : "\n");
@@ -44,7 +46,8 @@ static const char *describe_end(struct scan *s, int r, const struct err *err, st
 	} else {
 		buf_str(out, "ok");
 		if (l->resource_version || l->cont || l->remaining) {
-			buf_printf(out, " list=%s/%s/%lld", l->resource_version, l->cont, (long long)l->remaining);
+			buf_printf(out, " list=%s/%s/%lld", l->resource_version, l->cont,
+				   (long long)l->remaining);
 		}
 		describe_status(out, scan_status(s));
 	}
@@ -52,7 +55,8 @@ static const char *describe_end(struct scan *s, int r, const struct err *err, st
 }
 
 /* Feeds text in pieces of `first`, then `second` bytes, then the rest; 0: pieces of one byte. */
-static const char *scan_cut(enum scan_shape shape, const char *text, size_t n, size_t first, size_t second, struct buf *out)
+static const char *scan_cut(enum scan_shape shape, const char *text, size_t n, size_t first,
+			    size_t second, struct buf *out)
 {
 	struct scan *s = scan_create(&sample_type, shape, describe, out);
 	struct err err = {""};
@@ -61,7 +65,10 @@ static const char *scan_cut(enum scan_shape shape, const char *text, size_t n, s
 
 	buf_reset(out);
 	while (at < n && r == 0) {
-		size_t piece = !first ? 1 : at == 0 ? first : at == first && second ? second : n - at;
+		size_t piece = !first		       ? 1
+			       : at == 0	       ? first
+			       : at == first && second ? second
+						       : n - at;
 		/* A piece in memory of its own: reading beyond its end is seen by the sanitizer. */
 		auto_free char *copy = xmalloc(piece);
 

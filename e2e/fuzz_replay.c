@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A main for a fuzz target where there is no libFuzzer: runs it on each file named, and on each
+ * file of the folders named: a corpus, or what a fuzzer has found.
+ */
+#include <dirent.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/base.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void replay_file(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	auto_free uint8_t *bytes = NULL;
+	struct stat st;
+	size_t n;
+
+	if (!f || fstat(fileno(f), &st) < 0) {
+		perror(path);
+		exit(2);
+	}
+	/* Exactly as much as there is: reading beyond it is seen by the sanitizer. */
+	bytes = xmalloc((size_t)st.st_size);
+	n = fread(bytes, 1, (size_t)st.st_size, f);
+	fclose(f);
+	LLVMFuzzerTestOneInput(bytes, n);
+}
+
+static size_t replay(const char *path)
+{
+	DIR *dir = opendir(path);
+	size_t n = 0;
+
+	if (!dir) {
+		replay_file(path);
+		return 1;
+	}
+	for (struct dirent *e; (e = readdir(dir));) {
+		auto_free char *file = xprintf("%s/%s", path, e->d_name);
+
+		if (e->d_name[0] != '.') {
+			replay_file(file);
+			n++;
+		}
+	}
+	closedir(dir);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	size_t n = 0;
+
+	for (int i = 1; i < argc; i++) {
+		n += replay(argv[i]);
+	}
+	printf("%zu replayed\n", n);
+	return 0;
+}
