@@ -30,7 +30,7 @@ await() {
 	until "$@" >/dev/null 2>&1; do
 		if [ $SECONDS -ge "$end" ]; then
 			say "gave up waiting for $what; logs are in $state/log"
-			tail -5 "$state"/log/* >&2
+			tail -n 5 "$state"/log/* >&2 || true
 			exit 1
 		fi
 		sleep 0.3
@@ -48,25 +48,28 @@ start() {
 	timed "control plane" bash e2e/cluster/up.sh "$state/cluster"
 	# shellcheck source=/dev/null
 	. "$state/cluster/env"
-	timed "guest" env NODE=$node bash e2e/node/run.sh "$state/guest" "$KUBECONFIG"
+	timed "guest" env NODE=$node NVFAKE=driver=0 bash e2e/node/run.sh "$state/guest" "$KUBECONFIG"
 	kubectl create namespace $ns >/dev/null
 	kubectl apply --server-side -f e2e/data/instancetypes >/dev/null
 }
 
-# The guest's daemon writes nothing to sysfs: it looks, and reports.
-scan() {
-	# shellcheck disable=SC2016
-	bash e2e/node/guest.sh "$state/guest" sh -c 'setsid "$0" --node-name '$node' --kubeconfig "$1" >/tmp/vmgpu-node.log 2>&1 </dev/null &' \
-		"$top/build/release/vmgpu-node" "$state/guest/kubeconfig"
-	await 60 "the node's report" sh -c "kubectl get gpunode $node -o jsonpath='{.status.units[0].name}' | grep -q ."
-}
+guest() { bash e2e/node/guest.sh "$state/guest" "$@"; }
 
-# What the kubelet would count is played: one of each card that the report has.
+# What the kubelet would count is played: as many of each name as a scan in the guest finds there.
 play() {
 	local resources
-	mapfile -t resources < <(kubectl get gpunode $node -o jsonpath='{range .status.units[*]}{.name}{"\n"}{end}' | sort | uniq -c | awk '{print $2"="$1}')
+	mapfile -t resources < <(guest "$top/build/release/vmgpu-node" --once --node-name $node -o json |
+		python3 -c 'import json,sys,collections; [print("%s=%d" % c) for c in collections.Counter(u["name"] for u in json.load(sys.stdin)["status"]["units"]).items()]')
 	background play build/vmgpu-e2e play --cdi "$state/cluster" $node "${resources[@]}"
 	await 20 "the played node" kubectl get node $node
+}
+
+# The daemon writes nothing to sysfs: it looks, and reports.
+scan() {
+	# shellcheck disable=SC2016
+	guest sh -c 'setsid "$0" --node-name '$node' --kubeconfig "$1" >/tmp/vmgpu-node.log 2>&1 </dev/null &' \
+		"$top/build/release/vmgpu-node" "$state/guest/kubeconfig"
+	await 60 "the node's report" sh -c "kubectl get gpunode $node -o jsonpath='{.status.units[0].name}' | grep -q ."
 }
 
 permitted() { kubectl -n kubevirt get kubevirt kubevirt -o json | python3 -c '
@@ -81,12 +84,12 @@ step "Building what is not built yet"
 build
 step "A control plane with KubeVirt, and a node with GPUs"
 start
-step "vmgpu-node looks at the node's cards"
+step "vmgpu-node looks at the node's cards and reports"
+play
 scan
 kubectl get gpunodes -o wide
 echo
-bash e2e/node/guest.sh "$state/guest" lspci -nn | grep -iE 'nvidia|3D|VGA' | sed 's/^/  lspci: /'
-play
+guest lspci -nn | grep -iE 'nvidia|3D|VGA' | sed 's/^/  lspci: /'
 step "vmgpu-controller starts; the KubeVirt CR permits before:"
 permitted
 background controller build/release/vmgpu-controller --kubeconfig "$state/cluster/kubeconfig" --leader-elect-namespace default

@@ -208,7 +208,7 @@ static void close_file(FILE **f)
 json_t *yaml_read_file(const char *path, struct err *err)
 {
 	attr_cleanup(close_file) FILE *f = str_eq(path, "-") ? stdin : fopen(path, "re");
-	attr_cleanup(buf_finish) struct buf text;
+	attr_cleanup(buf_finish) struct buf text = {.max = MAX_FILE};
 	char part[16384];
 	size_t n;
 
@@ -216,7 +216,6 @@ json_t *yaml_read_file(const char *path, struct err *err)
 		err_set(err, "%s: %s", path, strerror(errno));
 		return NULL;
 	}
-	buf_init(&text, MAX_FILE);
 	while ((n = fread(part, 1, sizeof(part), f)) > 0 && buf_add(&text, part, n) == 0) {
 	}
 	if (!buf_ok(&text) || ferror(f)) {
