@@ -9,6 +9,8 @@ import (
 
 // I7: effort is bounded: so many writes on one object and no more.
 
+const defaultMaxWrites = 40
+
 // loggedWrite takes each write of the program that the proxy saw.
 func (o *Observer) loggedWrite(l proxy.Line) {
 	o.checkLeader(l)
@@ -38,6 +40,15 @@ var namespaceInPath = regexp.MustCompile(`/namespaces/[^/]+/`)
 func Anonymous(path string) string {
 	path, _, _ = strings.Cut(namespaceInPath.ReplaceAllString(path, "/namespaces/*/"), "?")
 	return path
+}
+
+// SetMaxWrites sets the limit where there is no baseline; 0 is the default.
+func (o *Observer) SetMaxWrites(limit int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.MaxWrites = limit; limit == 0 {
+		o.MaxWrites = defaultMaxWrites
+	}
 }
 
 func (o *Observer) count(path string) {

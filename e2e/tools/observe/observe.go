@@ -68,7 +68,7 @@ func New(o Options, out io.Writer) *Observer {
 		}
 	}
 	if o.MaxWrites == 0 {
-		o.MaxWrites = 40
+		o.MaxWrites = defaultMaxWrites
 	}
 	if o.ReadyGrace == 0 {
 		o.ReadyGrace = 15 * time.Second

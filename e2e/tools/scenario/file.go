@@ -29,8 +29,9 @@ type Scenario struct {
 	Nodes       map[string]*Node `json:"nodes"`
 	Given       Objects          `json:"given"`
 	Steps       []Step           `json:"steps"`
-	NoSweep     bool             `json:"noSweep"`  // it has faults of its own
-	Violates    string           `json:"violates"` // the invariant that this scenario breaks on purpose
+	MaxWrites   int              `json:"maxWrites"` // I7: on one object, where 40 are too few
+	NoSweep     bool             `json:"noSweep"`   // it has faults of its own
+	Violates    string           `json:"violates"`  // the invariant that this scenario breaks on purpose
 
 	text   []byte
 	common Objects
@@ -65,6 +66,7 @@ type Step struct {
 	Apply      Objects     `json:"apply"`      // server-side apply, as manager e2e or By
 	Status     Objects     `json:"status"`     // the same on the status
 	Patch      *Patch      `json:"patch"`      //
+	Append     *Append     `json:"append"`     // to a list, by get and put as an admin's tool would
 	Delete     Texts       `json:"delete"`     // REFs; does not wait
 	Call       *Call       `json:"call"`       // any request
 	Refused    *Refused    `json:"refused"`    // an apply that must be refused
@@ -78,12 +80,17 @@ type Step struct {
 	Proxy      string      `json:"proxy"`      // release, clear, close, black-hole
 	Settle     bool        `json:"settle"`     // all is done and nothing is written any more
 	Pause      Duration    `json:"pause"`
+	Join       bool        `json:"join"` // waits for all that goes on meanwhile
 
-	By      string   `json:"by"`      // field manager
-	Through string   `json:"through"` // sent through the proxy's listener of that name, as if that controller did it
-	Times   int      `json:"times"`   // done so often
-	Within  Duration `json:"within"`  // for what waits, default 10 s
-	For     Duration `json:"for"`     // of stays, default 2 s
+	By        string   `json:"by"`        // field manager
+	Through   string   `json:"through"`   // sent through the proxy's listener of that name, as if that controller did it
+	Times     int      `json:"times"`     // done so often; $I counts from 1
+	Every     Duration `json:"every"`     // pause behind each object and each time
+	Meanwhile bool     `json:"meanwhile"` // what follows does not wait for it, but the end of the steps does
+
+	raw    json.RawMessage
+	Within Duration `json:"within"` // for what waits, default 10 s
+	For    Duration `json:"for"`    // of stays, default 2 s
 }
 
 // Check is something about an object.
@@ -107,6 +114,13 @@ type Patch struct {
 	Merge       kube.Object `json:"merge"`
 	JSON        []any       `json:"json"`
 	Subresource string      `json:"subresource"`
+}
+
+// Append adds an element to a list of an object.
+type Append struct {
+	Of    string `json:"of"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
 }
 
 // Call is a request by method and path; its answer must be 2xx.
@@ -237,7 +251,12 @@ func Parse(text []byte) (*Scenario, error) {
 	if s.Says == "" {
 		return nil, fmt.Errorf("no says: what does it show?")
 	}
+	var raw struct{ Steps []json.RawMessage }
+	if err := json.Unmarshal(j, &raw); err != nil {
+		return nil, err
+	}
 	for i := range s.Steps {
+		s.Steps[i].raw = raw.Steps[i]
 		if verbs := s.Steps[i].verbs(); len(verbs) != 1 {
 			return nil, fmt.Errorf("step %d has %d verbs: %v", i+1, len(verbs), verbs)
 		}
@@ -262,16 +281,27 @@ func (s *Scenario) objects() Objects {
 	return all
 }
 
+// round is the step as it is done the i-th time.
+func (s *Step) round(i int) (*Step, error) {
+	if !bytes.Contains(s.raw, []byte("$I")) {
+		return s, nil
+	}
+	var step Step
+	d := json.NewDecoder(bytes.NewReader(bytes.ReplaceAll(s.raw, []byte("$I"), []byte(fmt.Sprint(i)))))
+	d.UseNumber()
+	return &step, d.Decode(&step)
+}
+
 // verbs are those that a step has.
 func (s *Step) verbs() []string {
 	var all []string
 	for _, v := range []struct {
 		name string
 		set  bool
-	}{{"apply", s.Apply != nil}, {"status", s.Status != nil}, {"patch", s.Patch != nil}, {"delete", s.Delete != nil}, {"call", s.Call != nil},
+	}{{"apply", s.Apply != nil}, {"status", s.Status != nil}, {"patch", s.Patch != nil}, {"append", s.Append != nil}, {"delete", s.Delete != nil}, {"call", s.Call != nil},
 		{"refused", s.Refused != nil}, {"wait", s.Wait != nil}, {"expect", s.Expect != nil}, {"stays", s.Stays != nil}, {"remember", s.Remember != nil},
 		{"controller", s.Controller != nil}, {"rule", s.Rule != nil}, {"hit", s.Hit != ""}, {"proxy", s.Proxy != ""}, {"settle", s.Settle},
-		{"pause", s.Pause.Time != 0 || s.Pause.PlusLease}} {
+		{"pause", s.Pause.Time != 0 || s.Pause.PlusLease}, {"join", s.Join}} {
 		if v.set {
 			all = append(all, v.name)
 		}

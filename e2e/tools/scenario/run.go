@@ -84,6 +84,7 @@ func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline ma
 	b.proxy.Clear()
 	b.observer.Begin(baseline)
 	b.observer.SetMarkers(sc.Secrets)
+	b.observer.SetMaxWrites(sc.MaxWrites)
 	b.proxy.Mark(sc.Name)
 	s, err := newStage(ctx, b, sc, fault)
 	if s != nil {
@@ -166,7 +167,7 @@ func (s *stage) steps(ctx context.Context, r *Result) error {
 			return err
 		}
 	}
-	return nil
+	return s.meanwhile.join()
 }
 
 // expectFault puts the fault's rules in force; the function that it returns waits for what it does, and tells whether it happened.

@@ -57,6 +57,29 @@ func TestTheNamespaceIsFilledInAndTheCommonObjectsComeFirst(t *testing.T) {
 	}
 }
 
+func TestARoundIsNumbered(t *testing.T) {
+	s, err := Parse([]byte(`{says: x, steps: [{delete: X name-$I, times: 3}, {delete: X y}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if step, err := s.Steps[0].round(2); err != nil || step.Delete[0] != "X name-2" {
+		t.Error(step, err)
+	}
+	if step, err := s.Steps[1].round(2); err != nil || step.Delete[0] != "X y" {
+		t.Error(step, err)
+	}
+}
+
+func TestTheEndOfTheStepsWaitsForWhatGoesOnMeanwhile(t *testing.T) {
+	var m meanwhile
+	begin := time.Now()
+	m.begin(func() error { time.Sleep(50 * time.Millisecond); return context.Canceled })
+	m.begin(func() error { return nil })
+	if err := m.join(); err == nil || time.Since(begin) < 50*time.Millisecond {
+		t.Error(err)
+	}
+}
+
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{"2s": 2 * time.Second, "lease+1s": 16 * time.Second, "0s": 7 * time.Second} {
 		var d Duration

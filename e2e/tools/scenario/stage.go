@@ -57,6 +57,7 @@ type stage struct {
 	leader     string
 	kubevirt   kube.Object // the CR as it was before
 	disturbed  bool        // by a fault
+	meanwhile  *meanwhile
 	endPlay    func()
 }
 
@@ -72,7 +73,7 @@ func newStage(ctx context.Context, b *Bench, sc *Scenario, fault *Fault) (*stage
 	if fault != nil && fault.Standby && len(bound.Controllers) == 1 {
 		bound.Controllers = []string{"a", "b"}
 	}
-	s := &stage{Bench: b, scenario: bound, disturbed: fault != nil, namespace: namespace, out: filepath.Join(b.folder, namespace),
+	s := &stage{Bench: b, scenario: bound, disturbed: fault != nil, meanwhile: &meanwhile{}, namespace: namespace, out: filepath.Join(b.folder, namespace),
 		remembered: map[string]any{}, processes: map[string]*process{}, endPlay: func() {}}
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"vmgpu.io/e2e/kube"
@@ -23,23 +24,71 @@ func (s *stage) do(ctx context.Context, p *Step) error {
 		b.client = kube.New(s.proxy.Config(p.Through), "vmgpu-e2e/scenario")
 		through.Bench, s = &b, &through
 	}
-	for range max(1, p.Times) {
-		if err := s.once(ctx, p); err != nil {
+	if p.Meanwhile {
+		s.meanwhile.begin(func() error { return s.rounds(ctx, p) })
+		return nil
+	}
+	return s.rounds(ctx, p)
+}
+
+func (s *stage) rounds(ctx context.Context, p *Step) error {
+	for i := range max(1, p.Times) {
+		step, err := p.round(i + 1)
+		if err == nil {
+			err = s.once(ctx, step)
+		}
+		if err != nil {
 			return err
 		}
+		s.rest(ctx, p)
 	}
 	return nil
+}
+
+// rest pauses between one time and the next.
+func (s *stage) rest(ctx context.Context, p *Step) {
+	select {
+	case <-time.After(p.Every.In(s.lease, 0)):
+	case <-ctx.Done():
+	}
+}
+
+// meanwhile is what goes on beside the steps.
+type meanwhile struct {
+	wait sync.WaitGroup
+	mu   sync.Mutex
+	err  error
+}
+
+func (m *meanwhile) begin(do func() error) {
+	m.wait.Go(func() {
+		if err := do(); err != nil {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.err = errors.Join(m.err, err)
+		}
+	})
+}
+
+func (m *meanwhile) join() error {
+	m.wait.Wait()
+	return m.err
 }
 
 func (s *stage) once(ctx context.Context, p *Step) error {
 	within := time.Duration(float64(p.Within.In(s.lease, defaultWithin)) * s.slack)
 	switch {
 	case p.Apply != nil:
-		return s.each(p.Apply, func(path string, o kube.Object) error { return s.apply(ctx, path, p.By, o) })
+		return s.each(p.Apply, func(path string, o kube.Object) error {
+			defer s.rest(ctx, p)
+			return s.apply(ctx, path, p.By, o)
+		})
 	case p.Status != nil:
 		return s.each(p.Status, func(path string, o kube.Object) error { return s.setStatus(ctx, path, o) })
 	case p.Patch != nil:
 		return s.patch(ctx, p.Patch, p.By)
+	case p.Append != nil:
+		return s.append(ctx, p.Append, p.By)
 	case p.Delete != nil:
 		return s.remove(ctx, p.Delete)
 	case p.Call != nil:
@@ -68,6 +117,8 @@ func (s *stage) once(ctx context.Context, p *Step) error {
 		return err
 	case p.Proxy != "":
 		return s.proxyOrder(p.Proxy)
+	case p.Join:
+		return s.meanwhile.join()
 	case p.Settle:
 		return s.settle(ctx, s.quiet)
 	}
@@ -130,6 +181,31 @@ func (s *stage) patch(ctx context.Context, p *Patch, by string) error {
 	}
 	_, err = s.client.Merge(ctx, path, p.Merge)
 	return err
+}
+
+// append gets the object, adds to the list and puts it back, again and again while somebody else is faster.
+func (s *stage) append(ctx context.Context, a *Append, by string) error {
+	path, err := s.path(a.Of)
+	if err != nil {
+		return err
+	}
+	parent, field := a.Path[:strings.LastIndexByte(a.Path, '.')], a.Path[strings.LastIndexByte(a.Path, '.')+1:]
+	for range 100 {
+		o, err := s.client.Get(ctx, path)
+		if err != nil {
+			return err
+		}
+		at, ok := o.Get(parent).(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s has no %s", a.Of, parent)
+		}
+		list, _ := at[field].([]any)
+		at[field] = append(list, a.Value)
+		if _, err = s.client.Put(ctx, path+"?fieldManager="+manager(by), o); !kube.IsCode(err, 409) {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: a conflict each time", a.Of)
 }
 
 func (s *stage) remove(ctx context.Context, refs Texts) error {
