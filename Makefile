@@ -152,6 +152,10 @@ mutate: ## N=100 random changes of the code, each of which some test must catch;
 fuzz: ## every parser against libFuzzer; T=scan for one, RUNS=1000000
 	@bash e2e/fuzz.sh $(T)
 
+.PHONY: bench
+bench: ## ours against the Go peer, <= 60 min; QUICK=1: 1,000 objects only; FORMAT=json
+	@python3 e2e/bench/bench.py
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build
