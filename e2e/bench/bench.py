@@ -76,7 +76,8 @@ class Cluster:
         self.apply(run(CACHE + programs[-1] + "/objects", "crds"))
         run("kubectl", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.apply('{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kubevirt"}}')
-        self.apply('{"apiVersion":"kubevirt.io/v1","kind":"KubeVirt","metadata":{"name":"kubevirt","namespace":"kubevirt"}}')
+        self.apply(json.dumps({"apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+                               "spec": {"configuration": {"developerConfiguration": {"featureGates": ["HostDevices"]}}}}))  # the peer's list too
         run("kubectl", "-n", "kubevirt", "patch", "kubevirt", "kubevirt", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Deployed"}}')
         run("kubectl", "apply", "--server-side", "-f", TOP + "/e2e/data/instancetypes")
 
