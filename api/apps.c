@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/apps.h"
 
-#define GROUP	"apps.cozystack.io"
+#define GROUP "apps.cozystack.io"
 #define VERSION "v1alpha1"
 
 /* --- parts ------------------------------------------------------------------------------------ */
@@ -14,7 +14,8 @@ static const struct field gpu_request_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_request_type = {"gpu", sizeof(struct gpu_request), gpu_request_fields, NULL};
+static const struct type gpu_request_type = {"gpu", sizeof(struct gpu_request), gpu_request_fields,
+					     NULL};
 
 #define T struct named
 static const struct field named_fields[] = {FIELD(T, name, "name", TYPE_STR), {0}};
@@ -29,7 +30,8 @@ static const struct field vm_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_resources_type = {"resources", sizeof(struct vm_resources), vm_resources_fields, NULL};
+static const struct type vm_resources_type = {"resources", sizeof(struct vm_resources),
+					      vm_resources_fields, NULL};
 
 /* Node groups: the same struct, without sockets. */
 #define T struct vm_resources
@@ -39,7 +41,8 @@ static const struct field node_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_resources_type = {"resources", sizeof(struct vm_resources), node_resources_fields, NULL};
+static const struct type node_resources_type = {"resources", sizeof(struct vm_resources),
+						node_resources_fields, NULL};
 
 /* Parts of a control plane: also the requests and limits of Cozystack 0.31. */
 #define T struct vm_resources
@@ -51,7 +54,8 @@ static const struct field part_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type part_resources_type = {"resources", sizeof(struct vm_resources), part_resources_fields, NULL};
+static const struct type part_resources_type = {"resources", sizeof(struct vm_resources),
+						part_resources_fields, NULL};
 
 #define T struct system_disk
 static const struct field system_disk_fields[] = {
@@ -62,7 +66,8 @@ static const struct field system_disk_fields[] = {
 	{0},
 };
 #undef T
-static const struct type system_disk_type = {"systemDisk", sizeof(struct system_disk), system_disk_fields, NULL};
+static const struct type system_disk_type = {"systemDisk", sizeof(struct system_disk),
+					     system_disk_fields, NULL};
 
 #define T struct gpu_status
 static const struct field gpu_status_fields[] = {
@@ -75,9 +80,11 @@ static const struct field gpu_status_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_status_type = {"gpu", sizeof(struct gpu_status), gpu_status_fields, NULL};
+static const struct type gpu_status_type = {"gpu", sizeof(struct gpu_status), gpu_status_fields,
+					    NULL};
 
-/* --- VirtualMachine, VMInstance ----------------------------------------------------------------- */
+/* --- VirtualMachine, VMInstance -----------------------------------------------------------------
+ */
 
 #define T struct vm_spec
 static const struct field vm_spec_fields[] = {
@@ -131,21 +138,29 @@ static const struct field vm_app_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_app_type = {"VirtualMachine", sizeof(struct vm_app), vm_app_fields, obj_finish};
+static const struct type vm_app_type = {"VirtualMachine", sizeof(struct vm_app), vm_app_fields,
+					obj_finish};
 
 const struct kube_kind kind_virtual_machine = {
-	GROUP, VERSION, "VirtualMachine", "virtualmachines", .namespaced = true, .type = &vm_app_type,
+	GROUP,
+	VERSION,
+	"VirtualMachine",
+	"virtualmachines",
+	.namespaced = true,
+	.type = &vm_app_type,
 };
 const struct kube_kind kind_vm_instance = {
 	GROUP, VERSION, "VMInstance", "vminstances", .namespaced = true, .type = &vm_app_type,
 };
 
-/* --- VMDisk ------------------------------------------------------------------------------------- */
+/* --- VMDisk -------------------------------------------------------------------------------------
+ */
 
 #define T struct vm_disk_http
 static const struct field vm_disk_http_fields[] = {FIELD(T, url, "url", TYPE_STR), {0}};
 #undef T
-static const struct type vm_disk_http_type = {"http", sizeof(struct vm_disk_http), vm_disk_http_fields, NULL};
+static const struct type vm_disk_http_type = {"http", sizeof(struct vm_disk_http),
+					      vm_disk_http_fields, NULL};
 
 #define T struct vm_disk_source
 static const struct field vm_disk_source_fields[] = {
@@ -156,7 +171,8 @@ static const struct field vm_disk_source_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_disk_source_type = {"source", sizeof(struct vm_disk_source), vm_disk_source_fields, NULL};
+static const struct type vm_disk_source_type = {"source", sizeof(struct vm_disk_source),
+						vm_disk_source_fields, NULL};
 
 #define T struct vm_disk_spec
 static const struct field vm_disk_spec_fields[] = {
@@ -168,7 +184,8 @@ static const struct field vm_disk_spec_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_disk_spec_type = {"spec", sizeof(struct vm_disk_spec), vm_disk_spec_fields, NULL};
+const struct type vm_disk_spec_type = {"spec", sizeof(struct vm_disk_spec), vm_disk_spec_fields,
+				       NULL};
 
 #define T struct vm_disk_status
 static const struct field vm_disk_status_fields[] = {
@@ -183,7 +200,8 @@ static const struct field vm_disk_status_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_disk_status_type = {"status", sizeof(struct vm_disk_status), vm_disk_status_fields, NULL};
+const struct type vm_disk_status_type = {"status", sizeof(struct vm_disk_status),
+					 vm_disk_status_fields, NULL};
 
 #define T struct vm_disk
 static const struct field vm_disk_fields[] = {
@@ -193,13 +211,15 @@ static const struct field vm_disk_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_disk_type = {"VMDisk", sizeof(struct vm_disk), vm_disk_fields, obj_finish};
+static const struct type vm_disk_type = {"VMDisk", sizeof(struct vm_disk), vm_disk_fields,
+					 obj_finish};
 
 const struct kube_kind kind_vm_disk = {
 	GROUP, VERSION, "VMDisk", "vmdisks", .namespaced = true, .type = &vm_disk_type,
 };
 
-/* --- Kubernetes --------------------------------------------------------------------------------- */
+/* --- Kubernetes ---------------------------------------------------------------------------------
+ */
 
 #define T struct kubelet_reserve
 static const struct field kubelet_reserve_fields[] = {
@@ -212,7 +232,8 @@ static const struct field kubelet_reserve_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kubelet_reserve_type = {"kubelet", sizeof(struct kubelet_reserve), kubelet_reserve_fields, NULL};
+static const struct type kubelet_reserve_type = {"kubelet", sizeof(struct kubelet_reserve),
+						 kubelet_reserve_fields, NULL};
 
 #define T struct node_group
 static const struct field node_group_fields[] = {
@@ -237,7 +258,8 @@ static const struct field node_group_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_group_type = {"nodeGroup", sizeof(struct node_group), node_group_fields, NULL};
+static const struct type node_group_type = {"nodeGroup", sizeof(struct node_group),
+					    node_group_fields, NULL};
 
 #define T struct addon
 static const struct field addon_fields[] = {
@@ -256,15 +278,18 @@ static const struct field control_plane_part_fields[] = {
 };
 #undef T
 static const struct field api_server_fields[] = {
-	FIELD(struct control_plane_part, resources, "resources", TYPE_OBJ, .sub = &part_resources_type),
+	FIELD(struct control_plane_part, resources, "resources", TYPE_OBJ,
+	      .sub = &part_resources_type),
 	FIELD(struct control_plane_part, resources_preset, "resourcesPreset", TYPE_STR),
 	FIELD(struct control_plane_part, extra_args, "extraArgs", TYPE_RAW),
 	FIELD(struct control_plane_part, extra_volumes, "extraVolumes", TYPE_RAW),
 	FIELD(struct control_plane_part, extra_volume_mounts, "extraVolumeMounts", TYPE_RAW),
 	{0},
 };
-static const struct type api_server_type = {"apiServer", sizeof(struct control_plane_part), api_server_fields, NULL};
-static const struct type control_plane_part_type = {"part", sizeof(struct control_plane_part), control_plane_part_fields, NULL};
+static const struct type api_server_type = {"apiServer", sizeof(struct control_plane_part),
+					    api_server_fields, NULL};
+static const struct type control_plane_part_type = {"part", sizeof(struct control_plane_part),
+						    control_plane_part_fields, NULL};
 
 #define T struct konnectivity
 static const struct field konnectivity_fields[] = {
@@ -272,19 +297,22 @@ static const struct field konnectivity_fields[] = {
 	{0},
 };
 #undef T
-static const struct type konnectivity_type = {"konnectivity", sizeof(struct konnectivity), konnectivity_fields, NULL};
+static const struct type konnectivity_type = {"konnectivity", sizeof(struct konnectivity),
+					      konnectivity_fields, NULL};
 
 #define T struct control_plane
 static const struct field control_plane_fields[] = {
 	FIELD(T, replicas, "replicas", TYPE_OPT_INT),
 	FIELD(T, api_server, "apiServer", TYPE_OBJ, .sub = &api_server_type),
-	FIELD(T, controller_manager, "controllerManager", TYPE_OBJ, .sub = &control_plane_part_type),
+	FIELD(T, controller_manager, "controllerManager", TYPE_OBJ,
+	      .sub = &control_plane_part_type),
 	FIELD(T, scheduler, "scheduler", TYPE_OBJ, .sub = &control_plane_part_type),
 	FIELD(T, konnectivity, "konnectivity", TYPE_OBJ, .sub = &konnectivity_type),
 	{0},
 };
 #undef T
-static const struct type control_plane_type = {"controlPlane", sizeof(struct control_plane), control_plane_fields, NULL};
+static const struct type control_plane_type = {"controlPlane", sizeof(struct control_plane),
+					       control_plane_fields, NULL};
 
 #define T struct cluster_spec
 static const struct field cluster_spec_fields[] = {
@@ -304,7 +332,8 @@ static const struct field cluster_spec_fields[] = {
 	{0},
 };
 #undef T
-const struct type cluster_spec_type = {"spec", sizeof(struct cluster_spec), cluster_spec_fields, NULL};
+const struct type cluster_spec_type = {"spec", sizeof(struct cluster_spec), cluster_spec_fields,
+				       NULL};
 
 #define T struct node_group_status
 static const struct field node_group_status_fields[] = {
@@ -315,7 +344,8 @@ static const struct field node_group_status_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_group_status_type = {"nodeGroup", sizeof(struct node_group_status), node_group_status_fields, NULL};
+static const struct type node_group_status_type = {"nodeGroup", sizeof(struct node_group_status),
+						   node_group_status_fields, NULL};
 
 #define T struct cluster_status
 static const struct field cluster_status_fields[] = {
@@ -333,7 +363,8 @@ static const struct field cluster_status_fields[] = {
 	{0},
 };
 #undef T
-const struct type cluster_status_type = {"status", sizeof(struct cluster_status), cluster_status_fields, NULL};
+const struct type cluster_status_type = {"status", sizeof(struct cluster_status),
+					 cluster_status_fields, NULL};
 
 #define T struct cluster_app
 static const struct field cluster_app_fields[] = {
@@ -343,7 +374,8 @@ static const struct field cluster_app_fields[] = {
 	{0},
 };
 #undef T
-static const struct type cluster_app_type = {"Kubernetes", sizeof(struct cluster_app), cluster_app_fields, obj_finish};
+static const struct type cluster_app_type = {"Kubernetes", sizeof(struct cluster_app),
+					     cluster_app_fields, obj_finish};
 
 const struct kube_kind kind_kubernetes = {
 	GROUP, VERSION, "Kubernetes", "kuberneteses", .namespaced = true, .type = &cluster_app_type,

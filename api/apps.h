@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apps.h: apps.cozystack.io/v1alpha1, what users apply: VirtualMachine, VMInstance, VMDisk, Kubernetes.
+ * apps.h: apps.cozystack.io/v1alpha1, what users apply: VirtualMachine, VMInstance, VMDisk,
+ *Kubernetes.
  *
- * The published contract is crds/apps.cozystack.io_*.yaml; crd_test.c holds these tables against it. The cache keeps spec as its JSON
- * text (most objects differ in few bytes of it, many share it whole) and plans decode it when they need it:
+ * The published contract is crds/apps.cozystack.io_*.yaml; crd_test.c holds these tables against
+ *it. The cache keeps spec as its JSON text (most objects differ in few bytes of it, many share it
+ *whole) and plans decode it when they need it:
  *
  *	struct vm_spec spec;
  *	type_read_text(&vm_spec_type, app->spec, arena, &spec, &err);
@@ -29,7 +31,8 @@ LIST_OF(named_list, struct named);
 
 struct vm_resources {
 	const char *cpu, *memory, *sockets; /* sockets: of a machine only */
-	const char *requests, *limits;	    /* of a control plane only: {cpu, memory} as JSON; cpu and memory win */
+	const char *requests,
+		*limits; /* of a control plane only: {cpu, memory} as JSON; cpu and memory win */
 };
 
 struct system_disk {
@@ -108,14 +111,16 @@ struct vm_disk {
 };
 
 struct kubelet_reserve {
-	const char *system_reserved_memory, *kube_reserved_memory, *system_reserved_cpu, *kube_reserved_cpu;
+	const char *system_reserved_memory, *kube_reserved_memory, *system_reserved_cpu,
+		*kube_reserved_cpu;
 	const char *eviction_hard_memory, *eviction_soft_memory;
 };
 
 struct node_group {
 	const char *key; /* the group's name */
 	struct opt_int min_replicas, max_replicas;
-	const char *instance_type, *disk_size, *ephemeral_storage /* JSON: quantity or {size} */, *storage_class;
+	const char *instance_type, *disk_size, *ephemeral_storage /* JSON: quantity or {size} */,
+		*storage_class;
 	LIST(const char *) roles;
 	const struct vm_resources *resources;
 	const char *pod_cpu_limit, *pod_cpu_request;
@@ -152,7 +157,8 @@ struct cluster_spec {
 	LIST(struct node_group) node_groups;
 	const struct control_plane *control_plane;
 	LIST(struct addon) addons, plugins;
-	/* JSON; accepted for the documents that carry them, named by the condition Accepted where we do not act on them. */
+	/* JSON; accepted for the documents that carry them, named by the condition Accepted where
+	 * we do not act on them. */
 	const char *kamaji_control_plane, *talos, *images, *node_health_check, *oidc;
 	const char *max_node_provision_time;
 };

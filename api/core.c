@@ -11,7 +11,8 @@ static const struct field ingress_fields[] = {
 	{0},
 };
 #undef T
-static const struct type ingress_type = {"ingress", sizeof(struct core_ingress), ingress_fields, NULL};
+static const struct type ingress_type = {"ingress", sizeof(struct core_ingress), ingress_fields,
+					 NULL};
 
 #define T struct core_service
 static const struct field service_labels_fields[] = {
@@ -19,7 +20,8 @@ static const struct field service_labels_fields[] = {
 	{0},
 };
 static const struct type service_labels = {"labels", sizeof(T), service_labels_fields, NULL};
-static const struct field service_metadata_fields[] = {FIELD_INLINE("labels", &service_labels), {0}};
+static const struct field service_metadata_fields[] = {FIELD_INLINE("labels", &service_labels),
+						       {0}};
 static const struct type service_metadata = {"metadata", sizeof(T), service_metadata_fields, NULL};
 static const struct field service_spec_fields[] = {
 	FIELD(T, type, "type", TYPE_STR, .flags = TYPE_INTERN),
@@ -31,8 +33,10 @@ static const struct field service_balancer_fields[] = {
 	FIELD(T, ingress, "ingress", TYPE_OBJS, .sub = &ingress_type),
 	{0},
 };
-static const struct type service_balancer = {"loadBalancer", sizeof(T), service_balancer_fields, NULL};
-static const struct field service_status_fields[] = {FIELD_INLINE("loadBalancer", &service_balancer), {0}};
+static const struct type service_balancer = {"loadBalancer", sizeof(T), service_balancer_fields,
+					     NULL};
+static const struct field service_status_fields[] = {
+	FIELD_INLINE("loadBalancer", &service_balancer), {0}};
 static const struct type service_status = {"status", sizeof(T), service_status_fields, NULL};
 static const struct field service_fields[] = {
 	OBJ_METADATA,
@@ -54,7 +58,8 @@ static const struct field pvc_resources_fields[] = {FIELD_INLINE("requests", &pv
 static const struct type pvc_resources = {"resources", sizeof(T), pvc_resources_fields, NULL};
 static const struct field pvc_spec_fields[] = {FIELD_INLINE("resources", &pvc_resources), {0}};
 static const struct type pvc_spec = {"spec", sizeof(T), pvc_spec_fields, NULL};
-static const struct field pvc_status_fields[] = {FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN), {0}};
+static const struct field pvc_status_fields[] = {
+	FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN), {0}};
 static const struct type pvc_status = {"status", sizeof(T), pvc_status_fields, NULL};
 static const struct field pvc_fields[] = {
 	OBJ_METADATA,
@@ -67,7 +72,10 @@ static const struct type pvc_type = {"PersistentVolumeClaim", sizeof(T), pvc_fie
 
 static const struct field storage_class_fields[] = {OBJ_METADATA, {0}};
 static const struct type storage_class_type = {
-	"StorageClass", sizeof(struct core_storage_class), storage_class_fields, obj_finish,
+	"StorageClass",
+	sizeof(struct core_storage_class),
+	storage_class_fields,
+	obj_finish,
 };
 
 #define T struct crd_version
@@ -77,7 +85,8 @@ static const struct field crd_version_fields[] = {
 	{0},
 };
 #undef T
-static const struct type crd_version_type = {"version", sizeof(struct crd_version), crd_version_fields, NULL};
+static const struct type crd_version_type = {"version", sizeof(struct crd_version),
+					     crd_version_fields, NULL};
 
 #define T struct crd_condition
 static const struct field crd_condition_fields[] = {
@@ -86,7 +95,8 @@ static const struct field crd_condition_fields[] = {
 	{0},
 };
 #undef T
-static const struct type crd_condition_type = {"condition", sizeof(struct crd_condition), crd_condition_fields, NULL};
+static const struct type crd_condition_type = {"condition", sizeof(struct crd_condition),
+					       crd_condition_fields, NULL};
 
 #define T struct core_crd
 static const struct field crd_names_fields[] = {FIELD(T, plural, "plural", TYPE_STR), {0}};
@@ -99,7 +109,8 @@ static const struct field crd_spec_fields[] = {
 };
 static const struct type crd_spec = {"spec", sizeof(T), crd_spec_fields, NULL};
 static const struct field crd_status_fields[] = {
-	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &crd_condition_type, .flags = TYPE_TRANSIENT),
+	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &crd_condition_type,
+	      .flags = TYPE_TRANSIENT),
 	{0},
 };
 static const struct type crd_status = {"status", sizeof(T), crd_status_fields, NULL};
@@ -125,17 +136,23 @@ static void crd_finish(void *object)
 static const struct type crd_type = {"CustomResourceDefinition", sizeof(T), crd_fields, crd_finish};
 #undef T
 
-#define CORE(kind_, plural_, ...) {"", "v1", kind_, plural_, .builtin = true, ##__VA_ARGS__}
+#define CORE(kind_, plural_, ...)                                                                  \
+	{                                                                                          \
+		"", "v1", kind_, plural_, .builtin = true, ##__VA_ARGS__                           \
+	}
 const struct kube_kind kind_node = CORE("Node", "nodes", .type = &node_type);
-const struct kube_kind kind_service = CORE("Service", "services", .namespaced = true, .type = &service_type,
-					   .selector = "apps.cozystack.io/user-service=true");
+const struct kube_kind kind_service =
+	CORE("Service", "services", .namespaced = true, .type = &service_type,
+	     .selector = "apps.cozystack.io/user-service=true");
 const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);
 const struct kube_kind kind_config_map = CORE("ConfigMap", "configmaps", .namespaced = true);
 const struct kube_kind kind_namespace = CORE("Namespace", "namespaces");
-const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims", .namespaced = true,
-				       .type = &pvc_type);
+const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims",
+				       .namespaced = true, .type = &pvc_type);
 const struct kube_kind kind_storage_class = {
-	"storage.k8s.io", "v1", "StorageClass", "storageclasses", .builtin = true, .type = &storage_class_type,
+	"storage.k8s.io", "v1",
+	"StorageClass",	  "storageclasses",
+	.builtin = true,  .type = &storage_class_type,
 };
 const struct kube_kind kind_event = {
 	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
@@ -144,6 +161,10 @@ const struct kube_kind kind_lease = {
 	"coordination.k8s.io", "v1", "Lease", "leases", .namespaced = true, .builtin = true,
 };
 const struct kube_kind kind_crd = {
-	"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", .builtin = true,
+	"apiextensions.k8s.io",
+	"v1",
+	"CustomResourceDefinition",
+	"customresourcedefinitions",
+	.builtin = true,
 	.type = &crd_type,
 };

@@ -2,8 +2,9 @@
 /*
  * core.h: views of Kubernetes' own kinds.
  *
- * CustomResourceDefinitions are watched to learn which neighbours are installed and in which version, without asking again and
- * again. Secrets have no cached type: we write them and never read one.
+ * CustomResourceDefinitions are watched to learn which neighbours are installed and in which
+ * version, without asking again and again. Secrets have no cached type: we write them and never
+ * read one.
  */
 #pragma once
 
@@ -25,7 +26,7 @@ struct core_service {
 
 struct core_pvc {
 	struct obj obj;
-	const char *storage;	/* spec.resources.requests.storage */
+	const char *storage; /* spec.resources.requests.storage */
 	const char *phase;
 };
 
@@ -44,9 +45,9 @@ struct core_crd {
 	struct obj obj;
 	const char *group, *plural;
 	LIST(struct crd_version) versions;
-	tri established; /* condition Established */
+	tri established;		       /* condition Established */
 	LIST(struct crd_condition) conditions; /* transient */
 };
 
-extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace, kind_crd, kind_event,
-	kind_lease, kind_pvc, kind_storage_class;
+extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace,
+	kind_crd, kind_event, kind_lease, kind_pvc, kind_storage_class;

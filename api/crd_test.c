@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables and published schemas agree: every field of a CRD's spec and status stands in our table with the right type, and every row of a table in the
- * CRD. So neither can drift. A view (GPUNode here) may leave fields of the CRD out, but may not invent any.
+ * Tables and published schemas agree: every field of a CRD's spec and status stands in our table
+ * with the right type, and every row of a table in the CRD. So neither can drift. A view (GPUNode
+ * here) may leave fields of the CRD out, but may not invent any.
  */
 #include "api/apps.h"
 #include "api/vmgpu.h"
@@ -9,7 +10,7 @@
 #include "json/yaml.h"
 
 struct walk {
-	bool view;	/* the table may lack fields of the schema */
+	bool view; /* the table may lack fields of the schema */
 	int faults;
 };
 
@@ -79,7 +80,8 @@ static const json_t *below(const json_t *schema, int kind)
 
 static void compare(struct walk *w, const char *path, const json_t *schema, const struct type *t);
 
-static void compare_field(struct walk *w, const char *path, const json_t *schema, const struct field *f)
+static void compare_field(struct walk *w, const char *path, const json_t *schema,
+			  const struct field *f)
 {
 	const json_t *property = json_object_get(json_object_get(schema, "properties"), f->key);
 	auto_free char *inner = xprintf("%s.%s", path, f->key);
@@ -122,8 +124,9 @@ static const json_t *schema_of(const json_t *docs)
 {
 	const json_t *spec = json_object_get(json_array_get(docs, 0), "spec");
 
-	return json_object_get(json_object_get(json_array_get(json_object_get(spec, "versions"), 0), "schema"),
-			       "openAPIV3Schema");
+	return json_object_get(
+		json_object_get(json_array_get(json_object_get(spec, "versions"), 0), "schema"),
+		"openAPIV3Schema");
 }
 
 static json_t *load(const char *file)
@@ -142,7 +145,8 @@ static void agree(const char *file, const char *part, const struct type *t, bool
 {
 	struct walk w = {.view = view};
 	json_t *docs = load(file);
-	const json_t *schema = json_object_get(json_object_get(schema_of(docs), "properties"), part);
+	const json_t *schema =
+		json_object_get(json_object_get(schema_of(docs), "properties"), part);
 
 	ok(schema);
 	compare(&w, part, schema, t);

@@ -2,11 +2,11 @@
 #include "api/kubevirt.h"
 
 /* Tables of nested objects whose values all land in the outer struct: one INLINE table a level. */
-#define INLINE(name, ...)                                                \
-	static const struct field name##_fields[] = {__VA_ARGS__, {0}}; \
+#define INLINE(name, ...)                                                                          \
+	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
 	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
-#define KIND(name, label, ...)                                           \
-	static const struct field name##_fields[] = {OBJ_METADATA, __VA_ARGS__, {0}}; \
+#define KIND(name, label, ...)                                                                     \
+	static const struct field name##_fields[] = {OBJ_METADATA, __VA_ARGS__, {0}};              \
 	static const struct type name = {label, sizeof(T), name##_fields, obj_finish}
 
 #define T struct kv_gpu
@@ -25,10 +25,12 @@ static const struct field kv_start_failure_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kv_start_failure_type = {"startFailure", sizeof(struct kv_start_failure), kv_start_failure_fields, NULL};
+static const struct type kv_start_failure_type = {"startFailure", sizeof(struct kv_start_failure),
+						  kv_start_failure_fields, NULL};
 
 #define T struct kv_vm
-INLINE(vm_labels, FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(vm_labels,
+       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(vm_metadata, FIELD_INLINE("labels", &vm_labels));
 INLINE(vm_firmware, FIELD(T, firmware_uuid, "uuid", TYPE_STR));
 INLINE(vm_devices, FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &kv_gpu_type),
@@ -36,14 +38,14 @@ INLINE(vm_devices, FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &kv_gpu_type),
 INLINE(vm_domain, FIELD_INLINE("devices", &vm_devices), FIELD_INLINE("firmware", &vm_firmware));
 INLINE(vm_template_spec, FIELD_INLINE("domain", &vm_domain));
 INLINE(vm_template, FIELD_INLINE("spec", &vm_template_spec));
-INLINE(vm_spec, FIELD(T, run_strategy, "runStrategy", TYPE_STR, .flags = TYPE_INTERN), FIELD(T, running, "running", TYPE_BOOL),
-       FIELD_INLINE("template", &vm_template));
+INLINE(vm_spec, FIELD(T, run_strategy, "runStrategy", TYPE_STR, .flags = TYPE_INTERN),
+       FIELD(T, running, "running", TYPE_BOOL), FIELD_INLINE("template", &vm_template));
 INLINE(vm_status, FIELD(T, printable_status, "printableStatus", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, created, "created", TYPE_BOOL), FIELD(T, ready, "ready", TYPE_BOOL),
        FIELD(T, start_failure, "startFailure", TYPE_OBJ, .sub = &kv_start_failure_type),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(vm_type, "VirtualMachine", FIELD_INLINE("metadata", &vm_metadata), FIELD_INLINE("spec", &vm_spec),
-     FIELD_INLINE("status", &vm_status));
+KIND(vm_type, "VirtualMachine", FIELD_INLINE("metadata", &vm_metadata),
+     FIELD_INLINE("spec", &vm_spec), FIELD_INLINE("status", &vm_status));
 #undef T
 
 #define T struct kv_interface
@@ -53,7 +55,8 @@ static const struct field kv_interface_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kv_interface_type = {"interface", sizeof(struct kv_interface), kv_interface_fields, NULL};
+static const struct type kv_interface_type = {"interface", sizeof(struct kv_interface),
+					      kv_interface_fields, NULL};
 
 #define T struct kv_vmi
 INLINE(vmi_annotations, FIELD(T, woken, WOKEN_ANNOTATION, TYPE_STR));
@@ -67,23 +70,25 @@ INLINE(vmi_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, reason, "reason", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, interfaces, "interfaces", TYPE_OBJS, .sub = &kv_interface_type),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(vmi_type, "VirtualMachineInstance", FIELD_INLINE("metadata", &vmi_metadata), FIELD_INLINE("spec", &vmi_spec),
-     FIELD_INLINE("status", &vmi_status));
+KIND(vmi_type, "VirtualMachineInstance", FIELD_INLINE("metadata", &vmi_metadata),
+     FIELD_INLINE("spec", &vmi_spec), FIELD_INLINE("status", &vmi_status));
 #undef T
 
 #define T struct kv_config
 INLINE(config_labels, FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR));
 INLINE(config_annotations, FIELD(T, ours, PERMITTED_ANNOTATION, TYPE_STR),
        FIELD(T, helm_release, "meta.helm.sh/release-name", TYPE_STR));
-INLINE(config_metadata, FIELD_INLINE("labels", &config_labels), FIELD_INLINE("annotations", &config_annotations));
+INLINE(config_metadata, FIELD_INLINE("labels", &config_labels),
+       FIELD_INLINE("annotations", &config_annotations));
 INLINE(config_developer, FIELD(T, gates, "featureGates", TYPE_STRS),
        FIELD(T, disabled_gates, "disabledFeatureGates", TYPE_STRS));
 INLINE(config_configuration, FIELD(T, permitted, "permittedHostDevices", TYPE_RAW),
        FIELD_INLINE("developerConfiguration", &config_developer));
 INLINE(config_spec, FIELD_INLINE("configuration", &config_configuration));
-INLINE(config_status, FIELD(T, phase, "phase", TYPE_STR), FIELD(T, version, "observedKubeVirtVersion", TYPE_STR));
-KIND(config_type, "KubeVirt", FIELD_INLINE("metadata", &config_metadata), FIELD_INLINE("spec", &config_spec),
-     FIELD_INLINE("status", &config_status));
+INLINE(config_status, FIELD(T, phase, "phase", TYPE_STR),
+       FIELD(T, version, "observedKubeVirtVersion", TYPE_STR));
+KIND(config_type, "KubeVirt", FIELD_INLINE("metadata", &config_metadata),
+     FIELD_INLINE("spec", &config_spec), FIELD_INLINE("status", &config_status));
 #undef T
 
 #define T struct kv_instancetype
@@ -92,25 +97,33 @@ INLINE(instancetype_cpu, FIELD(T, cpu, "guest", TYPE_SCALAR));
 INLINE(instancetype_spec, FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &kv_gpu_type),
        FIELD(T, host_devices, "hostDevices", TYPE_OBJS, .sub = &kv_gpu_type),
        FIELD_INLINE("memory", &instancetype_memory), FIELD_INLINE("cpu", &instancetype_cpu));
-KIND(instancetype_type, "VirtualMachineClusterInstancetype", FIELD_INLINE("spec", &instancetype_spec));
+KIND(instancetype_type, "VirtualMachineClusterInstancetype",
+     FIELD_INLINE("spec", &instancetype_spec));
 #undef T
 
 static const struct field preference_fields[] = {OBJ_METADATA, {0}};
 static const struct type preference_type = {
-	"VirtualMachineClusterPreference", sizeof(struct kv_preference), preference_fields, obj_finish,
+	"VirtualMachineClusterPreference",
+	sizeof(struct kv_preference),
+	preference_fields,
+	obj_finish,
 };
 
 #define T struct kv_data_volume
-INLINE(dv_annotations, FIELD(T, optical, "vm-disk.cozystack.io/optical", TYPE_STR, .flags = TYPE_INTERN));
-INLINE(dv_labels, FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
-INLINE(dv_metadata, FIELD_INLINE("annotations", &dv_annotations), FIELD_INLINE("labels", &dv_labels));
+INLINE(dv_annotations,
+       FIELD(T, optical, "vm-disk.cozystack.io/optical", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(dv_labels,
+       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(dv_metadata, FIELD_INLINE("annotations", &dv_annotations),
+       FIELD_INLINE("labels", &dv_labels));
 INLINE(dv_requests, FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTERN));
 INLINE(dv_resources, FIELD_INLINE("requests", &dv_requests));
 INLINE(dv_storage, FIELD_INLINE("resources", &dv_resources),
        FIELD(T, storage_class, "storageClassName", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(dv_spec, FIELD_INLINE("storage", &dv_storage), FIELD_INLINE("pvc", &dv_storage));
 INLINE(dv_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
-       FIELD(T, progress, "progress", TYPE_STR, .flags = TYPE_INTERN), FIELD(T, claim, "claimName", TYPE_STR),
+       FIELD(T, progress, "progress", TYPE_STR, .flags = TYPE_INTERN),
+       FIELD(T, claim, "claimName", TYPE_STR),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
 KIND(dv_type, "DataVolume", FIELD_INLINE("metadata", &dv_metadata), FIELD_INLINE("spec", &dv_spec),
      FIELD_INLINE("status", &dv_status));
@@ -121,7 +134,8 @@ const struct kube_kind kind_kv_vm = {
 	KUBEVIRT, "VirtualMachine", "virtualmachines", .namespaced = true, .type = &vm_type,
 };
 const struct kube_kind kind_kv_vmi = {
-	KUBEVIRT, "VirtualMachineInstance", "virtualmachineinstances", .namespaced = true, .type = &vmi_type,
+	KUBEVIRT,	    "VirtualMachineInstance", "virtualmachineinstances",
+	.namespaced = true, .type = &vmi_type,
 };
 const struct kube_kind kind_kv_config = {
 	KUBEVIRT, "KubeVirt", "kubevirts", .namespaced = true, .type = &config_type,
@@ -129,12 +143,18 @@ const struct kube_kind kind_kv_config = {
 
 #define INSTANCETYPE "instancetype.kubevirt.io", "v1beta1"
 const struct kube_kind kind_kv_instancetype = {
-	INSTANCETYPE, "VirtualMachineClusterInstancetype", "virtualmachineclusterinstancetypes",
+	INSTANCETYPE,
+	"VirtualMachineClusterInstancetype",
+	"virtualmachineclusterinstancetypes",
 	.type = &instancetype_type,
 };
 const struct kube_kind kind_kv_preference = {
-	INSTANCETYPE, "VirtualMachineClusterPreference", "virtualmachineclusterpreferences", .type = &preference_type,
+	INSTANCETYPE,
+	"VirtualMachineClusterPreference",
+	"virtualmachineclusterpreferences",
+	.type = &preference_type,
 };
 const struct kube_kind kind_data_volume = {
-	"cdi.kubevirt.io", "v1beta1", "DataVolume", "datavolumes", .namespaced = true, .type = &dv_type,
+	"cdi.kubevirt.io", "v1beta1",	       "DataVolume",
+	"datavolumes",	   .namespaced = true, .type = &dv_type,
 };

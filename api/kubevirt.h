@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kubevirt.h: read-only views of KubeVirt's and CDI's kinds: the few fields that plans act on (kubevirt.md). Objects of these kinds are
- * never written back whole: we apply only what we own.
+ * kubevirt.h: read-only views of KubeVirt's and CDI's kinds: the few fields that plans act on
+ * (kubevirt.md). Objects of these kinds are never written back whole: we apply only what we own.
  */
 #pragma once
 
@@ -14,18 +14,18 @@ struct kv_gpu {
 LIST_OF(kv_gpu_list, struct kv_gpu);
 
 struct kv_start_failure {
-	int64_t count; /* consecutiveFailCount */
+	int64_t count;		 /* consecutiveFailCount */
 	const char *retry_after; /* retryAfterTimestamp */
 };
 
 /* VirtualMachine */
 struct kv_vm {
 	struct obj obj;
-	const char *managed_by;		/* label app.kubernetes.io/managed-by */
+	const char *managed_by; /* label app.kubernetes.io/managed-by */
 	const char *run_strategy;
-	tri running;			/* the old form of runStrategy */
-	struct kv_gpu_list gpus, host_devices;	/* of the template */
-	const char *firmware_uuid;	/* template's SMBIOS UUID */
+	tri running;			       /* the old form of runStrategy */
+	struct kv_gpu_list gpus, host_devices; /* of the template */
+	const char *firmware_uuid;	       /* template's SMBIOS UUID */
 	const char *printable_status;
 	tri created, ready;
 	const struct kv_start_failure *start_failure;
@@ -41,7 +41,8 @@ struct kv_vmi {
 	struct obj obj;
 	struct kv_gpu_list gpus, host_devices;
 	const char *phase, *node, *reason;
-	const char *woken; /* annotation vmgpu.io/woken: when we last touched it, so that KubeVirt looks again */
+	const char *woken; /* annotation vmgpu.io/woken: when we last touched it, so that KubeVirt
+			      looks again */
 	LIST(struct kv_interface) interfaces;
 	struct condition_list conditions;
 };
@@ -49,19 +50,22 @@ struct kv_vmi {
 /* The KubeVirt object: lists as JSON text, because foreign entries are kept as they are. */
 struct kv_config {
 	struct obj obj;
-	const char *permitted;		/* spec.configuration.permittedHostDevices; NULL: absent, so everything is permitted */
+	const char *permitted; /* spec.configuration.permittedHostDevices; NULL: absent, so
+				  everything is permitted */
 	LIST(const char *) gates, disabled_gates;
 	const char *emulation;
-	const char *ours;		/* annotation vmgpu.io/permitted-host-devices: what of the lists is ours */
-	const char *managed_by, *helm_release; /* label app.kubernetes.io/managed-by, annotation meta.helm.sh/release-name */
-	const char *phase, *version;	/* status.phase, status.observedKubeVirtVersion */
+	const char
+		*ours; /* annotation vmgpu.io/permitted-host-devices: what of the lists is ours */
+	const char *managed_by, *helm_release; /* label app.kubernetes.io/managed-by, annotation
+						  meta.helm.sh/release-name */
+	const char *phase, *version;	       /* status.phase, status.observedKubeVirtVersion */
 };
 
 /* VirtualMachineClusterInstancetype, as far as it may carry devices of its own. */
 struct kv_instancetype {
 	struct obj obj;
 	struct kv_gpu_list gpus, host_devices;
-	const char *memory, *cpu;	/* spec.memory.guest; spec.cpu.guest as text */
+	const char *memory, *cpu; /* spec.memory.guest; spec.cpu.guest as text */
 };
 
 /* VirtualMachineClusterPreference: only that it exists. */
@@ -72,16 +76,16 @@ struct kv_preference {
 /* DataVolume */
 struct kv_data_volume {
 	struct obj obj;
-	const char *managed_by;		/* label app.kubernetes.io/managed-by */
-	const char *optical;		/* annotation vm-disk.cozystack.io/optical */
+	const char *managed_by; /* label app.kubernetes.io/managed-by */
+	const char *optical;	/* annotation vm-disk.cozystack.io/optical */
 	const char *phase, *progress, *claim;
-	const char *storage;		/* requested size: spec.storage or spec.pvc */
+	const char *storage; /* requested size: spec.storage or spec.pvc */
 	const char *storage_class;
 	struct condition_list conditions;
 };
 
 #define PERMITTED_ANNOTATION "vmgpu.io/permitted-host-devices"
-#define WOKEN_ANNOTATION     "vmgpu.io/woken"
+#define WOKEN_ANNOTATION "vmgpu.io/woken"
 
-extern const struct kube_kind kind_kv_vm, kind_kv_vmi, kind_kv_config, kind_kv_instancetype, kind_kv_preference,
-	kind_data_volume;
+extern const struct kube_kind kind_kv_vm, kind_kv_vmi, kind_kv_config, kind_kv_instancetype,
+	kind_kv_preference, kind_data_volume;

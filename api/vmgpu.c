@@ -11,7 +11,8 @@ static const struct field gpu_profile_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_profile_type = {"profile", sizeof(struct gpu_profile), gpu_profile_fields, NULL};
+static const struct type gpu_profile_type = {"profile", sizeof(struct gpu_profile),
+					     gpu_profile_fields, NULL};
 
 #define T struct gpu_unit
 static const struct field gpu_unit_fields[] = {
@@ -60,7 +61,8 @@ static const struct field gpu_pool_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_pool_type = {"GPUPool", sizeof(struct gpu_pool), gpu_pool_fields, obj_finish};
+static const struct type gpu_pool_type = {"GPUPool", sizeof(struct gpu_pool), gpu_pool_fields,
+					  obj_finish};
 
 const struct kube_kind kind_gpu_pool = {
 	"vmgpu.io", "v1alpha1", "GPUPool", "gpupools", .type = &gpu_pool_type,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vmgpu.h: vmgpu.io/v1alpha1: GPUNode, the one line between the controller and a node (spec = orders, status = report), and
- * GPUPool. Contract: crds/vmgpu.io_*.yaml. Here stands what the controller reads; the node daemon writes its report from its own
- * structs (node-daemon/report.c).
+ * vmgpu.h: vmgpu.io/v1alpha1: GPUNode, the one line between the controller and a node (spec =
+ * orders, status = report), and GPUPool. Contract: crds/vmgpu.io_*.yaml. Here stands what the
+ * controller reads; the node daemon writes its report from its own structs (node-daemon/report.c).
  */
 #pragma once
 

@@ -18,7 +18,8 @@ struct getter {
 static const struct flag_text text = {
 	.program = "kubectl vmgpu get",
 	.args = "gpus",
-	.about = "Lists every GPU that the nodes report: its name for manifests, where it is, its driver, and whether a VM can have it.",
+	.about =
+		"Lists every GPU that the nodes report: its name for manifests, where it is, its driver, and whether a VM can have it.",
 	.examples = "  kubectl vmgpu get gpus\n",
 };
 
@@ -38,11 +39,12 @@ static void print_node(void *ctx, const struct scan_event *event)
 		const struct condition *c = condition_find(&u->conditions, "Available");
 
 		if (!g->header) {
-			printf(ROW, "NODE", "ADDRESS", "NAME", "MODEL", "DRIVER", "AVAILABLE", "REASON");
+			printf(ROW, "NODE", "ADDRESS", "NAME", "MODEL", "DRIVER", "AVAILABLE",
+			       "REASON");
 			g->header = true;
 		}
-		printf(ROW, n->obj.name, or_dash(u->address), or_dash(u->name), or_dash(u->model), or_dash(u->driver),
-		       c ? c->status : "Unknown", c ? or_dash(c->reason) : "-");
+		printf(ROW, n->obj.name, or_dash(u->address), or_dash(u->name), or_dash(u->model),
+		       or_dash(u->driver), c ? c->status : "Unknown", c ? or_dash(c->reason) : "-");
 	}
 }
 
@@ -77,8 +79,13 @@ static int list(struct program *p)
 	g.scan = scan_create(kind_gpu_node.type, SCAN_LIST, print_node, &g);
 	kind_path(&kind_gpu_node, kind_gpu_node.versions, NULL, NULL, NULL, &path);
 	http_start(p->http, &(struct http_call){
-		.method = "GET", .path = buf_text(&path), .timeout_ms = 30000, .bytes = on_bytes, .done = on_done, .ctx = &g,
-	});
+				    .method = "GET",
+				    .path = buf_text(&path),
+				    .timeout_ms = 30000,
+				    .bytes = on_bytes,
+				    .done = on_done,
+				    .ctx = &g,
+			    });
 	loop_run(p->loop);
 	if (g.rc) {
 		fprintf(stderr, "kubectl vmgpu get: %s\n", g.err.text);

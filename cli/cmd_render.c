@@ -16,22 +16,28 @@ struct settings {
 
 #define AT(member) offsetof(struct settings, member)
 static const struct flag flags[] = {
-	{"filename", 'f', FLAG_LIST, AT(files), .arg = "FILE", .help = "manifests: a file, a folder, or - for standard input; may be repeated"},
-	{"facts", 0, FLAG_LIST, AT(facts), .arg = "FILE", .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects; may be repeated"},
-	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain", .help = "as the controller's flag"},
-	{"output", 'o', FLAG_CHOICE, AT(output), .value = "yaml", .choices = "yaml|json", .help = "how the objects are printed"},
+	{"filename", 'f', FLAG_LIST, AT(files), .arg = "FILE",
+	 .help = "manifests: a file, a folder, or - for standard input; may be repeated"},
+	{"facts", 0, FLAG_LIST, AT(facts), .arg = "FILE",
+	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects; may be repeated"},
+	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
+	 .help = "as the controller's flag"},
+	{"output", 'o', FLAG_CHOICE, AT(output), .value = "yaml", .choices = "yaml|json",
+	 .help = "how the objects are printed"},
 	{0},
 };
 
 static const struct flag_text text = {
 	.program = "kubectl vmgpu render",
 	.args = "-f FILE [--facts FILE]",
-	.about = "Prints the objects that the controller would write for some manifests, by the controller's own plans. Needs no cluster; the\n"
-		 "same input gives the same bytes, so the result can be kept in Git. What is assumed or not acted on is said on standard error.",
-	.examples = "  kubectl vmgpu render -f vm.yaml\n"
-		    "  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io -A -o yaml >facts.yaml\n"
-		    "  kubectl vmgpu render -f vm.yaml --facts facts.yaml |\n"
-		    "    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -\n",
+	.about =
+		"Prints the objects that the controller would write for some manifests, by the controller's own plans. Needs no cluster; the\n"
+		"same input gives the same bytes, so the result can be kept in Git. What is assumed or not acted on is said on standard error.",
+	.examples =
+		"  kubectl vmgpu render -f vm.yaml\n"
+		"  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io -A -o yaml >facts.yaml\n"
+		"  kubectl vmgpu render -f vm.yaml --facts facts.yaml |\n"
+		"    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -\n",
 };
 
 static int read_file(const char *path, json_t *into, struct err *err)
@@ -48,7 +54,8 @@ static int read_file(const char *path, json_t *into, struct err *err)
 
 static int manifest_name(const struct dirent *d)
 {
-	return str_ends(d->d_name, ".yaml") || str_ends(d->d_name, ".yml") || str_ends(d->d_name, ".json");
+	return str_ends(d->d_name, ".yaml") || str_ends(d->d_name, ".yml") ||
+	       str_ends(d->d_name, ".json");
 }
 
 static int read_folder(const char *path, json_t *into, struct err *err)
@@ -113,8 +120,10 @@ static int render_files(const struct settings *s, int args, char **argv)
 	int rc = 0;
 
 	if (args || !s->files.n) {
-		rc = args ? err_set(&err, "unexpected argument \"%s\": name files with -f", argv[1]) : err_set(&err, "say which manifests: -f FILE");
-	} else if (read_all(&s->files, manifests, &err) < 0 || read_all(&s->facts, facts, &err) < 0 ||
+		rc = args ? err_set(&err, "unexpected argument \"%s\": name files with -f", argv[1])
+			  : err_set(&err, "say which manifests: -f FILE");
+	} else if (read_all(&s->files, manifests, &err) < 0 ||
+		   read_all(&s->facts, facts, &err) < 0 ||
 		   render(manifests, facts, &o, &objects, &notes, &err) < 0) {
 		rc = -1;
 	}
@@ -144,4 +153,5 @@ static int run(int argc, char **argv)
 	return r;
 }
 
-const struct command command_render = {"render", "print what the controller would write for some manifests, offline", run};
+const struct command command_render = {
+	"render", "print what the controller would write for some manifests, offline", run};

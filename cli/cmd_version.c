@@ -6,7 +6,8 @@
 
 static int run(int argc, char **argv)
 {
-	static const struct flag_text text = {.program = "kubectl vmgpu version", .about = "Prints the version of this program."};
+	static const struct flag_text text = {.program = "kubectl vmgpu version",
+					      .about = "Prints the version of this program."};
 	static const struct flag none[] = {{0}};
 	const struct flag_group groups[] = {{"Flags", none, NULL}, {0}};
 	int args, r = command_parse(&text, groups, argc, argv, &args);

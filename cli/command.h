@@ -6,7 +6,8 @@
 
 struct command {
 	const char *name, *about;
-	/* argv[0] is the verb. The exit code: 0, 1 for an answer of no, 2 for what somebody wrote wrong. */
+	/* argv[0] is the verb. The exit code: 0, 1 for an answer of no, 2 for what somebody wrote
+	 * wrong. */
 	int (*run)(int argc, char **argv);
 };
 
@@ -15,4 +16,5 @@ extern const struct command command_render, command_get, command_version;
 /* Prints "kubectl vmgpu VERB: sentence" and returns 2. */
 int command_fail(const char *verb, const struct err *err);
 /* flag_parse with help: <0 goes on, else the exit code. */
-int command_parse(const struct flag_text *text, const struct flag_group *groups, int argc, char **argv, int *ret_args);
+int command_parse(const struct flag_text *text, const struct flag_group *groups, int argc,
+		  char **argv, int *ret_args);

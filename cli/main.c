@@ -9,7 +9,8 @@ static const struct command *const commands[] = {&command_render, &command_get, 
 static void usage(FILE *out)
 {
 	fputs("GPUs for KubeVirt virtual machines: what the operator would write, and what it sees.\n\n"
-	      "Usage:\n  kubectl vmgpu COMMAND [flags]\n\nCommands:\n", out);
+	      "Usage:\n  kubectl vmgpu COMMAND [flags]\n\nCommands:\n",
+	      out);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->about);
 	}
@@ -22,7 +23,8 @@ int command_fail(const char *verb, const struct err *err)
 	return FLAG_EXIT;
 }
 
-int command_parse(const struct flag_text *text, const struct flag_group *groups, int argc, char **argv, int *ret_args)
+int command_parse(const struct flag_text *text, const struct flag_group *groups, int argc,
+		  char **argv, int *ret_args)
 {
 	attr_cleanup(buf_finish) struct buf help = {.max = MiB};
 	struct err err = {""};
@@ -48,14 +50,15 @@ static int unknown(const char *verb)
 		names[i] = commands[i]->name;
 	}
 	near = flag_nearest(verb, names);
-	fprintf(stderr, "kubectl vmgpu: unknown command \"%s\"%s%s%s; see --help\n", verb, near ? ": did you mean \"" : "",
-		near ? near : "", near ? "\"?" : "");
+	fprintf(stderr, "kubectl vmgpu: unknown command \"%s\"%s%s%s; see --help\n", verb,
+		near ? ": did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 	return FLAG_EXIT;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")) {
+	if (argc < 2 || str_eq(argv[1], "--help") || str_eq(argv[1], "-h") ||
+	    str_eq(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? FLAG_EXIT : 0;
 	}

@@ -37,14 +37,17 @@ static void note(struct renderer *r, const char *sentence)
 	json_array_append_new(r->notes, json_string(sentence));
 }
 
-/* --- what is known ----------------------------------------------------------------------------- */
+/* --- what is known -----------------------------------------------------------------------------
+ */
 
 static bool same_object(const json_t *a, const json_t *b)
 {
 	const json_t *m = json_object_get(a, "metadata"), *n = json_object_get(b, "metadata");
 
-	return str_eq(text(a, "apiVersion"), text(b, "apiVersion")) && str_eq(text(a, "kind"), text(b, "kind")) &&
-	       str_eq(text(m, "name"), text(n, "name")) && str_eq(text(m, "namespace"), text(n, "namespace"));
+	return str_eq(text(a, "apiVersion"), text(b, "apiVersion")) &&
+	       str_eq(text(a, "kind"), text(b, "kind")) &&
+	       str_eq(text(m, "name"), text(n, "name")) &&
+	       str_eq(text(m, "namespace"), text(n, "namespace"));
 }
 
 static void flatten(const json_t *in, json_t *out)
@@ -67,7 +70,8 @@ static void take_identity(json_t *o, const json_t *have)
 	json_t *metadata = json_object_get(o, "metadata");
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		json_object_set(metadata, keys[i], json_object_get(json_object_get(have, "metadata"), keys[i]));
+		json_object_set(metadata, keys[i],
+				json_object_get(json_object_get(have, "metadata"), keys[i]));
 	}
 	json_object_set(o, "status", json_object_get(have, "status"));
 }
@@ -114,7 +118,8 @@ static int check(struct renderer *r, const json_t *o, struct err *err)
 	json_t *spec = json_object_get(o, "spec");
 
 	if (!name) {
-		return err_set(err, "%s without metadata.name: give it one", text(o, "kind") ? text(o, "kind") : "an object");
+		return err_set(err, "%s without metadata.name: give it one",
+			       text(o, "kind") ? text(o, "kind") : "an object");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
 		void *into;
@@ -130,18 +135,20 @@ static int check(struct renderer *r, const json_t *o, struct err *err)
 	return 0;
 }
 
-#define ASSUMED_KUBEVIRT                                                                                    \
-	"{\"apiVersion\":\"kubevirt.io/v1\",\"kind\":\"KubeVirt\",\"metadata\":{\"name\":\"kubevirt\","         \
-	"\"namespace\":\"kubevirt\",\"uid\":\"" RENDER_NO_UID "\",\"resourceVersion\":\"1\"},"                  \
-	"\"spec\":{\"configuration\":{\"developerConfiguration\":{\"featureGates\":[\"HostDevices\"]}}},"      \
+#define ASSUMED_KUBEVIRT                                                                                  \
+	"{\"apiVersion\":\"kubevirt.io/v1\",\"kind\":\"KubeVirt\",\"metadata\":{\"name\":\"kubevirt\","   \
+	"\"namespace\":\"kubevirt\",\"uid\":\"" RENDER_NO_UID "\",\"resourceVersion\":\"1\"},"            \
+	"\"spec\":{\"configuration\":{\"developerConfiguration\":{\"featureGates\":[\"HostDevices\"]}}}," \
 	"\"status\":{\"phase\":\"Deployed\"}}"
 
 static void assume_kubevirt(struct renderer *r)
 {
 	json_t *o = json_loads(ASSUMED_KUBEVIRT, 0, NULL);
 
-	if (cache_count(r->cache, &kind_kv_config) == 0 && cache_load_json(r->cache, o, NULL) == 0) {
-		note(r, "assumed: KubeVirt is deployed, with the gate HostDevices and without permittedHostDevices");
+	if (cache_count(r->cache, &kind_kv_config) == 0 &&
+	    cache_load_json(r->cache, o, NULL) == 0) {
+		note(r,
+		     "assumed: KubeVirt is deployed, with the gate HostDevices and without permittedHostDevices");
 	}
 	json_decref(o);
 }
@@ -153,10 +160,13 @@ static void assume_named(struct renderer *r, const struct kube_kind *k, const ch
 	if (cache_get(r->cache, k, NULL, name)) {
 		return;
 	}
-	o = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion", "instancetype.kubevirt.io/v1beta1", "kind", k->kind,
-		      "metadata", "name", name, "uid", RENDER_NO_UID, "spec");
+	o = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{}}", "apiVersion",
+		      "instancetype.kubevirt.io/v1beta1", "kind", k->kind, "metadata", "name", name,
+		      "uid", RENDER_NO_UID, "spec");
 	if (cache_load_json(r->cache, o, NULL) == 0) {
-		note(r, arena_printf(&r->arena, "assumed: %s %s exists, and has no devices of its own", k->kind, name));
+		note(r,
+		     arena_printf(&r->arena, "assumed: %s %s exists, and has no devices of its own",
+				  k->kind, name));
 	}
 	json_decref(o);
 }
@@ -168,12 +178,16 @@ static void assume_types(struct renderer *r, const json_t *objects)
 
 	json_array_foreach((json_t *)objects, i, o) {
 		const json_t *spec = json_object_get(o, "spec");
-		const char *type = text(spec, "instanceType"), *profile = text(spec, "instanceProfile");
-		const struct kube_kind *k = cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
+		const char *type = text(spec, "instanceType"),
+			   *profile = text(spec, "instanceProfile");
+		const struct kube_kind *k =
+			cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
 
 		if (k == &kind_virtual_machine || k == &kind_vm_instance) {
-			assume_named(r, &kind_kv_instancetype, !str_empty(type) ? type : "u1.medium");
-			assume_named(r, &kind_kv_preference, !str_empty(profile) ? profile : "ubuntu");
+			assume_named(r, &kind_kv_instancetype,
+				     !str_empty(type) ? type : "u1.medium");
+			assume_named(r, &kind_kv_preference,
+				     !str_empty(profile) ? profile : "ubuntu");
 		}
 	}
 }
@@ -209,12 +223,14 @@ static int load(struct renderer *r, const json_t *manifests, const json_t *facts
 	return 0;
 }
 
-/* --- rounds -------------------------------------------------------------------------------------- */
+/* --- rounds --------------------------------------------------------------------------------------
+ */
 
 /* Kept for the output, and shown to the other plans as if it were there. */
 static void keep(struct renderer *r, const struct action *a)
 {
-	const char *key = arena_printf(&r->arena, "%s %s/%s", a->kind->kind, a->ns ? a->ns : "", a->name);
+	const char *key =
+		arena_printf(&r->arena, "%s %s/%s", a->kind->kind, a->ns ? a->ns : "", a->name);
 	json_t *body = json_deep_copy(a->body), *metadata = json_object_get(body, "metadata");
 
 	json_object_del(metadata, "resourceVersion");
@@ -234,9 +250,11 @@ static void tell_conditions(struct renderer *r, const struct action *a)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(json_object_get(a->body, "status"), "conditions"), i, c) {
+	json_array_foreach(json_object_get(json_object_get(a->body, "status"), "conditions"), i,
+			   c) {
 		if (str_eq(text(c, "type"), "Accepted") && !str_eq(text(c, "reason"), "Accepted")) {
-			note(r, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name, text(c, "message")));
+			note(r, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name,
+					     text(c, "message")));
 		}
 	}
 }
@@ -250,13 +268,18 @@ static void one_pass(struct renderer *r, const struct reconciler *rec, struct ke
 
 	arena_init(&arena, 64 * MiB);
 	plan_init(&plan, &arena, r->cache);
-	pass = (struct pass){.arena = &arena, .cache = r->cache, .kind = rec->primary, .key = key, .options = r->options};
+	pass = (struct pass){.arena = &arena,
+			     .cache = r->cache,
+			     .kind = rec->primary,
+			     .key = key,
+			     .options = r->options};
 	seen = rec->gather(&pass);
 	if (seen) {
 		rec->plan(seen, &plan);
 	}
 	for (size_t i = 0; i < plan.n; i++) {
-		if (plan.actions[i].what == ACTION_APPLY && str_eq(plan.actions[i].manager, OBJ_MANAGER)) {
+		if (plan.actions[i].what == ACTION_APPLY &&
+		    str_eq(plan.actions[i].manager, OBJ_MANAGER)) {
 			keep(r, &plan.actions[i]);
 		} else if (plan.actions[i].what == ACTION_STATUS) {
 			tell_conditions(r, &plan.actions[i]);
@@ -292,7 +315,8 @@ static void rounds(struct renderer *r)
 	}
 }
 
-/* --- the result ---------------------------------------------------------------------------------- */
+/* --- the result ----------------------------------------------------------------------------------
+ */
 
 static int by_text(const void *a, const void *b)
 {
@@ -326,11 +350,14 @@ static json_t *sorted(struct renderer *r)
 	return all;
 }
 
-int render(const json_t *manifests, const json_t *facts, const struct options *o, json_t **ret_objects, json_t **ret_notes,
-	   struct err *err)
+int render(const json_t *manifests, const json_t *facts, const struct options *o,
+	   json_t **ret_objects, json_t **ret_notes, struct err *err)
 {
 	struct renderer r = {
-		.cache = cache_create(controller_kinds), .options = o, .written = json_object(), .notes = json_array(),
+		.cache = cache_create(controller_kinds),
+		.options = o,
+		.written = json_object(),
+		.notes = json_array(),
 	};
 	json_t *known = json_array(), *given = json_array(), *ours = json_array(), *m;
 	size_t i;

@@ -36,7 +36,7 @@ static char *rendered(const char *manifests, const char *facts, json_t **ret_not
 	return s;
 }
 
-#define VM                                                                                       \
+#define VM                                                                                              \
 	"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a, namespace: t}\n" \
 	"spec: {gpus: [{name: nvidia.com/H100_94GB}]}\n"
 
@@ -46,8 +46,10 @@ static void objects_of_a_vm(void)
 	auto_free char *s = rendered(VM, "", &notes);
 
 	has(s, "\"kind\":\"Service\"");
-	has(s, "\"kind\":\"VirtualMachine\",\"metadata\":{\"name\":\"vm-instance-a\",\"namespace\":\"t\"");
-	has(s, "\"hostDevices\":[{\"name\":\"gpu1\",\"deviceName\":\"nvidia.com/GH100_H100L_94GB\"}]");
+	has(s,
+	    "\"kind\":\"VirtualMachine\",\"metadata\":{\"name\":\"vm-instance-a\",\"namespace\":\"t\"");
+	has(s,
+	    "\"hostDevices\":[{\"name\":\"gpu1\",\"deviceName\":\"nvidia.com/GH100_H100L_94GB\"}]");
 	ok(!strstr(s, "ownerReferences"));
 	ok(json_array_size(notes) >= 3);
 	json_decref(notes);
@@ -55,24 +57,37 @@ static void objects_of_a_vm(void)
 
 static void same_bytes(void)
 {
-	auto_free char *a = rendered(VM "---\n" "apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: b, namespace: t}\n", "", NULL);
-	auto_free char *b = rendered("apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: b, namespace: t}\n---\n" VM, "", NULL);
+	auto_free char *a = rendered(
+		VM
+		"---\n"
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: b, namespace: t}\n",
+		"", NULL);
+	auto_free char *b = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: b, namespace: t}\n---\n" VM,
+		"", NULL);
 
 	is_str(a, b);
 }
 
 static void owner_from_facts(void)
 {
-	auto_free char *s = rendered(VM, "apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\n"
-					 "metadata: {name: a, namespace: t, uid: u-1, resourceVersion: '5', generation: 3}\n", NULL);
+	auto_free char *s = rendered(
+		VM,
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\n"
+		"metadata: {name: a, namespace: t, uid: u-1, resourceVersion: '5', generation: 3}\n",
+		NULL);
 
-	has(s, "\"ownerReferences\":[{\"apiVersion\":\"apps.cozystack.io/v1alpha1\",\"kind\":\"VMInstance\",\"name\":\"a\",\"uid\":\"u-1\"");
+	has(s,
+	    "\"ownerReferences\":[{\"apiVersion\":\"apps.cozystack.io/v1alpha1\",\"kind\":\"VMInstance\",\"name\":\"a\",\"uid\":\"u-1\"");
 }
 
 static void gate_from_facts(void)
 {
-	auto_free char *s = rendered(VM, "apiVersion: kubevirt.io/v1\nkind: KubeVirt\nmetadata: {name: kubevirt, namespace: kubevirt, uid: u, resourceVersion: '1'}\n"
-					 "spec: {configuration: {}}\nstatus: {phase: Deployed}\n", NULL);
+	auto_free char *s = rendered(
+		VM,
+		"apiVersion: kubevirt.io/v1\nkind: KubeVirt\nmetadata: {name: kubevirt, namespace: kubevirt, uid: u, resourceVersion: '1'}\n"
+		"spec: {configuration: {}}\nstatus: {phase: Deployed}\n",
+		NULL);
 
 	has(s, "\"gpus\":[{\"name\":\"gpu1\"");
 	ok(!strstr(s, "hostDevices"));
@@ -80,8 +95,11 @@ static void gate_from_facts(void)
 
 static void misspelt(void)
 {
-	auto_free char *s = rendered("apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a}\nspec: {gpu: []}\n", "", NULL);
-	auto_free char *n = rendered("apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nspec: {}\n", "", NULL);
+	auto_free char *s = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a}\nspec: {gpu: []}\n",
+		"", NULL);
+	auto_free char *n = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nspec: {}\n", "", NULL);
 
 	has(s, "VMInstance a: spec");
 	has(s, "gpu");

@@ -13,7 +13,7 @@ struct arena_block {
 };
 
 #define FIRST_BLOCK (4 * KiB - sizeof(struct arena_block) - 16)
-#define ALIGN	    _Alignof(max_align_t)
+#define ALIGN _Alignof(max_align_t)
 
 void arena_init(struct arena *a, size_t max)
 {
@@ -40,7 +40,8 @@ void arena_reset(struct arena *a)
 {
 	a->used = 0;
 	if (a->block) {
-		/* Blocks double, so the newest is the largest and alone holds what the last round needed. */
+		/* Blocks double, so the newest is the largest and alone holds what the last round
+		 * needed. */
 		free_blocks(take(a->block->next));
 		a->block->used = 0;
 	}

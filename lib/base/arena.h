@@ -2,10 +2,10 @@
 /*
  * arena.h: memory that is given back all at once.
  *
- * A pass of a reconciler, or the decoding of one object, takes what it needs and resets the arena at its
- * end; nothing in between is freed one by one. What the arena hands out lives until the reset and must
- * not be freed. The arena has a maximum: beyond it the program ends, since every input that can grow an
- * arena is bounded before (scan.h, buf.h).
+ * A pass of a reconciler, or the decoding of one object, takes what it needs and resets the arena
+ * at its end; nothing in between is freed one by one. What the arena hands out lives until the
+ * reset and must not be freed. The arena has a maximum: beyond it the program ends, since every
+ * input that can grow an arena is bounded before (scan.h, buf.h).
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct arena {
 	struct arena_block *block;
-	size_t used;	/* bytes handed out since the last reset */
+	size_t used; /* bytes handed out since the last reset */
 	size_t max;
 };
 

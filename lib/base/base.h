@@ -26,15 +26,15 @@
 #define MiB (1024 * KiB)
 
 #define attr_printf(f, a) __attribute__((format(printf, f, a)))
-#define attr_cleanup(fn)  __attribute__((cleanup(fn)))
-#define attr_unused	  __attribute__((unused))
+#define attr_cleanup(fn) __attribute__((cleanup(fn)))
+#define attr_unused __attribute__((unused))
 
 /* take(p): the value of p, which becomes NULL: ownership moves to whoever receives it. */
-#define take(p)                           \
-	({                                \
-		__typeof__(p) taken_ = (p); \
-		(p) = NULL;               \
-		taken_;                   \
+#define take(p)                                                                                    \
+	({                                                                                         \
+		__typeof__(p) taken_ = (p);                                                        \
+		(p) = NULL;                                                                        \
+		taken_;                                                                            \
 	})
 
 void *xmalloc(size_t size);
@@ -45,9 +45,9 @@ char *xstrndup(const char *s, size_t n);
 /* A new string from a format; never NULL. */
 char *xprintf(const char *format, ...) attr_printf(1, 2);
 
-void free_p(void *p);	/* for auto_free: frees *(void **)p */
-void close_p(int *fd);	/* for auto_close: closes *fd when it is >= 0 */
-#define auto_free  attr_cleanup(free_p)
+void free_p(void *p);  /* for auto_free: frees *(void **)p */
+void close_p(int *fd); /* for auto_close: closes *fd when it is >= 0 */
+#define auto_free attr_cleanup(free_p)
 #define auto_close attr_cleanup(close_p)
 
 /* Both may be NULL; NULL equals NULL only. */
@@ -60,7 +60,8 @@ static inline bool str_empty(const char *s)
 	return !s || !*s;
 }
 
-/* FNV-1a over n bytes, continued from seed (HASH_SEED to start). For tables and fingerprints, not for secrets. */
+/* FNV-1a over n bytes, continued from seed (HASH_SEED to start). For tables and fingerprints, not
+ * for secrets. */
 #define HASH_SEED UINT64_C(0xcbf29ce484222325)
 uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t n);
 uint64_t hash_str(uint64_t seed, const char *s);

@@ -2,9 +2,9 @@
 /*
  * buf.h: bytes that grow, up to a maximum.
  *
- * Invariants: bytes[0..len) is the content, bytes[len] is 0 once anything was added, len <= max always.
- * An addition that would pass the maximum adds nothing and returns -1, and so does every later one until
- * buf_reset: a chain of additions needs one check, at its end (buf_ok).
+ * Invariants: bytes[0..len) is the content, bytes[len] is 0 once anything was added, len <= max
+ * always. An addition that would pass the maximum adds nothing and returns -1, and so does every
+ * later one until buf_reset: a chain of additions needs one check, at its end (buf_ok).
  */
 #pragma once
 

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A cut may have split a character: drop the incomplete tail, so that the text stays valid UTF-8. */
+/* A cut may have split a character: drop the incomplete tail, so that the text stays valid UTF-8.
+ */
 static void trim_partial_character(char *text)
 {
 	size_t n = strlen(text), back = 0;

@@ -8,10 +8,22 @@ static const struct {
 	const char *suffix;
 	long double factor;
 } suffixes[] = {
-	{"", 1},	  {"n", -1e9L},		   {"u", -1e6L},	  {"m", -1e3L},
-	{"k", 1e3L},	  {"M", 1e6L},		   {"G", 1e9L},		  {"T", 1e12L},
-	{"P", 1e15L},	  {"E", 1e18L},		   {"Ki", 1024.0L},	  {"Mi", 1048576.0L},
-	{"Gi", 1073741824.0L}, {"Ti", 1099511627776.0L}, {"Pi", 1125899906842624.0L}, {"Ei", 1152921504606846976.0L},
+	{"", 1},
+	{"n", -1e9L},
+	{"u", -1e6L},
+	{"m", -1e3L},
+	{"k", 1e3L},
+	{"M", 1e6L},
+	{"G", 1e9L},
+	{"T", 1e12L},
+	{"P", 1e15L},
+	{"E", 1e18L},
+	{"Ki", 1024.0L},
+	{"Mi", 1048576.0L},
+	{"Gi", 1073741824.0L},
+	{"Ti", 1099511627776.0L},
+	{"Pi", 1125899906842624.0L},
+	{"Ei", 1152921504606846976.0L},
 };
 
 static long double power_of_ten(int64_t e)
@@ -62,13 +74,15 @@ int quantity_parse(const char *s, long double *ret)
 	if (read_number(&s, &v) < 0) {
 		return -1;
 	}
-	if ((*s == 'e' || *s == 'E') && (digit(s[1]) || s[1] == '-') && parse_int(s + 1, -30, 30, &e) == 0) {
+	if ((*s == 'e' || *s == 'E') && (digit(s[1]) || s[1] == '-') &&
+	    parse_int(s + 1, -30, 30, &e) == 0) {
 		*ret = sign * v * power_of_ten(e);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
 		if (str_eq(suffixes[i].suffix, s)) {
-			*ret = sign * (suffixes[i].factor < 0 ? v / -suffixes[i].factor : v * suffixes[i].factor);
+			*ret = sign * (suffixes[i].factor < 0 ? v / -suffixes[i].factor
+							      : v * suffixes[i].factor);
 			return 0;
 		}
 	}

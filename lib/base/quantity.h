@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quantity.h: Kubernetes' quantities ("5Gi", "500m", "1.5", "1e3") as numbers, for comparing; what users wrote is passed on as they wrote it.
- * Grammar: k8s.io/apimachinery/pkg/api/resource.
+ * quantity.h: Kubernetes' quantities ("5Gi", "500m", "1.5", "1e3") as numbers, for comparing; what
+ * users wrote is passed on as they wrote it. Grammar: k8s.io/apimachinery/pkg/api/resource.
  */
 #pragma once
 

@@ -23,7 +23,8 @@ static void order(void)
 
 static void no_quantities(void)
 {
-	static const char *const bad[] = {"", "Gi", "5gi", "5 Gi", "x", ".", "1.2.3", "5GiB", "1e", "--1"};
+	static const char *const bad[] = {"",  "Gi",	"5gi",	"5 Gi", "x",
+					  ".", "1.2.3", "5GiB", "1e",	"--1"};
 	long double v;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -41,4 +42,5 @@ static void known_hash(void)
 }
 
 TESTS({"one amount in several spellings is one", same_amounts}, {"amounts are ordered", order},
-      {"what is no quantity is refused", no_quantities}, {"SHA-256 of the standard's example", known_hash})
+      {"what is no quantity is refused", no_quantities},
+      {"SHA-256 of the standard's example", known_hash})

@@ -9,7 +9,8 @@
 
 #define MAX_FILE (64 * MiB)
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------- */
 
 struct reader {
 	yaml_document_t *doc;
@@ -24,7 +25,8 @@ static int fail(struct reader *r, const yaml_node_t *node, const char *what)
 		       node->start_mark.column + 1, what);
 }
 
-/* JSON's number grammar decides, so that 010, 1_000 and .5 stay strings nowhere else would read as numbers. */
+/* JSON's number grammar decides, so that 010, 1_000 and .5 stay strings nowhere else would read as
+ * numbers. */
 static json_t *number(const char *s)
 {
 	json_error_t e;
@@ -39,7 +41,8 @@ static json_t *plain_scalar(const char *s)
 {
 	json_t *n;
 
-	if (!*s || !strcmp(s, "~") || !strcmp(s, "null") || !strcmp(s, "Null") || !strcmp(s, "NULL")) {
+	if (!*s || !strcmp(s, "~") || !strcmp(s, "null") || !strcmp(s, "Null") ||
+	    !strcmp(s, "NULL")) {
 		return json_null();
 	}
 	if (!strcmp(s, "true") || !strcmp(s, "True") || !strcmp(s, "TRUE")) {
@@ -59,7 +62,8 @@ static json_t *scalar(struct reader *r, const yaml_node_t *node)
 	const char *s = (const char *)node->data.scalar.value;
 	json_t *value;
 
-	if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !str_eq((const char *)node->tag, "tag:yaml.org,2002:binary")) {
+	if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	    !str_eq((const char *)node->tag, "tag:yaml.org,2002:binary")) {
 		return plain_scalar(s);
 	}
 	value = json_stringn(s, node->data.scalar.length);
@@ -73,7 +77,8 @@ static json_t *sequence(struct reader *r, const yaml_node_t *node, int depth)
 {
 	json_t *array = json_array();
 
-	for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+	     i < node->data.sequence.items.top; i++) {
 		json_t *value = convert(r, *i, depth + 1);
 
 		if (!value) {
@@ -114,7 +119,8 @@ static json_t *mapping(struct reader *r, const yaml_node_t *node, int depth)
 {
 	json_t *object = json_object();
 
-	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+	     p++) {
 		if (add_pair(r, object, p, depth) < 0) {
 			json_decref(object);
 			return NULL;
@@ -128,7 +134,9 @@ static json_t *convert(struct reader *r, int index, int depth)
 	const yaml_node_t *node = yaml_document_get_node(r->doc, index);
 
 	if (++r->nodes > YAML_MAX_NODES || depth > YAML_MAX_DEPTH) {
-		fail(r, node, r->nodes > YAML_MAX_NODES ? "too many values (aliases expanded)" : "nested too deeply");
+		fail(r, node,
+		     r->nodes > YAML_MAX_NODES ? "too many values (aliases expanded)"
+					       : "nested too deeply");
 		return NULL;
 	}
 	switch (node->type) {
@@ -146,8 +154,9 @@ static json_t *convert(struct reader *r, int index, int depth)
 
 static int parser_error(const yaml_parser_t *p, const char *name, struct err *err)
 {
-	return err_set(err, "%s: line %zu, column %zu: %s%s%s", name, p->problem_mark.line + 1, p->problem_mark.column + 1,
-		       p->problem ? p->problem : "not YAML", p->context ? " " : "", p->context ? p->context : "");
+	return err_set(err, "%s: line %zu, column %zu: %s%s%s", name, p->problem_mark.line + 1,
+		       p->problem_mark.column + 1, p->problem ? p->problem : "not YAML",
+		       p->context ? " " : "", p->context ? p->context : "");
 }
 
 /* One document into the array. 1: there was one, 0: the end, -1: broken. */
@@ -219,13 +228,16 @@ json_t *yaml_read_file(const char *path, struct err *err)
 	while ((n = fread(part, 1, sizeof(part), f)) > 0 && buf_add(&text, part, n) == 0) {
 	}
 	if (!buf_ok(&text) || ferror(f)) {
-		err_set(err, "%s: %s", path, buf_ok(&text) ? strerror(errno) : "larger than 64 MiB");
+		err_set(err, "%s: %s", path,
+			buf_ok(&text) ? strerror(errno) : "larger than 64 MiB");
 		return NULL;
 	}
-	return yaml_read(str_eq(path, "-") ? "standard input" : path, buf_text(&text), text.len, err);
+	return yaml_read(str_eq(path, "-") ? "standard input" : path, buf_text(&text), text.len,
+			 err);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------- */
+/* --- writing
+ * ----------------------------------------------------------------------------------------- */
 
 static void write_value(const json_t *v, struct buf *out, int indent, bool after_dash);
 
@@ -237,8 +249,9 @@ static void pad(struct buf *out, int indent)
 /* Words that some YAML 1.1 reader takes for a boolean, beside what plain_scalar knows. */
 static bool looks_special(const char *s)
 {
-	static const char *const words[] = {"y", "n", "yes", "no", "on", "off", "Yes", "No", "On", "Off", "YES", "NO",
-					    "ON", "OFF", "Y", "N", "<<", "="};
+	static const char *const words[] = {"y",   "n",	  "yes", "no",	"on",  "off",
+					    "Yes", "No",  "On",	 "Off", "YES", "NO",
+					    "ON",  "OFF", "Y",	 "N",	"<<",  "="};
 	json_t *v = plain_scalar(s);
 	bool special = !json_is_string(v);
 
@@ -246,8 +259,10 @@ static bool looks_special(const char *s)
 	for (size_t i = 0; i < ARRAY_LEN(words) && !special; i++) {
 		special = !strcmp(s, words[i]);
 	}
-	/* Numbers and dates of YAML 1.1 in other clothes: 010, 1_000, 0x1f, .5, 12:30:00, 2026-01-01 */
-	return special || *s == '.' || *s == '+' || (*s >= '0' && *s <= '9' && !strpbrk(s, "ghijklmnpqrstuvwxyzGHIJKLMNPQRSTUVWXYZ/"));
+	/* Numbers and dates of YAML 1.1 in other clothes: 010, 1_000, 0x1f, .5, 12:30:00,
+	 * 2026-01-01 */
+	return special || *s == '.' || *s == '+' ||
+	       (*s >= '0' && *s <= '9' && !strpbrk(s, "ghijklmnpqrstuvwxyzGHIJKLMNPQRSTUVWXYZ/"));
 }
 
 static bool plain_is_safe(const char *s)
@@ -256,7 +271,8 @@ static bool plain_is_safe(const char *s)
 		return false;
 	}
 	for (const char *p = s; *p; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f || (*p == ':' && (p[1] == ' ' || !p[1])) ||
+		if ((unsigned char)*p < 0x20 || *p == 0x7f ||
+		    (*p == ':' && (p[1] == ' ' || !p[1])) ||
 		    (*p == ' ' && (p[1] == '#' || !p[1]))) {
 			return false;
 		}
@@ -292,11 +308,13 @@ static bool block_is_safe(const char *s)
 {
 	size_t n = strlen(s);
 
-	if (!strchr(s, '\n') || *s == ' ' || *s == '\n' || (n > 1 && s[n - 1] == '\n' && s[n - 2] == '\n')) {
+	if (!strchr(s, '\n') || *s == ' ' || *s == '\n' ||
+	    (n > 1 && s[n - 1] == '\n' && s[n - 2] == '\n')) {
 		return false;
 	}
 	for (; *s; s++) {
-		if (((unsigned char)*s < 0x20 && *s != '\n') || *s == 0x7f || (*s == ' ' && s[1] == '\n')) {
+		if (((unsigned char)*s < 0x20 && *s != '\n') || *s == 0x7f ||
+		    (*s == ' ' && s[1] == '\n')) {
 			return false;
 		}
 	}
@@ -323,7 +341,8 @@ static void write_object(const json_t *v, struct buf *out, int indent, bool afte
 	json_t *child;
 
 	json_object_foreach((json_t *)v, key, child) {
-		bool nested = (json_is_object(child) && json_object_size(child)) || (json_is_array(child) && json_array_size(child));
+		bool nested = (json_is_object(child) && json_object_size(child)) ||
+			      (json_is_array(child) && json_array_size(child));
 
 		if (!after_dash) {
 			pad(out, indent);
@@ -336,7 +355,8 @@ static void write_object(const json_t *v, struct buf *out, int indent, bool afte
 		}
 		buf_str(out, nested ? ":\n" : ": ");
 		/* kubectl's habit: lists of a mapping are not indented */
-		write_value(child, out, nested && json_is_object(child) ? indent + 2 : indent, false);
+		write_value(child, out, nested && json_is_object(child) ? indent + 2 : indent,
+			    false);
 	}
 }
 

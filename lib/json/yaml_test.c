@@ -13,10 +13,10 @@ static char *as_json(const char *text)
 	return s;
 }
 
-#define reads(text, json)                       \
-	do {                                    \
-		auto_free char *s_ = as_json(text); \
-		is_str(s_, json);               \
+#define reads(text, json)                                                                          \
+	do {                                                                                       \
+		auto_free char *s_ = as_json(text);                                                \
+		is_str(s_, json);                                                                  \
 	} while (0)
 
 static void scalars(void)
@@ -43,9 +43,10 @@ static void faults_name_their_place(void)
 
 static void aliases_are_bounded(void)
 {
-	auto_free char *bomb = as_json("a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
-				       "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
-				       "e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n");
+	auto_free char *bomb = as_json(
+		"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+		"c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n");
 
 	has(bomb, "too many values");
 	reads("a: &x {k: v}\nb: *x\n", "[{\"a\":{\"k\":\"v\"},\"b\":{\"k\":\"v\"}}]");
@@ -53,9 +54,10 @@ static void aliases_are_bounded(void)
 
 static void round_trip(void)
 {
-	static const char json[] = "[{\"a\":{\"b\":[1,\"1\",\"true\",\"yes\",\"\",null,{},[],{\"c\":[[1],[2]]}]},\"t\":\"one\\ntwo\\n\","
-				   "\"u\":\"one\\ntwo\",\"q\":\"a: b\",\"d\":\"- x\",\"n\":\"010\",\"k\":\"2026-01-01\",\"s\":\"nvidia.com/AD102GL_L40S\","
-				   "\"e\":\" x\",\"z\":\"x \",\"tab\":\"a\\tb\",\"lead\":\"\\nx\",\"two\":\"x\\n\\n\"}]";
+	static const char json[] =
+		"[{\"a\":{\"b\":[1,\"1\",\"true\",\"yes\",\"\",null,{},[],{\"c\":[[1],[2]]}]},\"t\":\"one\\ntwo\\n\","
+		"\"u\":\"one\\ntwo\",\"q\":\"a: b\",\"d\":\"- x\",\"n\":\"010\",\"k\":\"2026-01-01\",\"s\":\"nvidia.com/AD102GL_L40S\","
+		"\"e\":\" x\",\"z\":\"x \",\"tab\":\"a\\tb\",\"lead\":\"\\nx\",\"two\":\"x\\n\\n\"}]";
 	json_t *value = json_loads(json, 0, NULL);
 	attr_cleanup(buf_finish) struct buf out;
 	auto_free char *again = NULL;
