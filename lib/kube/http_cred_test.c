@@ -462,9 +462,9 @@ static void run_proxy(int fd, int log)
 	_exit(0);
 }
 
-static void through_a_proxy(const char *more)
+static void through_a_proxy(const char *more, bool by_environment)
 {
-	auto_free char *cluster = NULL;
+	auto_free char *cluster = NULL, *url = NULL;
 	char line[100] = "", want[100];
 	int port = 0, fd, log[2], status;
 	pid_t pid;
@@ -477,8 +477,14 @@ static void through_a_proxy(const char *more)
 	if (pid == 0) {
 		run_proxy(fd, log[1]);
 	}
-	cluster = xprintf(", certificate-authority: ca.crt, proxy-url: \"http://127.0.0.1:%d\"%s",
-			  port, more);
+	url = xprintf("http://127.0.0.1:%d", port);
+	if (by_environment) {
+		setenv("HTTPS_PROXY", url, 1);
+		cluster = xprintf(", certificate-authority: ca.crt%s", more);
+	} else {
+		cluster =
+			xprintf(", certificate-authority: ca.crt, proxy-url: \"%s\"%s", url, more);
+	}
 	make_client(cluster, "token: t");
 	is_int(get_done("/x")->status, 200);
 	is_int(get_done("/y")->status, 200);
@@ -487,18 +493,24 @@ static void through_a_proxy(const char *more)
 	snprintf(want, sizeof(want), "CONNECT 127.0.0.1:%d HTTP/1.1", srv->port);
 	is_str(line, want);
 	http = http_destroy(http);
+	unsetenv("HTTPS_PROXY");
 	waitpid(pid, &status, 0);
 	close(fd), close(log[0]), close(log[1]);
 }
 
 static void proxy_is_used(void)
 {
-	through_a_proxy("");
+	through_a_proxy("", false);
+}
+
+static void proxy_of_the_environment_is_used(void)
+{
+	through_a_proxy("", true);
 }
 
 static void proxy_and_tls_server_name_go_together(void)
 {
-	through_a_proxy(", tls-server-name: kubernetes");
+	through_a_proxy(", tls-server-name: kubernetes", false);
 	is_str(srv->conns[0]->sni, "kubernetes");
 }
 
@@ -531,4 +543,5 @@ TESTS({"a rotated token is used after a 401, nobody sees it", rotated_token_is_u
        failed_plugin_is_tried_again_after_a_while},
       {"the client may end while its plugin runs", client_may_end_while_its_plugin_runs},
       {"a proxy is used", proxy_is_used},
+      {"a proxy of the environment is used", proxy_of_the_environment_is_used},
       {"proxy and tls-server-name go together", proxy_and_tls_server_name_go_together})

@@ -153,6 +153,21 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
 	curl_easy_setopt(easy, option, pem ? &blob : NULL);
 }
 
+/* libcurl asks for these by itself, six walks through the environment for every request: only where
+ * one is set. */
+static bool environment_has_proxy(void)
+{
+	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+					    "ALL_PROXY"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (getenv(names[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The blobs are lent to libcurl: a slot holds a reference on its peer. */
 void http_peer_apply(const struct http_peer *p, CURL *easy)
 {
@@ -166,6 +181,6 @@ void http_peer_apply(const struct http_peer *p, CURL *easy)
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, p->key);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, p->insecure ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, p->insecure ? 0L : 2L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy);
+	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_has_proxy() ? p->proxy : "");
 	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, p->connect_to);
 }

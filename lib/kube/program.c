@@ -76,7 +76,7 @@ int program_open(struct program *p, const char *name, const struct program_optio
 	const struct config_env env = {
 		.kubeconfig = o->kubeconfig ? o->kubeconfig : getenv("KUBECONFIG"), .home = getenv("HOME"), .context = o->context,
 		.service_host = getenv("KUBERNETES_SERVICE_HOST"), .service_port = getenv("KUBERNETES_SERVICE_PORT"),
-		.secrets_dir = "/var/run/secrets/kubernetes.io/serviceaccount",
+		.secrets_dir = "/var/run/secrets/kubernetes.io/serviceaccount", .terminal = isatty(STDIN_FILENO) == 1,
 	};
 	auto_free char *agent = NULL;
 	struct err err = {""};
