@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/apps.h"
 
+#include <string.h>
+
 #define GROUP "apps.cozystack.io"
 #define VERSION "v1alpha1"
 
@@ -76,7 +78,7 @@ static const struct field gpu_status_fields[] = {
 	FIELD(T, count, "count", TYPE_INT),
 	FIELD(T, permitted, "permitted", TYPE_BOOL),
 	FIELD(T, free_nodes, "freeNodes", TYPE_INT),
-	FIELD(T, allocated, "allocated", TYPE_INT),
+	FIELD(T, allocated, "allocated", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	{0},
 };
 #undef T
@@ -90,7 +92,7 @@ static const struct type gpu_status_type = {"gpu", sizeof(struct gpu_status), gp
 static const struct field vm_spec_fields[] = {
 	FIELD(T, external, "external", TYPE_BOOL),
 	FIELD(T, external_method, "externalMethod", TYPE_STR),
-	FIELD(T, external_ports, "externalPorts", TYPE_INTS),
+	FIELD(T, external_ports, "externalPorts", TYPE_RAW),
 	FIELD(T, external_allow_icmp, "externalAllowICMP", TYPE_BOOL),
 	FIELD(T, running, "running", TYPE_BOOL),
 	FIELD(T, run_strategy, "runStrategy", TYPE_STR),
@@ -141,6 +143,13 @@ static const struct field vm_app_fields[] = {
 static const struct type vm_app_type = {"VirtualMachine", sizeof(struct vm_app), vm_app_fields,
 					obj_finish};
 
+static const char *names_disks_in(const struct obj *o)
+{
+	const char *spec = ((const struct vm_app *)o)->spec;
+
+	return spec && strstr(spec, "\"disks\"") ? o->ns : NULL;
+}
+
 const struct kube_kind kind_virtual_machine = {
 	GROUP,
 	VERSION,
@@ -148,9 +157,16 @@ const struct kube_kind kind_virtual_machine = {
 	"virtualmachines",
 	.namespaced = true,
 	.type = &vm_app_type,
+	.second_key = names_disks_in,
 };
 const struct kube_kind kind_vm_instance = {
-	GROUP, VERSION, "VMInstance", "vminstances", .namespaced = true, .type = &vm_app_type,
+	GROUP,
+	VERSION,
+	"VMInstance",
+	"vminstances",
+	.namespaced = true,
+	.type = &vm_app_type,
+	.second_key = names_disks_in,
 };
 
 /* --- VMDisk -------------------------------------------------------------------------------------

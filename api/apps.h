@@ -42,7 +42,7 @@ struct system_disk {
 struct vm_spec {
 	tri external;
 	const char *external_method;
-	LIST(int64_t) external_ports;
+	const char *external_ports; /* JSON: array of ports; [] is not the same as none */
 	tri external_allow_icmp;
 	tri running;
 	const char *run_strategy, *instance_type, *instance_profile;
@@ -75,7 +75,7 @@ struct vm_status {
 };
 extern const struct type vm_status_type;
 
-/* A cached VirtualMachine or VMInstance. */
+/* A cached VirtualMachine or VMInstance. Second key: the namespace, of one that names VMDisks. */
 struct vm_app {
 	struct obj obj;
 	const char *spec;

@@ -16,7 +16,8 @@ static const struct type ingress_type = {"ingress", sizeof(struct core_ingress),
 
 #define T struct core_service
 static const struct field service_labels_fields[] = {
-	FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_TRANSIENT),
+	FIELD(T, instance, "app.kubernetes.io/instance", TYPE_STR, .flags = TYPE_TRANSIENT),
 	{0},
 };
 static const struct type service_labels = {"labels", sizeof(T), service_labels_fields, NULL};
@@ -43,9 +44,19 @@ static const struct field service_fields[] = {
 	FIELD_INLINE("metadata", &service_metadata),
 	FIELD_INLINE("spec", &service_spec),
 	FIELD_INLINE("status", &service_status),
+	FIELD(T, helms, "", TYPE_BOOL, .flags = TYPE_DERIVED),
 	{0},
 };
-static const struct type service_type = {"Service", sizeof(T), service_fields, obj_finish};
+
+static void service_finish(void *object)
+{
+	T *s = object;
+
+	obj_finish(object);
+	s->helms = str_eq(s->managed_by, "Helm") && str_eq(s->instance, s->obj.name) ? TRI_TRUE
+										     : TRI_UNSET;
+}
+static const struct type service_type = {"Service", sizeof(T), service_fields, service_finish};
 #undef T
 
 #define T struct core_pvc
@@ -142,8 +153,7 @@ static const struct type crd_type = {"CustomResourceDefinition", sizeof(T), crd_
 	}
 const struct kube_kind kind_node = CORE("Node", "nodes", .type = &node_type);
 const struct kube_kind kind_service =
-	CORE("Service", "services", .namespaced = true, .type = &service_type,
-	     .selector = "apps.cozystack.io/user-service=true");
+	CORE("Service", "services", .namespaced = true, .type = &service_type);
 const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);
 const struct kube_kind kind_config_map = CORE("ConfigMap", "configmaps", .namespaced = true);
 const struct kube_kind kind_namespace = CORE("Namespace", "namespaces");

@@ -19,7 +19,9 @@ struct core_ingress {
 };
 struct core_service {
 	struct obj obj;
-	const char *managed_by; /* label app.kubernetes.io/managed-by */
+	const char *managed_by,
+		*instance; /* transient: labels app.kubernetes.io/managed-by, .../instance */
+	tri helms; /* made by Helm, by the release of its own name, as Cozystack's chart does */
 	const char *type, *cluster_ip;
 	LIST(struct core_ingress) ingress; /* status.loadBalancer.ingress */
 };

@@ -5,9 +5,17 @@
 #define INLINE(name, ...)                                                                          \
 	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
 	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
-#define KIND(name, label, ...)                                                                     \
+#define KIND_FINISH(name, label, finish, ...)                                                      \
 	static const struct field name##_fields[] = {OBJ_METADATA, __VA_ARGS__, {0}};              \
-	static const struct type name = {label, sizeof(T), name##_fields, obj_finish}
+	static const struct type name = {label, sizeof(T), name##_fields, finish}
+#define KIND(name, label, ...) KIND_FINISH(name, label, obj_finish, __VA_ARGS__)
+#define HELMS FIELD(T, helms, "", TYPE_BOOL, .flags = TYPE_DERIVED)
+
+/* Of the release that it is named after. */
+static tri by_helm(const struct obj *o, const char *managed_by, const char *instance)
+{
+	return str_eq(managed_by, "Helm") && str_eq(instance, o->name) ? TRI_TRUE : TRI_UNSET;
+}
 
 #define T struct kv_gpu
 static const struct field kv_gpu_fields[] = {
@@ -30,22 +38,36 @@ static const struct type kv_start_failure_type = {"startFailure", sizeof(struct 
 
 #define T struct kv_vm
 INLINE(vm_labels,
-       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
-INLINE(vm_metadata, FIELD_INLINE("labels", &vm_labels));
+       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_TRANSIENT),
+       FIELD(T, instance, "app.kubernetes.io/instance", TYPE_STR, .flags = TYPE_TRANSIENT));
+INLINE(vm_annotations, FIELD(T, adopted, ADOPTED_ANNOTATION, TYPE_STR, .flags = TYPE_INTERN));
+INLINE(vm_metadata, FIELD_INLINE("labels", &vm_labels),
+       FIELD_INLINE("annotations", &vm_annotations));
 INLINE(vm_firmware, FIELD(T, firmware_uuid, "uuid", TYPE_STR));
 INLINE(vm_devices, FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &kv_gpu_type),
        FIELD(T, host_devices, "hostDevices", TYPE_OBJS, .sub = &kv_gpu_type));
 INLINE(vm_domain, FIELD_INLINE("devices", &vm_devices), FIELD_INLINE("firmware", &vm_firmware));
-INLINE(vm_template_spec, FIELD_INLINE("domain", &vm_domain));
+INLINE(vm_template_spec, FIELD_INLINE("domain", &vm_domain),
+       FIELD(T, eviction_strategy, "evictionStrategy", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(vm_template, FIELD_INLINE("spec", &vm_template_spec));
+INLINE(vm_instancetype, FIELD(T, instance_type, "name", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(vm_preference, FIELD(T, preference, "name", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(vm_spec, FIELD(T, run_strategy, "runStrategy", TYPE_STR, .flags = TYPE_INTERN),
-       FIELD(T, running, "running", TYPE_BOOL), FIELD_INLINE("template", &vm_template));
+       FIELD(T, running, "running", TYPE_BOOL), FIELD_INLINE("template", &vm_template),
+       FIELD_INLINE("instancetype", &vm_instancetype), FIELD_INLINE("preference", &vm_preference));
 INLINE(vm_status, FIELD(T, printable_status, "printableStatus", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, created, "created", TYPE_BOOL), FIELD(T, ready, "ready", TYPE_BOOL),
        FIELD(T, start_failure, "startFailure", TYPE_OBJ, .sub = &kv_start_failure_type),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(vm_type, "VirtualMachine", FIELD_INLINE("metadata", &vm_metadata),
-     FIELD_INLINE("spec", &vm_spec), FIELD_INLINE("status", &vm_status));
+static void vm_finish(void *object)
+{
+	T *vm = object;
+
+	obj_finish(object);
+	vm->helms = by_helm(&vm->obj, vm->managed_by, vm->instance);
+}
+KIND_FINISH(vm_type, "VirtualMachine", vm_finish, FIELD_INLINE("metadata", &vm_metadata),
+	    FIELD_INLINE("spec", &vm_spec), FIELD_INLINE("status", &vm_status), HELMS);
 #undef T
 
 #define T struct kv_interface
@@ -73,6 +95,18 @@ INLINE(vmi_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
 KIND(vmi_type, "VirtualMachineInstance", FIELD_INLINE("metadata", &vmi_metadata),
      FIELD_INLINE("spec", &vmi_spec), FIELD_INLINE("status", &vmi_status));
 #undef T
+
+bool kv_vmi_lives(const struct kv_vmi *v)
+{
+	return !str_eq(v->phase, "Succeeded") && !str_eq(v->phase, "Failed");
+}
+
+static const char *vmi_holds_on(const struct obj *o)
+{
+	const struct kv_vmi *v = (const struct kv_vmi *)o;
+
+	return (v->gpus.n || v->host_devices.n) && kv_vmi_lives(v) ? v->node : NULL;
+}
 
 #define T struct kv_config
 INLINE(config_labels, FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR));
@@ -113,7 +147,8 @@ static const struct type preference_type = {
 INLINE(dv_annotations,
        FIELD(T, optical, "vm-disk.cozystack.io/optical", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(dv_labels,
-       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_INTERN));
+       FIELD(T, managed_by, "app.kubernetes.io/managed-by", TYPE_STR, .flags = TYPE_TRANSIENT),
+       FIELD(T, instance, "app.kubernetes.io/instance", TYPE_STR, .flags = TYPE_TRANSIENT));
 INLINE(dv_metadata, FIELD_INLINE("annotations", &dv_annotations),
        FIELD_INLINE("labels", &dv_labels));
 INLINE(dv_requests, FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTERN));
@@ -125,8 +160,15 @@ INLINE(dv_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, progress, "progress", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, claim, "claimName", TYPE_STR),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(dv_type, "DataVolume", FIELD_INLINE("metadata", &dv_metadata), FIELD_INLINE("spec", &dv_spec),
-     FIELD_INLINE("status", &dv_status));
+static void dv_finish(void *object)
+{
+	T *dv = object;
+
+	obj_finish(object);
+	dv->helms = by_helm(&dv->obj, dv->managed_by, dv->instance);
+}
+KIND_FINISH(dv_type, "DataVolume", dv_finish, FIELD_INLINE("metadata", &dv_metadata),
+	    FIELD_INLINE("spec", &dv_spec), FIELD_INLINE("status", &dv_status), HELMS);
 #undef T
 
 #define KUBEVIRT "kubevirt.io", "v1"
@@ -135,7 +177,7 @@ const struct kube_kind kind_kv_vm = {
 };
 const struct kube_kind kind_kv_vmi = {
 	KUBEVIRT,	    "VirtualMachineInstance", "virtualmachineinstances",
-	.namespaced = true, .type = &vmi_type,
+	.namespaced = true, .type = &vmi_type,	      .second_key = vmi_holds_on,
 };
 const struct kube_kind kind_kv_config = {
 	KUBEVIRT, "KubeVirt", "kubevirts", .namespaced = true, .type = &config_type,

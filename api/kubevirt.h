@@ -21,7 +21,12 @@ struct kv_start_failure {
 /* VirtualMachine */
 struct kv_vm {
 	struct obj obj;
-	const char *managed_by; /* label app.kubernetes.io/managed-by */
+	const char *managed_by,
+		*instance; /* transient: labels app.kubernetes.io/managed-by, .../instance */
+	tri helms; /* made by Helm, by the release of its own name, as Cozystack's chart does */
+	const char *adopted; /* annotation vmgpu.io/adopted: the generation of the manifest that it
+				was adopted with */
+	const char *instance_type, *preference, *eviction_strategy;
 	const char *run_strategy;
 	tri running;			       /* the old form of runStrategy */
 	struct kv_gpu_list gpus, host_devices; /* of the template */
@@ -36,7 +41,7 @@ struct kv_interface {
 	const char *name, *ip;
 };
 
-/* VirtualMachineInstance */
+/* VirtualMachineInstance. Second key: the node, of one that is alive there and has devices. */
 struct kv_vmi {
 	struct obj obj;
 	struct kv_gpu_list gpus, host_devices;
@@ -76,8 +81,10 @@ struct kv_preference {
 /* DataVolume */
 struct kv_data_volume {
 	struct obj obj;
-	const char *managed_by; /* label app.kubernetes.io/managed-by */
-	const char *optical;	/* annotation vm-disk.cozystack.io/optical */
+	const char *managed_by,
+		*instance; /* transient: labels app.kubernetes.io/managed-by, .../instance */
+	tri helms; /* made by Helm, by the release of its own name, as Cozystack's chart does */
+	const char *optical; /* annotation vm-disk.cozystack.io/optical */
 	const char *phase, *progress, *claim;
 	const char *storage; /* requested size: spec.storage or spec.pvc */
 	const char *storage_class;
@@ -86,6 +93,10 @@ struct kv_data_volume {
 
 #define PERMITTED_ANNOTATION "vmgpu.io/permitted-host-devices"
 #define WOKEN_ANNOTATION "vmgpu.io/woken"
+#define ADOPTED_ANNOTATION "vmgpu.io/adopted"
+
+/* Not ended: Succeeded and Failed machines have given their devices back. */
+bool kv_vmi_lives(const struct kv_vmi *v);
 
 extern const struct kube_kind kind_kv_vm, kind_kv_vmi, kind_kv_config, kind_kv_instancetype,
 	kind_kv_preference, kind_data_volume;

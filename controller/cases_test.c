@@ -51,16 +51,14 @@ static void show_difference(const char *at, const json_t *got, const json_t *wan
 	size_t i;
 
 	if (json_is_object(got) && json_is_object(want)) {
-		json_object_foreach((json_t *)want, key, v)
-		{
+		json_object_foreach((json_t *)want, key, v) {
 			auto_free char *inner = xprintf("%s.%s", at, key);
 
 			if (!json_equal(json_object_get(got, key), v)) {
 				show_difference(inner, json_object_get(got, key), v);
 			}
 		}
-		json_object_foreach((json_t *)got, key, v)
-		{
+		json_object_foreach((json_t *)got, key, v) {
 			if (!json_object_get(want, key)) {
 				auto_free char *extra =
 					json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -72,8 +70,7 @@ static void show_difference(const char *at, const json_t *got, const json_t *wan
 	}
 	if (json_is_array(got) && json_is_array(want) &&
 	    json_array_size(got) == json_array_size(want)) {
-		json_array_foreach((json_t *)want, i, v)
-		{
+		json_array_foreach((json_t *)want, i, v) {
 			auto_free char *inner = xprintf("%s[%zu]", at, i);
 
 			if (!json_equal(json_array_get(got, i), v)) {
@@ -98,8 +95,7 @@ static bool contains_all(const char *message, const json_t *want)
 	if (json_is_string(want)) {
 		return message && strstr(message, json_string_value(want));
 	}
-	json_array_foreach((json_t *)want, i, part)
-	{
+	json_array_foreach((json_t *)want, i, part) {
 		if (!contains_all(message, part)) {
 			return false;
 		}
@@ -112,8 +108,7 @@ static json_t *condition_in(const json_t *list, const char *type)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, c)
-	{
+	json_array_foreach((json_t *)list, i, c) {
 		if (str_eq(text(c, "type"), type)) {
 			return c;
 		}
@@ -132,8 +127,7 @@ static void compare_condition(struct kase *k, const json_t *got, const json_t *w
 		complain(k, what);
 		return;
 	}
-	json_object_foreach((json_t *)want, key, v)
-	{
+	json_object_foreach((json_t *)want, key, v) {
 		bool good = str_eq(key, "message") ? contains_all(text(got, key), v)
 						   : json_equal(json_object_get(got, key), v);
 
@@ -153,12 +147,10 @@ static void compare_conditions(struct kase *k, const json_t *got, const json_t *
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)want, i, c)
-	{
+	json_array_foreach((json_t *)want, i, c) {
 		compare_condition(k, condition_in(got, text(c, "type")), c);
 	}
-	json_array_foreach((json_t *)got, i, c)
-	{
+	json_array_foreach((json_t *)got, i, c) {
 		if (!condition_in(want, text(c, "type"))) {
 			auto_free char *what =
 				xprintf("unexpected condition %s=%s %s: %s", text(c, "type"),
@@ -182,8 +174,7 @@ static bool equal_or_any(const json_t *got, const json_t *want)
 	    json_object_size(want) != json_object_size(got)) {
 		return json_equal(got, want);
 	}
-	json_object_foreach((json_t *)want, key, v)
-	{
+	json_object_foreach((json_t *)want, key, v) {
 		if (!equal_or_any(json_object_get(got, key), v)) {
 			return false;
 		}
@@ -196,8 +187,7 @@ static void compare_status(struct kase *k, const json_t *got, const json_t *want
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)want, key, v)
-	{
+	json_object_foreach((json_t *)want, key, v) {
 		const json_t *g = json_object_get(got, key);
 
 		if (str_eq(key, "conditions")) {
@@ -235,8 +225,7 @@ static void load(struct kase *k, const json_t *world, struct cache *c)
 	size_t i;
 
 	cases_serve(c, controller_kinds, json_object_get(k->doc, "served"));
-	json_array_foreach((json_t *)world, i, o)
-	{
+	json_array_foreach((json_t *)world, i, o) {
 		if (cache_load_json(c, o, &err) < 0) {
 			complain(k, err.text);
 		}
@@ -309,8 +298,7 @@ static json_t *find_action(struct kase *k, const json_t *actions, const char *wh
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)actions, i, a)
-	{
+	json_array_foreach((json_t *)actions, i, a) {
 		const json_t *body = json_object_get(a, what);
 
 		if (!body || json_is_true(json_object_get(a, "matched"))) {
@@ -422,12 +410,10 @@ static void expect(struct kase *k, const json_t *actions, const json_t *given)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(k->doc, "then"), i, v)
-	{
+	json_array_foreach(json_object_get(k->doc, "then"), i, v) {
 		expect_one(k, actions, given, v);
 	}
-	json_array_foreach((json_t *)actions, i, v)
-	{
+	json_array_foreach((json_t *)actions, i, v) {
 		if (!json_is_true(json_object_get(v, "matched")) && !json_object_get(v, "again")) {
 			auto_free char *a = json_dumps(v, JSON_COMPACT);
 			auto_free char *line = xprintf("unexpected action: %.600s", a);
@@ -445,8 +431,7 @@ static bool quiet(const json_t *actions)
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)actions, i, a)
-	{
+	json_array_foreach((json_t *)actions, i, a) {
 		if (!json_object_get(a, "event") && !json_object_get(a, "again")) {
 			return false;
 		}
@@ -486,8 +471,7 @@ static bool only_status(const json_t *actions)
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)actions, i, a)
-	{
+	json_array_foreach((json_t *)actions, i, a) {
 		if (!json_object_get(a, "status") && !json_object_get(a, "event") &&
 		    !json_object_get(a, "again")) {
 			return false;
@@ -551,13 +535,11 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 	json_t *other = json_array(), *o, *again;
 	size_t i;
 
-	json_array_foreach((json_t *)given, i, o)
-	{
+	json_array_foreach((json_t *)given, i, o) {
 		json_array_insert(other, 0, o);
 	}
 	again = run_plan(k, other);
-	json_array_foreach((json_t *)actions, i, o)
-	{
+	json_array_foreach((json_t *)actions, i, o) {
 		json_object_del(o, "matched");
 	}
 	if (!json_equal(again, actions)) {
@@ -601,8 +583,7 @@ static void prove_same(struct kase *k, const json_t *first)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(json_object_get(k->doc, "given"), i, o)
-	{
+	json_array_foreach(json_object_get(k->doc, "given"), i, o) {
 		const json_t *body = cases_marked_same(o) ? cases_apply_for(first, o) : NULL;
 
 		if (body && !cases_stands_in(o, body)) {
@@ -618,21 +599,29 @@ static void prove_same(struct kase *k, const json_t *first)
 
 static void run_case(struct kase *k)
 {
-	json_t *given, *first, *actions;
+	const json_t *doc = json_object_get(k->doc, "given"),
+		     *when = json_object_get(k->doc, "when");
+	json_t *bare, *given, *first, *actions;
 
 	read_options(k);
 	if (!reconciler_of(k)) {
 		k->skipped = "there is no plan for this kind yet";
 		return;
 	}
-	/* `same` stands for what the plan itself would write: it is asked once without it. */
-	given = cases_without_same(json_object_get(k->doc, "given"));
-	first = run_plan(k, given);
-	json_decref(given);
-	given = cases_with_same(json_object_get(k->doc, "given"), first, controller_kinds,
-				json_object_get(k->doc, "when"));
+	/*
+	 * `same` stands for what the plan itself would write: it is asked once without our marks,
+	 * for the bodies, and once with them, for the status.
+	 */
+	bare = cases_without_same(doc);
+	first = run_plan(k, bare);
 	prove_same(k, first);
+	json_decref(bare);
+	bare = cases_with_intents(doc, first, controller_kinds);
 	json_decref(first);
+	first = run_plan(k, bare);
+	given = cases_with_same(doc, bare, first, when);
+	json_decref(first);
+	json_decref(bare);
 	actions = run_plan(k, given);
 	expect(k, actions, given);
 	if (!k->failed) {
@@ -671,7 +660,8 @@ static void run_file(const char *path, size_t *n, bool *failed)
 		run_case(&k);
 	}
 	printf("%s %zu - %s: %s%s%s\n", k.failed ? "not ok" : "ok", ++*n, path + strlen(CASES) + 1,
-	       k.doc ? text(k.doc, "about") : "unreadable", k.skipped ? " # SKIP " : "", k.skipped ? k.skipped : "");
+	       k.doc ? text(k.doc, "about") : "unreadable", k.skipped ? " # SKIP " : "",
+	       k.skipped ? k.skipped : "");
 	*failed |= k.failed;
 	json_decref(docs);
 	json_decref(k.last);

@@ -123,8 +123,7 @@ json_t *cases_find(const json_t *world, const json_t *target)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach((json_t *)world, i, o)
-	{
+	json_array_foreach((json_t *)world, i, o) {
 		const json_t *m = json_object_get(o, "metadata");
 		const char *version = text(target, "apiVersion");
 		bool group = version ? str_eq(version, text(o, "apiVersion"))
@@ -154,8 +153,7 @@ json_t *cases_merge_patch(const json_t *object, const json_t *patch)
 	json_t *result = json_is_object(object) ? json_deep_copy(object) : json_object(), *v;
 	const char *key;
 
-	json_object_foreach((json_t *)patch, key, v)
-	{
+	json_object_foreach((json_t *)patch, key, v) {
 		if (json_is_null(v)) {
 			json_object_del(result, key);
 		} else if (json_is_object(v)) {
@@ -214,8 +212,7 @@ static void store(json_t *world, json_t *o_new, const json_t *was)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(world, i, o)
-	{
+	json_array_foreach(world, i, o) {
 		if (o == was) {
 			json_array_set_new(world, i, o_new);
 			return;
@@ -234,8 +231,7 @@ static void take_away(json_t *o, const json_t *had, const json_t *has)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)had, key, v)
-	{
+	json_object_foreach((json_t *)had, key, v) {
 		const json_t *still = json_object_get(has, key);
 
 		if (!str_starts(key, "f:") || !json_is_object(o)) {
@@ -352,8 +348,7 @@ static json_t *timeless(const json_t *o)
 	json_t *copy = json_deep_copy(o), *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(json_object_get(copy, "status"), "conditions"), i, c)
-	{
+	json_array_foreach(json_object_get(json_object_get(copy, "status"), "conditions"), i, c) {
 		json_object_del(c, "lastTransitionTime");
 	}
 	return copy;
@@ -378,8 +373,7 @@ bool cases_same_world(const json_t *a, const json_t *b, bool times)
 	if (json_array_size(a) != json_array_size(b)) {
 		return false;
 	}
-	json_array_foreach((json_t *)a, i, o)
-	{
+	json_array_foreach((json_t *)a, i, o) {
 		json_t *target = cases_target(o);
 		const json_t *other = cases_find(b, target);
 
@@ -419,8 +413,7 @@ static void strip(json_t *v)
 	void *tmp;
 	size_t i;
 
-	json_array_foreach(v, i, child)
-	{
+	json_array_foreach(v, i, child) {
 		strip(child);
 	}
 	json_object_foreach_safe(v, tmp, key, child)
@@ -446,8 +439,7 @@ static const json_t *action_for(const json_t *first, const json_t *o)
 	json_t *a;
 	size_t i;
 
-	json_array_foreach((json_t *)first, i, a)
-	{
+	json_array_foreach((json_t *)first, i, a) {
 		if (str_eq(text(a, "manager"), "vmgpu") &&
 		    cases_same_object(json_object_get(a, "apply"), o)) {
 			return a;
@@ -469,8 +461,7 @@ bool cases_stands_in(const json_t *o, const json_t *body)
 	if (!json_is_object(body)) {
 		return json_equal(o, body);
 	}
-	json_object_foreach((json_t *)body, key, v)
-	{
+	json_object_foreach((json_t *)body, key, v) {
 		if (!str_eq(key, "resourceVersion") &&
 		    !cases_stands_in(json_object_get(o, key), v)) {
 			return false;
@@ -527,8 +518,7 @@ static void restore_values(json_t *to, const json_t *from)
 	json_t *child;
 	size_t i;
 
-	json_object_foreach(to, key, child)
-	{
+	json_object_foreach(to, key, child) {
 		if (is_same(child)) {
 			json_object_set(to, key,
 					json_object_get(from, key) ? json_object_get(from, key)
@@ -537,13 +527,11 @@ static void restore_values(json_t *to, const json_t *from)
 			restore_values(child, json_object_get(from, key));
 		}
 	}
-	json_array_foreach(to, i, child)
-	{
+	json_array_foreach(to, i, child) {
 		json_t *candidate;
 		size_t k;
 
-		json_array_foreach((json_t *)from, k, candidate)
-		{
+		json_array_foreach((json_t *)from, k, candidate) {
 			if (text(child, "type") &&
 			    str_eq(text(child, "type"), text(candidate, "type"))) {
 				restore_values(child, candidate);
@@ -557,8 +545,7 @@ static const json_t *status_patch(const json_t *first)
 	json_t *a, *v;
 	size_t i;
 
-	json_array_foreach((json_t *)first, i, a)
-	{
+	json_array_foreach((json_t *)first, i, a) {
 		if ((v = json_object_get(a, "status"))) {
 			return json_object_get(v, "body");
 		}
@@ -566,29 +553,34 @@ static const json_t *status_patch(const json_t *first)
 	return NULL;
 }
 
-json_t *cases_with_same(const json_t *given, const json_t *first,
-			const struct kube_kind *const *kinds, const json_t *when)
+json_t *cases_with_intents(const json_t *given, const json_t *first,
+			   const struct kube_kind *const *kinds)
 {
-	json_t *world = json_deep_copy(given), *o;
-	const json_t *patch = status_patch(first);
+	json_t *world = cases_without_same(given), *o;
 	size_t i;
 
-	json_array_foreach(world, i, o)
-	{
-		const char *mark = mark_of(o);
+	json_array_foreach(world, i, o) {
+		const char *mark = mark_of(json_array_get(given, i));
 
-		if (o == cases_find(world, when) && patch) {
-			restore_values(json_object_get(o, "status"),
-				       json_object_get(patch, "status"));
-		}
 		if (mark) {
-			auto_free char *kept = xstrdup(mark);
-
-			json_object_del(
-				json_object_get(json_object_get(o, "metadata"), "annotations"),
-				INTENT_ANNOTATION);
-			restore_intent(o, kept, first, kinds);
+			restore_intent(o, mark, first, kinds);
 		}
 	}
 	return world;
+}
+
+json_t *cases_with_same(const json_t *given, const json_t *world, const json_t *second,
+			const json_t *when)
+{
+	const json_t *patch = status_patch(second);
+	json_t *result = json_deep_copy(world), *own = cases_find(result, when);
+	const json_t *was = cases_find(given, when);
+
+	if (own && json_object_get(was, "status")) {
+		json_t *status = json_deep_copy(json_object_get(was, "status"));
+
+		restore_values(status, json_object_get(patch, "status"));
+		json_object_set_new(own, "status", status);
+	}
+	return result;
 }

@@ -27,15 +27,17 @@ void cases_carry_out(json_t *world, const json_t *actions, size_t n,
 bool cases_same_world(const json_t *a, const json_t *b, bool times);
 
 /*
- * A case's `given` with its marks (same, old, drifted) taken out, and with what they stand for;
- * first: the plan over the one without, which shows what the plan itself would write.
+ * A case's `given` with its marks (same, old, drifted) taken out; with what the marks of its
+ * intents stand for (first: the plan over the one without); and with what `same` in the status of
+ * the object of `when` stands for (second: the plan over that world).
  */
 json_t *cases_without_same(const json_t *given);
-json_t *cases_with_same(const json_t *given, const json_t *first,
-			const struct kube_kind *const *kinds, const json_t *when);
+json_t *cases_with_intents(const json_t *given, const json_t *first,
+			   const struct kube_kind *const *kinds);
+json_t *cases_with_same(const json_t *given, const json_t *world, const json_t *second,
+			const json_t *when);
 bool cases_marked_same(const json_t *object);
-const json_t *cases_apply_for(
-	const json_t *actions,
-	const json_t *object); /* the body that manager vmgpu applies to it, borrowed, or NULL */
+/* The body that manager vmgpu applies to it, borrowed, or NULL. */
+const json_t *cases_apply_for(const json_t *actions, const json_t *object);
 /* Each field of the body stands in the object with that value (preconditions aside). */
 bool cases_stands_in(const json_t *object, const json_t *body);

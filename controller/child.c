@@ -8,46 +8,56 @@ const char *child_name(struct arena *a, const char *app, const char *name, bool 
 
 json_t *child_selector(const struct child_of *c)
 {
-	return json_pack("{s:s, s:s}", "app.kubernetes.io/name", c->app, "app.kubernetes.io/instance", c->name);
+	return json_pack("{s:s, s:s}", "app.kubernetes.io/name", c->app,
+			 "app.kubernetes.io/instance", c->name);
 }
 
 json_t *child_template_labels(const struct child_of *c)
 {
 	json_t *labels = child_selector(c);
 
-	json_object_set_new(labels, "apps.cozystack.io/application.group", json_string(c->kind->group));
-	json_object_set_new(labels, "apps.cozystack.io/application.kind", json_string(c->kind->kind));
-	json_object_set_new(labels, "apps.cozystack.io/application.name", json_string(c->owner->name));
+	json_object_set_new(labels, "apps.cozystack.io/application.group",
+			    json_string(c->kind->group));
+	json_object_set_new(labels, "apps.cozystack.io/application.kind",
+			    json_string(c->kind->kind));
+	json_object_set_new(labels, "apps.cozystack.io/application.name",
+			    json_string(c->owner->name));
 	return labels;
+}
+
+json_t *child_owner(const struct child_of *c)
+{
+	attr_cleanup(buf_finish) struct buf version;
+
+	buf_init(&version, KiB);
+	kind_api_version(c->kind, c->kind->versions, &version);
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "apiVersion", buf_text(&version), "kind",
+			 c->kind->kind, "name", c->owner->name, "uid", c->owner->uid, "controller",
+			 1, "blockOwnerDeletion", 1);
 }
 
 json_t *child_metadata(const struct child_of *c, const char *name)
 {
-	attr_cleanup(buf_finish) struct buf version;
 	json_t *labels = child_template_labels(c);
-	json_t *owner;
 
 	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("vmgpu"));
-	buf_init(&version, KiB);
-	kind_api_version(c->kind, c->kind->versions, &version);
-	owner = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "apiVersion", buf_text(&version), "kind", c->kind->kind, "name",
-			  c->owner->name, "uid", c->owner->uid, "controller", 1, "blockOwnerDeletion", 1);
-	return json_pack("{s:s, s:s, s:o, s:[o]}", "name", name, "namespace", c->owner->ns, "labels", labels,
-			 "ownerReferences", owner);
+	return json_pack("{s:s, s:s, s:o, s:[o]}", "name", name, "namespace", c->owner->ns,
+			 "labels", labels, "ownerReferences", child_owner(c));
 }
 
-json_t *child_object(const struct child_of *c, const struct cache *cache, const struct kube_kind *k, const char *name)
+json_t *child_object(const struct child_of *c, const struct cache *cache, const struct kube_kind *k,
+		     const char *name)
 {
 	attr_cleanup(buf_finish) struct buf version;
 	const char *served = cache_version(cache, k);
 
 	buf_init(&version, KiB);
 	kind_api_version(k, served ? served : k->versions, &version);
-	return json_pack("{s:s, s:s, s:o}", "apiVersion", buf_text(&version), "kind", k->kind, "metadata",
-			 child_metadata(c, name));
+	return json_pack("{s:s, s:s, s:o}", "apiVersion", buf_text(&version), "kind", k->kind,
+			 "metadata", child_metadata(c, name));
 }
 
-enum child_whose child_whose(const struct child_of *c, const struct obj *have, const char *managed_by)
+enum child_whose child_whose(const struct child_of *c, const struct obj *have, tri helms)
 {
 	if (!have) {
 		return CHILD_ABSENT;
@@ -55,5 +65,5 @@ enum child_whose child_whose(const struct child_of *c, const struct obj *have, c
 	if (have->owner_uid) {
 		return str_eq(have->owner_uid, c->owner->uid) ? CHILD_OURS : CHILD_TAKEN;
 	}
-	return str_eq(managed_by, "Helm") ? CHILD_HELM : CHILD_TAKEN;
+	return helms == TRI_TRUE ? CHILD_HELM : CHILD_TAKEN;
 }

@@ -2,7 +2,8 @@
 /*
  * child.h: the objects that we write for a user's object: their names, labels and owner. Pure.
  *
- * Names and labels are Cozystack's, so that what its chart made is adopted without a restart (cozystack.md 2).
+ * Names and labels are Cozystack's, so that what its chart made is adopted without a restart
+ * (cozystack.md 2).
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 struct child_of {
 	const struct kube_kind *kind; /* of the owner */
 	const struct obj *owner;
-	const char *app;	      /* label app.kubernetes.io/name: "vm-instance" */
-	const char *name;	      /* R: label app.kubernetes.io/instance, and the name of most children */
+	const char *app;  /* label app.kubernetes.io/name: "vm-instance" */
+	const char *name; /* R: label app.kubernetes.io/instance, and the name of most children */
 };
 
 /* The owner's prefix and name: R of cozystack.md. plain: the owner's own name. */
@@ -22,16 +23,20 @@ const char *child_name(struct arena *a, const char *app, const char *name, bool 
 json_t *child_selector(const struct child_of *c);
 /* The selector's labels and the owner's application labels: for templates of what others make. */
 json_t *child_template_labels(const struct child_of *c);
+/* The controlling owner reference. */
+json_t *child_owner(const struct child_of *c);
 /* metadata of a child called name: labels, namespace, controlling owner reference. */
 json_t *child_metadata(const struct child_of *c, const char *name);
-/* An object with apiVersion, kind and that metadata, ready for a spec. version: of the kind as served. */
-json_t *child_object(const struct child_of *c, const struct cache *cache, const struct kube_kind *k, const char *name);
+/* An object with apiVersion, kind and that metadata, ready for a spec. version: of the kind as
+ * served. */
+json_t *child_object(const struct child_of *c, const struct cache *cache, const struct kube_kind *k,
+		     const char *name);
 
 enum child_whose {
 	CHILD_ABSENT,
-	CHILD_OURS,	/* owned by the owner */
-	CHILD_HELM,	/* Cozystack's chart made it: to be adopted */
-	CHILD_TAKEN,	/* somebody else's: never touched */
+	CHILD_OURS,  /* owned by the owner */
+	CHILD_HELM,  /* Cozystack's chart made it, and nobody owns it: to be adopted */
+	CHILD_TAKEN, /* somebody else's: never touched */
 };
-/* managed_by: the object's label app.kubernetes.io/managed-by, as far as its kind keeps it. */
-enum child_whose child_whose(const struct child_of *c, const struct obj *have, const char *managed_by);
+/* helms: made by Helm, by the release of its own name, as far as its kind keeps that. */
+enum child_whose child_whose(const struct child_of *c, const struct obj *have, tri helms);

@@ -107,16 +107,7 @@ static struct verdict check_taken(const struct disk_seen *s)
 
 static struct verdict image_missing(const struct disk_seen *s)
 {
-	const char *names = volumes_golden_names(s->pass), *ns = options_images_ns(s->options);
-
-	return verdict_no(
-		"ImageMissing",
-		arena_printf(s->pass->arena,
-			     "there is no image %s: neither a DataVolume vm-default-images-%s in "
-			     "namespace %s nor one of the built-in names (ubuntu, cirros, alpine, "
-			     "fedora, talos); golden images there: %s",
-			     s->source.image->name, s->source.image->name, ns,
-			     *names ? names : "none"));
+	return verdict_no("ImageMissing", volumes_no_image(s->pass, s->source.image->name));
 }
 
 static struct verdict check_missing(const struct disk_seen *s)

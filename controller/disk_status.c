@@ -113,7 +113,7 @@ static struct verdict accepted(const struct disk_seen *s)
 		return verdict_yes("NotHandled",
 				   arena_printf(a, "accepted without effect: %s", s->not_handled));
 	}
-	if (s->data && str_eq(s->data->managed_by, "Helm")) {
+	if (s->data && s->data->helms == TRI_TRUE) {
 		return verdict_yes(
 			"Adopted",
 			arena_printf(a, "DataVolume %s, made by Cozystack, is kept as it was found",

@@ -8,7 +8,8 @@
 
 #define MAX_LISTED 8
 
-/* --- making --------------------------------------------------------------------------------------------- */
+/* --- making
+ * --------------------------------------------------------------------------------------------- */
 
 struct maker {
 	struct arena *arena;
@@ -16,7 +17,8 @@ struct maker {
 	size_t n, size;
 };
 
-static struct inventory_model *model_of(struct maker *m, const char *name, const char *human, bool vgpu)
+static struct inventory_model *model_of(struct maker *m, const char *name, const char *human,
+					bool vgpu)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		if (str_eq(m->models[i].name, name)) {
@@ -24,7 +26,8 @@ static struct inventory_model *model_of(struct maker *m, const char *name, const
 		}
 	}
 	if (m->n == m->size) {
-		struct inventory_model *more = arena_array(m->arena, struct inventory_model, m->size * 2 + 8);
+		struct inventory_model *more =
+			arena_array(m->arena, struct inventory_model, m->size * 2 + 8);
 
 		if (m->n) {
 			memcpy(more, m->models, m->n * sizeof(*more));
@@ -36,27 +39,45 @@ static struct inventory_model *model_of(struct maker *m, const char *name, const
 	return &m->models[m->n++];
 }
 
-static struct inventory_place *place_of(struct maker *m, struct inventory_model *model, const char *node)
+/* Nodes are added one after the other, so the place of this one is the last or not there yet. */
+static struct inventory_place *place_of(struct maker *m, struct inventory_model *model,
+					const char *node)
 {
+	size_t n = model->n_places;
 	struct inventory_place *more;
 
-	for (size_t i = 0; i < model->n_places; i++) {
-		if (str_eq(model->places[i].node, node)) {
-			return &model->places[i];
+	if (n && model->places[n - 1].node == node) {
+		return &model->places[n - 1];
+	}
+	if (!(n & (n - 1))) {
+		more = arena_array(m->arena, struct inventory_place, n ? 2 * n : 1);
+		if (n) {
+			memcpy(more, model->places, n * sizeof(*more));
+		}
+		model->places = more;
+	}
+	model->places[n] = (struct inventory_place){.node = node};
+	model->n_places++;
+	return &model->places[n];
+}
+
+/* "10de" and "26b9" as KubeVirt's documents write them: 10DE:26B9. */
+static const char *selector_of(struct maker *m, const struct gpu_unit *u)
+{
+	char *s = arena_printf(m->arena, "%s:%s", u->vendor_id ? u->vendor_id : "",
+			       u->device_id ? u->device_id : "");
+
+	for (char *p = s; *p; p++) {
+		if (*p >= 'a' && *p <= 'f') {
+			*p = (char)(*p - 'a' + 'A');
 		}
 	}
-	more = arena_array(m->arena, struct inventory_place, model->n_places + 1);
-	if (model->n_places) {
-		memcpy(more, model->places, model->n_places * sizeof(*more));
-	}
-	model->places = more;
-	more[model->n_places] = (struct inventory_place){.node = node};
-	return &more[model->n_places++];
+	return s;
 }
 
 static void add_selector(struct maker *m, struct inventory_model *model, const struct gpu_unit *u)
 {
-	const char *selector = arena_printf(m->arena, "%s:%s", u->vendor_id ? u->vendor_id : "", u->device_id ? u->device_id : "");
+	const char *selector = selector_of(m, u);
 	const char **more;
 	size_t at = 0;
 
@@ -72,20 +93,11 @@ static void add_selector(struct maker *m, struct inventory_model *model, const s
 	}
 	more[at] = selector;
 	if (model->n_selectors > at) {
-		memcpy(more + at + 1, model->selectors + at, (model->n_selectors - at) * sizeof(*more));
+		memcpy(more + at + 1, model->selectors + at,
+		       (model->n_selectors - at) * sizeof(*more));
 	}
 	model->selectors = more;
 	model->n_selectors++;
-}
-
-static bool available(const struct gpu_unit *u)
-{
-	list_each(c, &u->conditions) {
-		if (str_eq(c->type, "Available")) {
-			return str_eq(c->status, "True");
-		}
-	}
-	return false;
 }
 
 /* The resource name of a vGPU profile: NVIDIA's rule, white space becomes _ (nvidia.md 1.4). */
@@ -101,87 +113,120 @@ static const char *profile_resource(struct arena *a, const char *profile)
 	return s;
 }
 
-static void add_unit(struct maker *m, const char *node, const struct gpu_unit *u)
+/* NULL: the unit as a whole may be had. */
+static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u, struct arena *a)
 {
-	struct inventory_model *model;
-	struct inventory_place *place;
+	const struct condition *ready = condition_find(&n->conditions, "Ready");
+	const struct condition *available = condition_find(&u->conditions, "Available");
 
-	if (str_empty(u->name)) {
-		return;
+	if (ready && !str_eq(ready->status, "True")) {
+		return arena_printf(a, "node %s is silent", n->obj.name);
 	}
-	model = model_of(m, u->name, u->model, false);
+	if (str_eq(u->mode, "vgpu")) {
+		return arena_printf(a, "one on %s is cut into vGPUs", n->obj.name);
+	}
+	if (!available || !str_eq(available->status, "True")) {
+		return arena_printf(a, "one on %s may not be taken: %s", n->obj.name,
+				    available && !str_empty(available->message)
+					    ? available->message
+					    : "its node does not say that it is available");
+	}
+	return NULL;
+}
+
+static void add_whole(struct maker *m, const struct gpu_node *n, const struct gpu_unit *u)
+{
+	struct inventory_model *model = model_of(m, u->name, u->model, false);
+	struct inventory_place *place = place_of(m, model, n->obj.name);
+	const char *kept = unit_kept(n, u, m->arena);
+
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
 		model->aliases = u->aliases.items;
 		model->n_aliases = u->aliases.n;
 	}
-	place = place_of(m, model, node);
-	if (available(u) && !str_eq(u->mode, "vgpu")) {
-		place->total++;
-		place->free++;
-	}
+	place->total++;
+	place->free += !kept;
+	place->why = place->why ? place->why : kept;
+}
+
+static void add_profiles(struct maker *m, const struct gpu_node *n, const struct gpu_unit *u)
+{
+	bool silent = condition_find(&n->conditions, "Ready") &&
+		      !condition_is(&n->conditions, "Ready", "True");
+
 	list_each(p, &u->profiles) {
-		model = model_of(m, profile_resource(m->arena, p->name), p->name, true);
+		struct inventory_model *model =
+			model_of(m, profile_resource(m->arena, p->name), p->name, true);
+		struct inventory_place *place = place_of(m, model, n->obj.name);
+
 		if (str_eq(u->vgpu_framework, "mdev")) {
 			model->mdev = p->name;
 		} else {
 			add_selector(m, model, u);
 		}
-		place = place_of(m, model, node);
 		place->total += p->max;
-		place->free += p->available;
+		place->free += silent ? 0 : p->available;
+		if (silent && !place->why) {
+			place->why = arena_printf(m->arena, "node %s is silent", n->obj.name);
+		}
 	}
 }
 
+/* A profile's `available` has gone down by itself when the vGPU was made. */
 static void take_devices(struct maker *m, const char *node, const struct kv_gpu_list *devices)
 {
 	list_each(d, devices) {
 		for (size_t i = 0; i < m->n; i++) {
 			struct inventory_model *model = &m->models[i];
+			struct inventory_place *last =
+				model->n_places ? &model->places[model->n_places - 1] : NULL;
 
-			/* A profile's `available` has gone down by itself when the vGPU was made. */
-			for (size_t k = 0; k < model->n_places && !model->vgpu; k++) {
-				struct inventory_place *p = &model->places[k];
-
-				if (str_eq(model->name, d->device_name) && str_eq(p->node, node) && p->free > 0) {
-					p->free--;
-				}
+			if (last && last->node == node && last->free > 0 && !model->vgpu &&
+			    str_eq(model->name, d->device_name)) {
+				last->free--;
 			}
+		}
+	}
+}
+
+static void add_node(struct maker *m, const struct pass *pass, const struct gpu_node *n,
+		     const char *except_ns, const char *except_name)
+{
+	list_each(u, &n->units) {
+		if (!str_empty(u->name)) {
+			add_whole(m, n, u);
+			add_profiles(m, n, u);
+		}
+	}
+	for (const struct kv_vmi *v = NULL;
+	     (v = cache_next_keyed(pass->cache, &kind_kv_vmi, n->obj.name, v));) {
+		if (!str_eq(v->obj.ns, except_ns) || !str_eq(v->obj.name, except_name)) {
+			take_devices(m, n->obj.name, &v->gpus);
+			take_devices(m, n->obj.name, &v->host_devices);
 		}
 	}
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct inventory_model *)a)->name, ((const struct inventory_model *)b)->name);
+	return strcmp(((const struct inventory_model *)a)->name,
+		      ((const struct inventory_model *)b)->name);
 }
 
-static int by_node(const void *a, const void *b)
+/* In order of names, so that of several nodes' words for one model always the same are taken. */
+void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name,
+		    struct inventory *ret)
 {
-	return strcmp(((const struct inventory_place *)a)->node, ((const struct inventory_place *)b)->node);
-}
-
-void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name, struct inventory *ret)
-{
+	struct obj_list nodes = cache_sorted(pass->cache, &kind_gpu_node, NULL, pass->arena);
 	struct maker m = {.arena = pass->arena};
 
 	*ret = (struct inventory){0};
-	for (const struct gpu_node *n = NULL; (n = cache_next(pass->cache, &kind_gpu_node, n));) {
-		ret->nodes += n->units.n > 0;
-		list_each(u, &n->units) {
-			add_unit(&m, n->obj.name, u);
-		}
-	}
-	for (const struct kv_vmi *v = NULL; (v = cache_next(pass->cache, &kind_kv_vmi, v));) {
-		bool ended = str_eq(v->phase, "Succeeded") || str_eq(v->phase, "Failed");
+	for (size_t i = 0; i < nodes.n; i++) {
+		const struct gpu_node *n = (const struct gpu_node *)nodes.items[i];
 
-		if (v->node && !ended && !(str_eq(v->obj.ns, except_ns) && str_eq(v->obj.name, except_name))) {
-			take_devices(&m, v->node, &v->gpus);
-			take_devices(&m, v->node, &v->host_devices);
-		}
-	}
-	for (size_t i = 0; i < m.n; i++) {
-		qsort(m.models[i].places, m.models[i].n_places, sizeof(struct inventory_place), by_node);
+		ret->nodes += n->units.n > 0;
+		add_node(&m, pass, n, except_ns, except_name);
 	}
 	if (m.n) {
 		qsort(m.models, m.n, sizeof(*m.models), by_name);
@@ -190,7 +235,8 @@ void inventory_make(const struct pass *pass, const char *except_ns, const char *
 	ret->n = m.n;
 }
 
-/* --- asking --------------------------------------------------------------------------------------------- */
+/* --- asking
+ * --------------------------------------------------------------------------------------------- */
 
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name)
 {
@@ -212,26 +258,40 @@ static bool has_alias(const struct inventory_model *m, const char *asked)
 	return false;
 }
 
-const char *inventory_resolve(const struct inventory *inv, const char *asked)
+size_t inventory_meanings(const struct inventory *inv, const char *asked, const char **ret,
+			  size_t max)
 {
-	const char *found[GPU_NAMES_MAX];
-	size_t n;
+	size_t n, table;
 
 	if (inventory_find(inv, asked)) {
-		return asked;
+		ret[0] = asked;
+		return 1;
 	}
-	for (size_t i = 0; i < inv->n; i++) {
-		if (has_alias(&inv->models[i], asked)) {
-			return inv->models[i].name;
+	n = table = gpu_names_resolve(asked, ret, max);
+	for (size_t i = 0; i < inv->n && n < max; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < table; k++) {
+			known |= str_eq(ret[k], inv->models[i].name);
+		}
+		if (!known && has_alias(&inv->models[i], asked)) {
+			ret[n++] = inv->models[i].name;
 		}
 	}
-	n = gpu_names_resolve(asked, found, ARRAY_LEN(found));
+	return n;
+}
+
+const char *inventory_resolve(const struct inventory *inv, const char *asked)
+{
+	const char *names[GPU_NAMES_MAX];
+	size_t n = inventory_meanings(inv, asked, names, ARRAY_LEN(names));
+
 	for (size_t i = 0; i < n; i++) {
-		if (inventory_find(inv, found[i])) {
-			return found[i];
+		if (inventory_find(inv, names[i])) {
+			return names[i];
 		}
 	}
-	return n ? found[0] : asked;
+	return n ? names[0] : asked;
 }
 
 char inventory_series(const char *name)
@@ -266,7 +326,8 @@ const char *inventory_human(const struct inventory *inv, const char *name)
 	if (m && m->human) {
 		return m->human;
 	}
-	if (gpu_names_ids(name, &id, 1) && gpu_names_by_id((uint16_t)(id >> 16), (uint16_t)id, 0, &known)) {
+	if (gpu_names_ids(name, &id, 1) &&
+	    gpu_names_by_id((uint16_t)(id >> 16), (uint16_t)id, 0, &known)) {
 		return known.model;
 	}
 	return slash ? slash + 1 : name;
@@ -292,9 +353,11 @@ const char *inventory_suggest(const struct inventory *inv, const char *asked, st
 
 		text = arena_printf(a, "%s%s%s (", text, i ? ", " : "GPUs are: ", m->name);
 		for (size_t k = 0; k < m->n_places; k++) {
-			text = arena_printf(a, "%s%s%s: %lld", text, k ? ", " : "", m->places[k].node, (long long)m->places[k].total);
+			text = arena_printf(a, "%s%s%s: %lld", text, k ? ", " : "",
+					    m->places[k].node, (long long)m->places[k].total);
 		}
 		text = arena_printf(a, "%s)", text);
 	}
-	return inv->n > MAX_LISTED ? arena_printf(a, "%s and %zu more", text, inv->n - MAX_LISTED) : text;
+	return inv->n > MAX_LISTED ? arena_printf(a, "%s and %zu more", text, inv->n - MAX_LISTED)
+				   : text;
 }

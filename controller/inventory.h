@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inventory.h: the GPUs of the fleet as plans see them: what nodes report, by resource name, and who has what. Pure.
+ * inventory.h: the GPUs of the fleet as plans see them: what nodes report, by resource name, and
+ * who has what. Pure.
  *
- * Made once a pass from the GPUNodes and the live VMIs; everything is lent from the cache or lies in the pass's arena.
- * A "model" is a resource name that some node can give: a whole card's, or a vGPU profile's (white space becomes _).
+ * Made once a pass from the GPUNodes and the live VMIs on them; everything is lent from the cache
+ * or lies in the pass's arena. A "model" is a resource name that some node can give: a whole
+ * card's, or a vGPU profile's (white space becomes _).
  */
 #pragma once
 
@@ -13,44 +15,57 @@
 
 struct inventory_place {
 	const char *node;
-	int64_t total; /* units with Available=True and not cut into vGPUs, or the profile's `max` */
-	int64_t free;  /* less what live VMIs on the node have; the profile's `available` */
+	int64_t total; /* units of that name, or the profile's `max` */
+	/*
+	 * Units with Available=True that are not cut into vGPUs, less what live VMIs on the node
+	 * have; the profile's `available`. None on a node that is silent.
+	 */
+	int64_t free;
+	const char *why; /* why some are not free though no VM has them: the first such reason, or
+			    NULL */
 };
 
 struct inventory_model {
-	const char *name;	 /* resource name */
-	const char *human;	 /* "L40S", "NVIDIA L40S-8Q" */
+	const char *name;  /* resource name */
+	const char *human; /* "L40S", "NVIDIA L40S-8Q" */
 	bool vgpu;
 	struct inventory_place *places;
 	size_t n_places;
-	const char **selectors;	 /* "10de:26b9": PCI ids that give this name, sorted */
+	const char **selectors; /* "10DE:26B9": PCI ids that give this name, sorted */
 	size_t n_selectors;
-	const char **aliases;	 /* other spellings that the node reports; lent */
+	const char **aliases; /* other spellings that the node reports; lent */
 	size_t n_aliases;
-	const char *mdev;	 /* mdev type name when the profile is an mdev, else NULL */
+	const char *mdev; /* mdev type name when the profile is an mdev, else NULL */
 };
 
 struct inventory {
 	struct inventory_model *models; /* sorted by name */
 	size_t n;
-	size_t nodes;			/* that report at least one GPU */
+	size_t nodes; /* that report at least one GPU */
 };
 
 /* except: a VMI (ns, name) whose own devices count as free, or NULL. */
-void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name, struct inventory *ret);
+void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name,
+		    struct inventory *ret);
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name);
 
 /*
- * The canonical name of what a user wrote: a name some node has; else an alias that a unit reports or the table knows, preferring one that a
- * node has; else the text itself. Never NULL.
+ * The canonical names that what a user wrote may mean, in order of preference, at most max: a name
+ * that some node has means itself; else what the table says, then what nodes report as an alias. 0:
+ * unknown.
  */
+size_t inventory_meanings(const struct inventory *inv, const char *asked, const char **ret,
+			  size_t max);
+/* The first of them that a node has; else the first; else the text itself. Never NULL. */
 const char *inventory_resolve(const struct inventory *inv, const char *asked);
 /* A vGPU: reported as a profile, or its name ends in -<number><A|B|C|Q>. */
 bool inventory_is_vgpu(const struct inventory *inv, const char *name);
 /* The series letter of a vGPU name (A, B, C, Q), 0 when it has none. */
 char inventory_series(const char *name);
-/* "L40S" for a status column: the model's human name, the table's, else the name without its vendor prefix. */
+/* "L40S" for a status column: the model's human name, the table's, else the name without its vendor
+ * prefix. */
 const char *inventory_human(const struct inventory *inv, const char *name);
 
-/* For a name that no node has: "near names: a, b; GPUs are: X (node-a: 2), Y (node-b: 1)". In the arena. */
+/* For a name that no node has: "near names: a, b; GPUs are: X (node-a: 2), Y (node-b: 1)". In the
+ * arena. */
 const char *inventory_suggest(const struct inventory *inv, const char *asked, struct arena *a);

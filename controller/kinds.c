@@ -9,19 +9,39 @@
 #include "controller/plan_vm.h"
 
 const struct kube_kind *const controller_kinds[] = {
-	&kind_crd, &kind_virtual_machine, &kind_vm_instance, &kind_vm_disk, &kind_kubernetes, &kind_gpu_node, &kind_kv_vm, &kind_kv_vmi,
-	&kind_kv_config, &kind_kv_instancetype, &kind_kv_preference, &kind_data_volume, &kind_service, &kind_secret, &kind_pvc, &kind_storage_class, NULL,
+	&kind_crd,
+	&kind_virtual_machine,
+	&kind_vm_instance,
+	&kind_vm_disk,
+	&kind_kubernetes,
+	&kind_gpu_node,
+	&kind_kv_vm,
+	&kind_kv_vmi,
+	&kind_kv_config,
+	&kind_kv_instancetype,
+	&kind_kv_preference,
+	&kind_data_volume,
+	&kind_service,
+	&kind_secret,
+	&kind_pvc,
+	&kind_storage_class,
+	NULL,
 };
 
 const struct reconciler *const controller_reconcilers[] = {
-	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk, &reconcile_permit, NULL,
+	&reconcile_virtual_machine,
+	&reconcile_vm_instance,
+	&reconcile_vm_disk,
+	&reconcile_permit,
+	NULL,
 };
 
 bool controller_crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)
 {
 	const struct core_crd *crd = (const struct core_crd *)o;
 
-	if (crd->established != TRI_TRUE || crd->obj.deleting || !str_eq(crd->group, k->group) || !str_eq(crd->plural, k->plural)) {
+	if (crd->established != TRI_TRUE || crd->obj.deleting || !str_eq(crd->group, k->group) ||
+	    !str_eq(crd->plural, k->plural)) {
 		return false;
 	}
 	list_each(v, &crd->versions) {

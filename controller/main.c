@@ -11,33 +11,49 @@
 
 struct settings {
 	const char *lease_ns, *lease_name;
-	bool elect;
+	bool elect, cozy_proxy, node_ports;
 	int64_t lease_duration, renew_period, renew_deadline, retry_period, passes;
 	int naming, permit;
-	const char *storage_class, *images_ns;
+	const char *images_ns;
 };
 
 #define AT(member) offsetof(struct settings, member)
 static const struct flag flags[] = {
-	{"leader-elect", 0, FLAG_BOOL, AT(elect), .value = "true", .help = "only the holder of a Lease writes"},
-	{"leader-elect-namespace", 0, FLAG_STRING, AT(lease_ns), .arg = "NAMESPACE", .help = "namespace of the Lease (default: the pod's or context's, else default)"},
-	{"leader-elect-name", 0, FLAG_STRING, AT(lease_name), .value = "vmgpu-controller", .arg = "NAME", .help = "name of the Lease"},
-	{"lease-duration", 0, FLAG_DURATION, AT(lease_duration), .value = "15s", .min = 1000, .max = 3600000, .help = "how long others wait for a silent leader"},
-	{"renew-deadline", 0, FLAG_DURATION, AT(renew_deadline), .value = "10s", .min = 500, .max = 3600000, .help = "how long the leader writes on without a renewal"},
-	{"renew-period", 0, FLAG_DURATION, AT(renew_period), .value = "5s", .min = 100, .max = 3600000, .help = "how often the leader renews"},
-	{"retry-period", 0, FLAG_DURATION, AT(retry_period), .value = "2s", .min = 100, .max = 3600000, .help = "how often others look, and a failed renewal is repeated"},
-	{"concurrent-passes", 0, FLAG_INT, AT(passes), .value = "16", .min = 1, .max = 256, .help = "objects worked on at once"},
-	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "cozystack", .choices = "cozystack|plain", .help = "names of KubeVirt VMs and their kin: with Cozystack's prefixes, or the object's own"},
-	{"permit", 0, FLAG_CHOICE, AT(permit), .value = "auto", .choices = "auto|manage|report", .help = "whether the KubeVirt CR's permittedHostDevices is written: unless Helm or HyperConverged owns the CR; always; never"},
-	{"storage-class", 0, FLAG_STRING, AT(storage_class), .value = "replicated", .arg = "NAME", .help = "for disks that name none; \"\" leaves the cluster's default"},
-	{"images-namespace", 0, FLAG_STRING, AT(images_ns), .value = "cozy-public", .arg = "NAMESPACE", .help = "where golden images (DataVolumes vm-default-images-NAME) live"},
+	{"leader-elect", 0, FLAG_BOOL, AT(elect), .value = "true",
+	 .help = "only the holder of a Lease writes"},
+	{"leader-elect-namespace", 0, FLAG_STRING, AT(lease_ns), .arg = "NAMESPACE",
+	 .help = "namespace of the Lease (default: the pod's or context's, else default)"},
+	{"leader-elect-name", 0, FLAG_STRING, AT(lease_name), .value = "vmgpu-controller",
+	 .arg = "NAME", .help = "name of the Lease"},
+	{"lease-duration", 0, FLAG_DURATION, AT(lease_duration), .value = "15s", .min = 1000,
+	 .max = 3600000, .help = "how long others wait for a silent leader"},
+	{"renew-deadline", 0, FLAG_DURATION, AT(renew_deadline), .value = "10s", .min = 500,
+	 .max = 3600000, .help = "how long the leader writes on without a renewal"},
+	{"renew-period", 0, FLAG_DURATION, AT(renew_period), .value = "5s", .min = 100,
+	 .max = 3600000, .help = "how often the leader renews"},
+	{"retry-period", 0, FLAG_DURATION, AT(retry_period), .value = "2s", .min = 100,
+	 .max = 3600000, .help = "how often others look, and a failed renewal is repeated"},
+	{"concurrent-passes", 0, FLAG_INT, AT(passes), .value = "16", .min = 1, .max = 256,
+	 .help = "objects worked on at once"},
+	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
+	 .help = "names of KubeVirt VMs and their kin: with Cozystack's prefixes, or the object's own"},
+	{"permit", 0, FLAG_CHOICE, AT(permit), .value = "auto", .choices = "auto|manage|report",
+	 .help = "whether the KubeVirt CR's permittedHostDevices is written: unless Helm or HyperConverged owns the CR; always; never"},
+	{"images-namespace", 0, FLAG_STRING, AT(images_ns), .value = "cozy-public",
+	 .arg = "NAMESPACE",
+	 .help = "where golden images (DataVolumes vm-default-images-NAME) live"},
+	{"cozy-proxy", 0, FLAG_BOOL, AT(cozy_proxy), .value = "false",
+	 .help = "Cozystack's cozy-proxy runs here: Services get its label and annotations, externalMethod WholeIP and externalAllowICMP work (without it that label would keep kube-proxy away)"},
+	{"load-balancer-node-ports", 0, FLAG_BOOL, AT(node_ports), .value = "true",
+	 .help = "Services of external VMs have node ports; false where the load balancer needs none"},
 	{0},
 };
 
 static const struct flag_text text = {
 	.program = "vmgpu-controller",
-	.about = "Turns VirtualMachine, VMInstance, VMDisk and Kubernetes with spec.gpus[] into KubeVirt machines that have their GPUs,\n"
-		 "and keeps the KubeVirt CR's permittedHostDevices in step with the GPUs of the fleet.",
+	.about =
+		"Turns VirtualMachine, VMInstance, VMDisk and Kubernetes with spec.gpus[] into KubeVirt machines that have their GPUs,\n"
+		"and keeps the KubeVirt CR's permittedHostDevices in step with the GPUs of the fleet.",
 	.examples = "  vmgpu-controller --kubeconfig ~/.kube/config --leader-elect=false\n",
 };
 
@@ -51,15 +67,27 @@ static int run(struct program *p, const struct settings *s)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
 	const struct options options = {
-		.plain_naming = s->naming == 1, .permit = (enum options_permit)s->permit, .storage_class = s->storage_class, .images_ns = s->images_ns,
+		.plain_naming = s->naming == 1,
+		.permit = (enum options_permit)s->permit,
+		.images_ns = s->images_ns,
+		.cozy_proxy = s->cozy_proxy,
+		.no_node_ports = !s->node_ports,
 	};
 	struct runtime_settings settings = {
-		.kinds = controller_kinds, .crd_kind = &kind_crd, .crd_serves = controller_crd_serves,
-		.reconcilers = controller_reconcilers, .options = &options, .identity = p->identity, .component = "vmgpu-controller",
-		.lease_ns = s->lease_ns ? s->lease_ns : p->config.ns ? p->config.ns : "default",
+		.kinds = controller_kinds,
+		.crd_kind = &kind_crd,
+		.crd_serves = controller_crd_serves,
+		.reconcilers = controller_reconcilers,
+		.options = &options,
+		.identity = p->identity,
+		.component = "vmgpu-controller",
+		.lease_ns = s->lease_ns	   ? s->lease_ns
+			    : p->config.ns ? p->config.ns
+					   : "default",
 		.lease_name = s->elect ? s->lease_name : NULL,
 		.lease = {s->lease_duration, s->renew_period, s->retry_period, s->renew_deadline},
-		.passes = (int)s->passes, .random = program_random,
+		.passes = (int)s->passes,
+		.random = program_random,
 	};
 	struct runtime *r = runtime_create(p->loop, p->http, &settings);
 	bool lost;
@@ -78,7 +106,8 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {0};
 	struct program_options common = {0};
-	const struct flag_group groups[] = {{"Flags", flags, &settings}, {"Common flags", program_flags, &common}, {0}};
+	const struct flag_group groups[] = {
+		{"Flags", flags, &settings}, {"Common flags", program_flags, &common}, {0}};
 	struct program program;
 	int args = 0, r;
 
@@ -87,7 +116,9 @@ int main(int argc, char **argv)
 		return r < 0 ? PROGRAM_USAGE : 0;
 	}
 	if (args > 0) {
-		fprintf(stderr, "vmgpu-controller: unexpected argument \"%s\": flags begin with --; see --help\n", argv[1]);
+		fprintf(stderr,
+			"vmgpu-controller: unexpected argument \"%s\": flags begin with --; see --help\n",
+			argv[1]);
 		return PROGRAM_USAGE;
 	}
 	if (program_open(&program, "vmgpu-controller", &common) < 0) {

@@ -12,8 +12,6 @@ struct options {
 	enum options_permit permit; /* --permit */
 	bool plain_naming;	    /* --naming=plain: children are named like their owner, without
 				       Cozystack's prefixes */
-	const char *storage_class;  /* --storage-class: for disks that name none; "" leaves the
-				       cluster's default; NULL: replicated */
 	const char *images_ns; /* --images-namespace: where golden images live; NULL: cozy-public */
 	bool cozy_proxy; /* --cozy-proxy: Services carry the label and annotations of cozy-proxy */
 	bool no_node_ports;	  /* --load-balancer-node-ports=false */
@@ -22,11 +20,6 @@ struct options {
 	const char *gpu_operator_chart; /* --gpu-operator-chart: NAMESPACE/NAME of an
 					   ExternalArtifact; NULL: NVIDIA's own chart */
 };
-
-static inline const char *options_storage_class(const struct options *o)
-{
-	return o && o->storage_class ? o->storage_class : "replicated";
-}
 
 static inline const char *options_images_ns(const struct options *o)
 {

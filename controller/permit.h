@@ -9,8 +9,8 @@
  */
 #pragma once
 
+#include "controller/cr.h"
 #include "controller/inventory.h"
-#include "controller/options.h"
 
 enum { PERMIT_PCI, PERMIT_MDEV, PERMIT_LISTS };
 
@@ -22,7 +22,7 @@ struct permit_pair {
 struct permit_list {
 	const char *key;	  /* "pciHostDevices" */
 	const char *selector_key; /* "pciVendorSelector" */
-	json_t *now;		  /* the list as it is: borrowed from permit_seen.permitted, NULL when absent */
+	json_t *now; /* the list as it is: borrowed from permit_seen.permitted, NULL when absent */
 	const struct permit_pair *ours; /* by the annotation */
 	size_t n_ours;
 	struct permit_pair *wanted; /* sorted; reported and wanted */
@@ -32,22 +32,22 @@ struct permit_list {
 	bool drop;		  /* the list itself goes */
 	struct permit_pair *keep; /* what is ours afterwards */
 	size_t n_keep;
-	bool made;		  /* by us: it was absent */
+	bool made; /* by us: it was absent */
 };
 
 struct permit_seen {
 	const struct pass *pass;
 	const struct options *options;
 	const struct kv_config *cr;
-	size_t deployed;	  /* CRs that count */
+	struct cr crs; /* that count */
 	struct inventory inventory;
-	const char **names;	  /* wanted by anybody, canonical, sorted */
+	const char **names; /* wanted by anybody, canonical, sorted */
 	size_t n_names;
-	json_t *permitted;	  /* parsed; NULL: absent */
+	json_t *permitted; /* parsed; NULL: absent */
 	bool made_field;
 	struct permit_list lists[PERMIT_LISTS];
 	const char *unknown_device; /* of a VM or VMI: a device that no node reports, or NULL */
-	const char *foreign;	  /* why an entry was not added, or NULL */
+	const char *foreign;	    /* why an entry was not added, or NULL */
 };
 
 /* permit_want.c */

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-/* --- what is ours ---------------------------------------------------------------------------------------- */
+/* --- what is ours
+ * ---------------------------------------------------------------------------------------- */
 
 static const struct permit_pair *read_pairs(struct arena *a, const json_t *array, size_t *ret_n)
 {
@@ -15,10 +15,12 @@ static const struct permit_pair *read_pairs(struct arena *a, const json_t *array
 
 	*ret_n = 0;
 	json_array_foreach((json_t *)array, i, pair) {
-		const char *selector = json_string_value(json_array_get(pair, 0)), *resource = json_string_value(json_array_get(pair, 1));
+		const char *selector = json_string_value(json_array_get(pair, 0)),
+			   *resource = json_string_value(json_array_get(pair, 1));
 
 		if (selector && resource) {
-			pairs[(*ret_n)++] = (struct permit_pair){arena_strdup(a, selector), arena_strdup(a, resource)};
+			pairs[(*ret_n)++] = (struct permit_pair){arena_strdup(a, selector),
+								 arena_strdup(a, resource)};
 		}
 	}
 	return pairs;
@@ -37,7 +39,8 @@ static bool array_has(const json_t *array, const char *text)
 	return false;
 }
 
-/* An annotation that cannot be read counts as none: then everything in the lists is somebody else's, and stays. */
+/* An annotation that cannot be read counts as none: then everything in the lists is somebody
+ * else's, and stays. */
 void permit_note_read(struct permit_seen *s)
 {
 	json_t *note = s->cr->ours ? json_loads(s->cr->ours, 0, NULL) : NULL;
@@ -67,21 +70,20 @@ static json_t *write_pairs(struct permit_list *l)
 
 	qsort(l->keep, l->n_keep, sizeof(*l->keep), by_selector);
 	for (size_t i = 0; i < l->n_keep; i++) {
-		json_array_append_new(array, json_pack("[s, s]", l->keep[i].selector, l->keep[i].resource));
+		json_array_append_new(
+			array, json_pack("[s, s]", l->keep[i].selector, l->keep[i].resource));
 	}
 	return array;
 }
 
 const char *permit_note_write(const struct permit_seen *s, bool made_field)
 {
-	json_t *note = json_object(), *made = json_array();
+	json_t *note = json_object();
+	json_t *made = made_field ? json_pack("[s]", "permittedHostDevices") : json_array();
 	size_t ours = 0;
 	const char *text;
 	char *dumped;
 
-	if (made_field) {
-		json_array_append_new(made, json_string("permittedHostDevices"));
-	}
 	for (int i = 0; i < PERMIT_LISTS; i++) {
 		struct permit_list *l = (struct permit_list *)&s->lists[i];
 
@@ -90,10 +92,10 @@ const char *permit_note_write(const struct permit_seen *s, bool made_field)
 			json_object_set_new(note, l->key, write_pairs(l));
 		}
 	}
-	/* In the order of the alphabet, as the rest of the annotation. */
+	/* The field, then its lists in the order of the alphabet. */
 	for (int i = PERMIT_LISTS - 1; i >= 0; i--) {
 		if (s->lists[i].made && s->lists[i].n_keep) {
-			json_array_insert_new(made, 0, json_string(s->lists[i].key));
+			json_array_append_new(made, json_string(s->lists[i].key));
 		}
 	}
 	if (json_array_size(made)) {
@@ -107,20 +109,8 @@ const char *permit_note_write(const struct permit_seen *s, bool made_field)
 	return text;
 }
 
-/* --- comparing entries ----------------------------------------------------------------------------------- */
-
-/* KubeVirt compares PCI ids without case and mdev types with white space as '_' (kubevirt.md 1). */
-static bool same_selector(const char *a, const char *b)
-{
-	for (; *a && *b; a++, b++) {
-		char x = *a == ' ' ? '_' : *a, y = *b == ' ' ? '_' : *b;
-
-		if (strncasecmp(&x, &y, 1) != 0) {
-			return false;
-		}
-	}
-	return *a == *b;
-}
+/* --- comparing entries
+ * ----------------------------------------------------------------------------------- */
 
 static const char *text(const json_t *entry, const char *key)
 {
@@ -137,7 +127,7 @@ static bool external(const json_t *entry)
 static bool is_pair(const struct permit_list *l, const json_t *entry, const struct permit_pair *p)
 {
 	return external(entry) && str_eq(text(entry, "resourceName"), p->resource) &&
-	       same_selector(text(entry, l->selector_key), p->selector);
+	       cr_same_selector(text(entry, l->selector_key), p->selector);
 }
 
 static const struct permit_pair *ours(const struct permit_list *l, const json_t *entry)
@@ -164,7 +154,8 @@ static bool listed(const struct permit_list *l, const struct permit_pair *p)
 }
 
 /* Somebody's entry that KubeVirt's own device plugin would serve: of our name, or of our cards. */
-static bool conflicts(struct permit_seen *s, const struct permit_list *l, const struct permit_pair *p)
+static bool conflicts(struct permit_seen *s, const struct permit_list *l,
+		      const struct permit_pair *p)
 {
 	for (int k = 0; k < PERMIT_LISTS; k++) {
 		const struct permit_list *other = &s->lists[k];
@@ -173,13 +164,17 @@ static bool conflicts(struct permit_seen *s, const struct permit_list *l, const 
 
 		json_array_foreach(other->now, i, entry) {
 			bool name = str_eq(text(entry, "resourceName"), p->resource);
-			bool card = other == l && same_selector(text(entry, l->selector_key), p->selector);
+			bool card = other == l &&
+				    cr_same_selector(text(entry, l->selector_key), p->selector);
 
 			if (!external(entry) && (name || card)) {
-				s->foreign = arena_printf(s->pass->arena,
+				s->foreign = arena_printf(
+					s->pass->arena,
 					"%s cannot be added to the KubeVirt CR: its entry {%s: \"%s\", resourceName: %s} has externalResourceProvider false, so "
 					"KubeVirt's own device plugin offers these cards; set it to true or remove that entry",
-					p->resource, other->selector_key, text(entry, other->selector_key), text(entry, "resourceName"));
+					p->resource, other->selector_key,
+					text(entry, other->selector_key),
+					text(entry, "resourceName"));
 				return true;
 			}
 		}
@@ -204,14 +199,16 @@ bool permit_lists_name(const struct permit_seen *s, const char *resource)
 	return false;
 }
 
-/* --- the next list --------------------------------------------------------------------------------------- */
+/* --- the next list
+ * --------------------------------------------------------------------------------------- */
 
 static void keep_pair(struct permit_list *l, const struct permit_pair *p)
 {
 	l->keep[l->n_keep++] = *p;
 }
 
-/* What was ours and was dropped by others (a Helm upgrade, an edit) comes back while somebody wants it, even if its node is away just now. */
+/* What was ours and was dropped by others (a Helm upgrade, an edit) comes back while somebody wants
+ * it, even if its node is away just now. */
 static size_t missing(struct permit_seen *s, struct permit_list *l, struct permit_pair *ret)
 {
 	size_t n = 0;
@@ -247,8 +244,10 @@ void permit_list_next(struct permit_seen *s, struct permit_list *l)
 	}
 	for (i = 0; i < n_come; i++) {
 		keep_pair(l, &come[i]);
-		json_array_append_new(next, json_pack("{s:s, s:s, s:b}", l->selector_key, come[i].selector, "resourceName", come[i].resource,
-						      "externalResourceProvider", 1));
+		json_array_append_new(next,
+				      json_pack("{s:s, s:s, s:b}", l->selector_key,
+						come[i].selector, "resourceName", come[i].resource,
+						"externalResourceProvider", 1));
 	}
 	if (n_come && !l->now) {
 		l->made = true;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/apps.h"
+#include "api/gpu_names.h"
 
 struct wants {
 	struct permit_seen *s;
@@ -13,15 +14,12 @@ struct wants {
 	size_t n_seen;
 };
 
-static void add_name(struct wants *w, const char *asked)
+static void add_name(struct wants *w, const char *name)
 {
 	struct permit_seen *s = w->s;
-	const char *name = inventory_resolve(&s->inventory, asked);
 
-	for (size_t i = 0; i < s->n_names; i++) {
-		if (str_eq(s->names[i], name)) {
-			return;
-		}
+	if (permit_wanted(s, name)) {
+		return;
 	}
 	if (s->n_names == w->size) {
 		const char **more = arena_array(s->pass->arena, const char *, w->size * 2 + 16);
@@ -33,6 +31,20 @@ static void add_name(struct wants *w, const char *asked)
 		w->size = w->size * 2 + 16;
 	}
 	s->names[s->n_names++] = name;
+}
+
+/* An alias of several cards wants them all: which one a VM takes is not known before it is made. */
+static void add_asked(struct wants *w, const char *asked)
+{
+	const char *names[GPU_NAMES_MAX];
+	size_t n = inventory_meanings(&w->s->inventory, asked, names, ARRAY_LEN(names));
+
+	for (size_t i = 0; i < n; i++) {
+		add_name(w, names[i]);
+	}
+	if (!n) {
+		add_name(w, asked);
+	}
 }
 
 /* Thousands of objects share few specs: each text is decoded once. */
@@ -53,7 +65,7 @@ static void add_requests(struct wants *w, const struct gpu_request_list *gpus)
 {
 	list_each(g, gpus) {
 		if (g->name) {
-			add_name(w, g->name);
+			add_asked(w, g->name);
 		}
 	}
 }
@@ -72,11 +84,13 @@ static void from_apps(struct wants *w, const struct kube_kind *k)
 
 static void from_clusters(struct wants *w)
 {
-	for (const struct cluster_app *app = NULL; (app = cache_next(w->s->pass->cache, &kind_kubernetes, app));) {
+	for (const struct cluster_app *app = NULL;
+	     (app = cache_next(w->s->pass->cache, &kind_kubernetes, app));) {
 		struct cluster_spec spec;
 
 		if (app->spec && strstr(app->spec, "\"gpus\"") &&
-		    type_read_text(&cluster_spec_type, app->spec, w->s->pass->arena, &spec, NULL) == 0) {
+		    type_read_text(&cluster_spec_type, app->spec, w->s->pass->arena, &spec, NULL) ==
+			    0) {
 			list_each(g, &spec.node_groups) {
 				add_requests(w, &g->gpus);
 			}
@@ -106,7 +120,7 @@ static void from_kubevirt(struct wants *w)
 		from_devices(w, &v->host_devices);
 	}
 	for (const struct kv_vmi *v = NULL; (v = cache_next(c, &kind_kv_vmi, v));) {
-		if (!str_eq(v->phase, "Succeeded") && !str_eq(v->phase, "Failed")) {
+		if (kv_vmi_lives(v)) {
 			from_devices(w, &v->gpus);
 			from_devices(w, &v->host_devices);
 		}
@@ -135,19 +149,6 @@ static void want_pair(struct permit_seen *s, int list, const char *selector, con
 	l->wanted = more;
 }
 
-/* "10de:26b9" as KubeVirt's documents write it: "10DE:26B9". */
-static const char *upper(struct arena *a, const char *selector)
-{
-	char *s = arena_strdup(a, selector);
-
-	for (char *p = s; *p; p++) {
-		if (*p >= 'a' && *p <= 'f') {
-			*p = (char)(*p - 'a' + 'A');
-		}
-	}
-	return s;
-}
-
 /* Models are sorted by name and their selectors sorted, so the pairs are too. */
 void permit_want(struct permit_seen *s)
 {
@@ -164,7 +165,7 @@ void permit_want(struct permit_seen *s)
 			continue;
 		}
 		for (size_t k = 0; k < m->n_selectors; k++) {
-			want_pair(s, PERMIT_PCI, upper(s->pass->arena, m->selectors[k]), m->name);
+			want_pair(s, PERMIT_PCI, m->selectors[k], m->name);
 		}
 		if (m->mdev) {
 			want_pair(s, PERMIT_MDEV, m->mdev, m->name);

@@ -24,7 +24,7 @@ static void see_children(struct disk_seen *s)
 	s->data = cache_get(c, &kind_data_volume, ns, s->child.name);
 	s->claim = cache_get(c, &kind_pvc, ns, s->child.name);
 	s->whose = child_whose(&s->child, s->data ? &s->data->obj : NULL,
-			       s->data ? s->data->managed_by : NULL);
+			       s->data ? s->data->helms : TRI_UNSET);
 }
 
 /* A golden image is cloned, whatever its state is: CDI waits for it. */
@@ -150,7 +150,7 @@ static void plan_existing(const struct disk_seen *s, struct plan *plan)
 {
 	const char *shown = s->data->optical ? s->data->optical : "false", *wanted = optical(s);
 
-	if (str_eq(s->data->managed_by, "Helm")) {
+	if (s->data->helms == TRI_TRUE) {
 		plan_apply(plan, &kind_data_volume, OBJ_MANAGER, adoption(s),
 			   "the DataVolume, made by Cozystack, is this disk's");
 	}

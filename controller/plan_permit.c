@@ -7,38 +7,29 @@
 #include "api/apps.h"
 #include "controller/permit.h"
 
-/* --- gather ---------------------------------------------------------------------------------------------- */
-
-/* KubeVirt's components read the CR that has a status.phase (kubevirt.md 4); the only one counts in any case. */
-static size_t count_deployed(const struct cache *c, bool *ret_this, const struct kv_config *cr)
-{
-	size_t n = 0, all = 0;
-
-	for (const struct kv_config *k = NULL; (k = cache_next(c, &kind_kv_config, k));) {
-		all++;
-		n += !str_empty(k->phase);
-	}
-	*ret_this = !str_empty(cr->phase) || all == 1;
-	return MAX(n, (size_t)1);
-}
+/* --- gather
+ * ---------------------------------------------------------------------------------------------- */
 
 static const void *gather(const struct pass *pass)
 {
-	const struct kv_config *cr = cache_get(pass->cache, &kind_kv_config, pass->key.ns, pass->key.name);
+	const struct kv_config *cr =
+		cache_get(pass->cache, &kind_kv_config, pass->key.ns, pass->key.name);
 	struct permit_seen *s;
-	bool counts;
 
 	if (!cr || cr->obj.deleting) {
 		return NULL;
 	}
 	s = arena_new(pass->arena, struct permit_seen);
 	*s = (struct permit_seen){
-		.pass = pass, .options = pass->options, .cr = cr, .deployed = count_deployed(pass->cache, &counts, cr),
+		.pass = pass,
+		.options = pass->options,
+		.cr = cr,
 		.lists = {{.key = "pciHostDevices", .selector_key = "pciVendorSelector"},
 			  {.key = "mediatedDevices", .selector_key = "mdevNameSelector"}},
 	};
-	if (!counts) {
-		return NULL;
+	cr_find(pass, &s->crs);
+	if (s->crs.n == 1 ? s->crs.config != cr : str_empty(cr->phase)) {
+		return NULL; /* one that does not count */
 	}
 	inventory_make(pass, NULL, NULL, &s->inventory);
 	permit_want(s);
@@ -46,20 +37,8 @@ static const void *gather(const struct pass *pass)
 	return s;
 }
 
-/* --- whose CR -------------------------------------------------------------------------------------------- */
-
-static const char *other_owner(const struct permit_seen *s)
-{
-	const struct kv_config *cr = s->cr;
-
-	if (str_eq(cr->obj.owner_kind, "HyperConverged") || str_eq(cr->managed_by, "hco-operator")) {
-		return "HyperConverged";
-	}
-	if (cr->helm_release || str_eq(cr->managed_by, "Helm")) {
-		return arena_printf(s->pass->arena, "the Helm release %s", cr->helm_release ? cr->helm_release : "of it");
-	}
-	return NULL;
-}
+/* --- whose CR
+ * -------------------------------------------------------------------------------------------- */
 
 /* The entries to be added by hand, as YAML flow. */
 static const char *entries_text(const struct permit_seen *s)
@@ -74,9 +53,12 @@ static const char *entries_text(const struct permit_seen *s)
 
 		json_array_foreach(l->next, k, entry) {
 			if (k >= json_array_size(l->now)) {
-				all = arena_printf(a, "%s%s%s: {%s: \"%s\", resourceName: %s, externalResourceProvider: true}", all, *all ? "; " : "",
-						   l->key, l->selector_key, json_string_value(json_object_get(entry, l->selector_key)),
-						   json_string_value(json_object_get(entry, "resourceName")));
+				all = arena_printf(
+					a,
+					"%s%s%s: {%s: \"%s\", resourceName: %s, externalResourceProvider: true}",
+					all, *all ? "; " : "", l->key, l->selector_key,
+					json_string_value(json_object_get(entry, l->selector_key)),
+					json_string_value(json_object_get(entry, "resourceName")));
 			}
 		}
 	}
@@ -96,29 +78,24 @@ static bool adds(const struct permit_seen *s)
 /* True when this CR is not ours to write; then, if something is missing, it is said. */
 static bool only_reported(const struct permit_seen *s, struct plan *plan)
 {
-	const char *owner = other_owner(s);
-	enum options_permit mode = s->options ? s->options->permit : OPTIONS_PERMIT_AUTO;
-	const char *add;
+	const char *reason, *hands_off = cr_hands_off(s->cr, s->options, s->pass->arena, &reason);
 
-	if (mode == OPTIONS_PERMIT_MANAGE || (mode == OPTIONS_PERMIT_AUTO && !owner)) {
-		return false;
+	if (hands_off && adds(s)) {
+		plan_event(
+			plan, true, reason,
+			arena_printf(
+				s->pass->arena,
+				"KubeVirt %s/%s %s; add to spec.configuration.permittedHostDevices there: %s",
+				s->cr->obj.ns, s->cr->obj.name, hands_off, entries_text(s)));
 	}
-	add = adds(s) ? entries_text(s) : NULL;
-	if (add && owner && mode == OPTIONS_PERMIT_AUTO) {
-		plan_event(plan, true, "ManagedByOthers",
-			   arena_printf(s->pass->arena, "KubeVirt %s/%s belongs to %s, so vmgpu does not write it; add to permittedHostDevices there: %s",
-					s->cr->obj.ns, s->cr->obj.name, owner, add));
-	} else if (add) {
-		plan_event(plan, true, "ReportOnly",
-			   arena_printf(s->pass->arena, "--permit=report: add to KubeVirt %s/%s spec.configuration.permittedHostDevices: %s", s->cr->obj.ns,
-					s->cr->obj.name, add));
-	}
-	return true;
+	return hands_off != NULL;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------- */
+/* --- writing
+ * --------------------------------------------------------------------------------------------- */
 
-/* Nothing but what we put there would be left: the field goes whole, because {} denies everything (kubevirt.md 1). */
+/* Nothing but what we put there would be left: the field goes whole, because {} denies everything
+ * (kubevirt.md 1). */
 static bool field_goes(const struct permit_seen *s)
 {
 	const char *key;
@@ -170,11 +147,13 @@ static void write_cr(const struct permit_seen *s, struct plan *plan)
 				    json_pack("{s:s?}", PERMITTED_ANNOTATION, note));
 	}
 	if (changed) {
-		json_object_set_new(body, "spec", json_pack("{s:{s:o}}", "configuration", "permittedHostDevices",
-							    goes ? json_null() : lists_patch(s)));
+		json_object_set_new(body, "spec",
+				    json_pack("{s:{s:o}}", "configuration", "permittedHostDevices",
+					      goes ? json_null() : lists_patch(s)));
 	}
-	plan_merge(plan, &kind_kv_config, s->cr->obj.ns, s->cr->obj.name, body,
-		   "permittedHostDevices must list what VMs want and nodes have, and nothing of ours beyond that");
+	plan_merge(
+		plan, &kind_kv_config, s->cr->obj.ns, s->cr->obj.name, body,
+		"permittedHostDevices must list what VMs want and nodes have, and nothing of ours beyond that");
 }
 
 static void free_seen(struct permit_seen *s)
@@ -197,10 +176,13 @@ static void plan_lists(struct permit_seen *s, struct plan *plan)
 		return;
 	}
 	if (switches_on && s->unknown_device) {
-		plan_event(plan, true, "OtherDeviceVMs",
-			   arena_printf(s->pass->arena,
-					"KubeVirt %s/%s has no permittedHostDevices, so every device is permitted; a first entry would forbid %s, which a VM uses and "
-					"no node reports: list it there yourself, then vmgpu adds its own", s->cr->obj.ns, s->cr->obj.name, s->unknown_device));
+		plan_event(
+			plan, true, "OtherDeviceVMs",
+			arena_printf(
+				s->pass->arena,
+				"KubeVirt %s/%s has no permittedHostDevices, so every device is permitted; a first entry would forbid %s, which a VM uses and "
+				"no node reports: list it there yourself, then vmgpu adds its own",
+				s->cr->obj.ns, s->cr->obj.name, s->unknown_device));
 		return;
 	}
 	if (s->foreign) {
@@ -213,8 +195,13 @@ static void plan_permit(const void *seen, struct plan *plan)
 {
 	struct permit_seen *s = (struct permit_seen *)seen;
 
-	if (s->deployed > 1) {
-		plan_event(plan, true, "SeveralKubeVirts", "more than one KubeVirt CR is deployed: vmgpu writes neither; remove all but one");
+	if (s->crs.n > 1) {
+		plan_event(
+			plan, true, "SeveralKubeVirts",
+			arena_printf(
+				s->pass->arena,
+				"several KubeVirt CRs are deployed (%s): vmgpu writes none of them; remove all but one",
+				s->crs.names));
 		return;
 	}
 	s->permitted = s->cr->permitted ? json_loads(s->cr->permitted, 0, NULL) : NULL;
@@ -226,7 +213,8 @@ static void plan_permit(const void *seen, struct plan *plan)
 	free_seen(s);
 }
 
-/* --- what wakes it --------------------------------------------------------------------------------------- */
+/* --- what wakes it
+ * --------------------------------------------------------------------------------------- */
 
 static void every_cr(const struct cache *c, wake_fn *wake, void *ctx)
 {
@@ -235,7 +223,8 @@ static void every_cr(const struct cache *c, wake_fn *wake, void *ctx)
 	}
 }
 
-static void on_change(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
+static void on_change(const struct cache *c, const struct obj *old, const struct obj *now,
+		      wake_fn *wake, void *ctx)
 {
 	(void)old;
 	(void)now;
@@ -250,26 +239,31 @@ static bool asks(const struct obj *o)
 }
 
 /* Only specs matter, and only those that ask for GPUs; equal texts are one string. */
-static void on_app(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
+static void on_app(const struct cache *c, const struct obj *old, const struct obj *now,
+		   wake_fn *wake, void *ctx)
 {
-	bool same = old && now && ((const struct vm_app *)old)->spec == ((const struct vm_app *)now)->spec;
+	bool same = old && now &&
+		    ((const struct vm_app *)old)->spec == ((const struct vm_app *)now)->spec;
 
 	if (!same && (asks(old) || asks(now))) {
 		every_cr(c, wake, ctx);
 	}
 }
 
-static void on_vm(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
+static void on_vm(const struct cache *c, const struct obj *old, const struct obj *now,
+		  wake_fn *wake, void *ctx)
 {
 	const struct kv_vm *a = (const struct kv_vm *)old, *b = (const struct kv_vm *)now;
-	size_t before = a ? a->gpus.n + a->host_devices.n : 0, after = b ? b->gpus.n + b->host_devices.n : 0;
+	size_t before = a ? a->gpus.n + a->host_devices.n : 0,
+	       after = b ? b->gpus.n + b->host_devices.n : 0;
 
 	if ((before || after) && (!a || !b || a->obj.generation != b->obj.generation)) {
 		every_cr(c, wake, ctx);
 	}
 }
 
-static void on_vmi(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
+static void on_vmi(const struct cache *c, const struct obj *old, const struct obj *now,
+		   wake_fn *wake, void *ctx)
 {
 	const struct kv_vmi *v = (const struct kv_vmi *)(now ? now : old);
 
@@ -279,8 +273,14 @@ static void on_vmi(const struct cache *c, const struct obj *old, const struct ob
 }
 
 static const struct plan_watch watches[] = {
-	{&kind_gpu_node, on_change}, {&kind_virtual_machine, on_app}, {&kind_vm_instance, on_app}, {&kind_kubernetes, on_app},
-	{&kind_kv_vm, on_vm},	     {&kind_kv_vmi, on_vmi},	      {0},
+	{&kind_gpu_node, on_change},
+	{&kind_virtual_machine, on_app},
+	{&kind_vm_instance, on_app},
+	{&kind_kubernetes, on_app},
+	{&kind_kv_vm, on_vm},
+	{&kind_kv_vmi, on_vmi},
+	{0},
 };
 
-const struct reconciler reconcile_permit = {"permit", &kind_kv_config, watches, gather, plan_permit};
+const struct reconciler reconcile_permit = {"permit", &kind_kv_config, watches, gather,
+					    plan_permit};

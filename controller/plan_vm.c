@@ -4,79 +4,112 @@
 #include <string.h>
 
 #include "controller/vm.h"
+#include "kube/intent.h"
 
-/* --- gather ---------------------------------------------------------------------------------------------- */
+/* --- gather ----------------------------------------------------------------------------------- */
 
-static bool has(const char *const *items, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (str_eq(items[i], name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* KubeVirt's components read the KubeVirt CR with a status.phase (kubevirt.md 4); more than one such is nobody's. */
-static void see_kubevirt(struct vm_seen *s)
-{
-	const struct cache *c = s->pass->cache;
-
-	s->kubevirt_served = cache_version(c, &kind_kv_vm) != NULL;
-	s->cdi_served = cache_version(c, &kind_data_volume) != NULL;
-	for (const struct kv_config *k = NULL; (k = cache_next(c, &kind_kv_config, k));) {
-		if (!str_empty(k->phase)) {
-			s->kubevirts++;
-			s->kubevirt = k;
-		}
-	}
-	if (s->kubevirts != 1) {
-		s->kubevirt = NULL;
-		return;
-	}
-	s->gate = has(s->kubevirt->gates.items, s->kubevirt->gates.n, "HostDevices") &&
-		  !has(s->kubevirt->disabled_gates.items, s->kubevirt->disabled_gates.n, "HostDevices");
-}
-
-/* Explicit resources take the place of the instance type; KubeVirt refuses a VM with both (kubevirt.md 5). */
+/* cpu and memory together take the place of the instance type; KubeVirt refuses a VM with both
+ * (kubevirt.md 5). */
 static void see_size(struct vm_seen *s)
 {
 	const struct vm_resources *r = s->spec.resources;
-	bool explicit_size = r && !str_empty(r->cpu) && !str_empty(r->memory);
+	const struct cache *c = s->pass->cache;
 
-	if (!explicit_size) {
-		s->type_name = !str_empty(s->spec.instance_type) ? s->spec.instance_type : "u1.medium";
-		s->type = cache_get(s->pass->cache, &kind_kv_instancetype, NULL, s->type_name);
+	if (!r || str_empty(r->cpu) || str_empty(r->memory)) {
+		s->type_name =
+			!str_empty(s->spec.instance_type) ? s->spec.instance_type : VM_DEFAULT_TYPE;
+		s->type = cache_get(c, &kind_kv_instancetype, NULL, s->type_name);
 	}
-	s->profile_name = !str_empty(s->spec.instance_profile) ? s->spec.instance_profile : "ubuntu";
-	s->profile_exists = cache_get(s->pass->cache, &kind_kv_preference, NULL, s->profile_name) != NULL;
+	s->profile_name = !str_empty(s->spec.instance_profile) ? s->spec.instance_profile
+							       : VM_DEFAULT_PROFILE;
+	s->profile_exists = cache_get(c, &kind_kv_preference, NULL, s->profile_name) != NULL;
 }
 
+/* What is somebody else's is not looked at further. */
 static void see_children(struct vm_seen *s)
 {
 	const struct cache *c = s->pass->cache;
-	const char *ns = s->child.owner->ns;
+	const char *ns = s->app->obj.ns, *r = s->child.name;
+	const struct core_service *service = cache_get(c, &kind_service, ns, r);
+	const struct kv_vm *vm = cache_get(c, &kind_kv_vm, ns, r);
 
-	s->vm = cache_get(c, &kind_kv_vm, ns, s->child.name);
-	s->vmi = cache_get(c, &kind_kv_vmi, ns, s->child.name);
-	s->service = cache_get(c, &kind_service, ns, s->child.name);
-	s->vm_whose = child_whose(&s->child, s->vm ? &s->vm->obj : NULL, s->vm ? s->vm->managed_by : NULL);
+	s->vm_whose = child_whose(&s->child, vm ? &vm->obj : NULL, vm ? vm->helms : TRI_UNSET);
 	if (s->vm_whose == CHILD_TAKEN) {
-		s->vmi = NULL;
+		s->taken_vm = &vm->obj;
+	} else {
+		s->vm = vm;
+		s->vmi = cache_get(c, &kind_kv_vmi, ns, r);
 	}
-	s->live_strategy = s->vm ? s->vm->run_strategy : NULL;
-	if (s->vm && !s->live_strategy && s->vm->running != TRI_UNSET) {
-		s->live_strategy = s->vm->running == TRI_TRUE ? "Always" : "Halted";
+	if (child_whose(&s->child, service ? &service->obj : NULL,
+			service ? service->helms : TRI_UNSET) == CHILD_TAKEN) {
+		s->taken_service = &service->obj;
+	} else {
+		s->service = service;
 	}
 }
 
-/* runStrategy, else running, else Always. */
-static const char *wanted_strategy(const struct vm_spec *spec)
+/* Cozystack's, and the manifest is still that which it was found with. */
+static bool is_adopted(const struct vm_seen *s)
 {
-	if (!str_empty(spec->run_strategy)) {
-		return spec->run_strategy;
+	int64_t with;
+
+	if (s->vm_whose == CHILD_HELM) {
+		return true;
 	}
-	return tri_or(spec->running, true) ? "Always" : "Halted";
+	return s->vm && s->vm->adopted && parse_int(s->vm->adopted, 0, INT64_MAX, &with) == 0 &&
+	       with == s->app->obj.generation;
+}
+
+/* runStrategy, else running, else Always. */
+static void see_power(struct vm_seen *s)
+{
+	const struct kv_vm *vm = s->vm;
+
+	if (!str_empty(s->spec.run_strategy)) {
+		s->wanted = s->spec.run_strategy;
+	} else {
+		s->wanted = tri_or(s->spec.running, true) ? "Always" : "Halted";
+	}
+	if (vm) {
+		s->live = vm->run_strategy	      ? vm->run_strategy
+			  : tri_or(vm->running, true) ? "Always"
+						      : "Halted";
+	}
+	s->applied = s->app->status ? s->app->status->applied_run_strategy : NULL;
+	if (vm && !s->applied) {
+		/* We made it and died before the status: it shows what we wrote. An older one keeps
+		 * its state. */
+		s->applied = s->vm_whose == CHILD_OURS && vm->obj.generation == 1 && !s->adopted
+				     ? s->live
+				     : s->wanted;
+	}
+	if (vm && str_eq(s->live, s->wanted)) {
+		s->applied = s->wanted;
+	}
+	s->power = vm && !s->adopted && !vm->obj.deleting && !str_eq(s->applied, s->wanted);
+}
+
+static struct vm_seen *see_app(const struct pass *pass, const struct vm_app *app)
+{
+	struct vm_seen *s = arena_new(pass->arena, struct vm_seen);
+
+	s->pass = pass;
+	s->options = pass->options;
+	s->kind = pass->kind;
+	s->app = app;
+	s->is_instance = pass->kind == &kind_vm_instance;
+	s->child = (struct child_of){
+		.kind = pass->kind,
+		.owner = &app->obj,
+		.app = s->is_instance ? "vm-instance" : "virtual-machine",
+	};
+	s->child.name = child_name(pass->arena, s->child.app, app->obj.name,
+				   s->options && s->options->plain_naming);
+	if (app->spec &&
+	    type_read_text(&vm_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
+		s->spec = (struct vm_spec){0};
+	}
+	return s;
 }
 
 static const void *gather(const struct pass *pass)
@@ -84,221 +117,119 @@ static const void *gather(const struct pass *pass)
 	const struct vm_app *app = cache_get(pass->cache, pass->kind, pass->key.ns, pass->key.name);
 	struct vm_seen *s;
 
-	/* What an object that is being deleted owns must not come back; owner references take it away. */
+	/* What an object that is being deleted owns must not come back; owner references take it
+	 * away. */
 	if (!app || app->obj.deleting) {
 		return NULL;
 	}
-	s = arena_new(pass->arena, struct vm_seen);
-	s->pass = pass;
-	s->options = pass->options;
-	s->kind = pass->kind;
-	s->app = app;
-	s->is_instance = pass->kind == &kind_vm_instance;
-	s->child = (struct child_of){
-		.kind = pass->kind, .owner = &app->obj, .app = s->is_instance ? "vm-instance" : "virtual-machine",
-	};
-	s->child.name = child_name(pass->arena, s->child.app, app->obj.name, s->options && s->options->plain_naming);
-	if (app->spec && type_read_text(&vm_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
-		s->spec = (struct vm_spec){0};
-	}
-	s->run_strategy = wanted_strategy(&s->spec);
-	see_kubevirt(s);
+	s = see_app(pass, app);
+	s->kubevirt_served = cache_version(pass->cache, &kind_kv_vm) != NULL;
+	s->cdi_served = cache_version(pass->cache, &kind_data_volume) != NULL;
+	cr_find(pass, &s->cr);
 	see_size(s);
 	see_children(s);
-	if (s->spec.gpus.n) {
-		inventory_make(pass, app->obj.ns, s->child.name, &s->inventory);
-	}
+	s->adopted = is_adopted(s);
+	see_power(s);
 	vm_gpus_gather(s);
 	vm_disks_gather(s);
+	vm_secrets_gather(s);
 	vm_check(s);
 	return s;
 }
 
-/* --- plan ------------------------------------------------------------------------------------------------ */
+/* --- plan ------------------------------------------------------------------------------------- */
 
-/* True when the KubeVirt VM may be made now: what it must not be made without is there. */
-static bool may_create(const struct vm_seen *s)
+/* The body for a VM that is not there, or does not show it; else NULL. */
+static json_t *body_to_apply(struct vm_seen *s)
 {
-	if (s->vm || !s->kubevirt_served || vm_disks_wait(s)) {
-		return false;
+	json_t *body;
+
+	if (s->vm && s->vm->obj.deleting) {
+		return NULL;
 	}
-	if (!s->n_gpus) {
-		return true;
+	body = vm_body(s);
+	intent_stamp(&kind_kv_vm, body);
+	if (s->vm && intent_shown(s->pass->cache, &kind_kv_vm, &s->vm->obj, body)) {
+		json_decref(body);
+		return NULL;
 	}
-	/* The gate decides the field, and the field stays: without the CR it cannot be known. */
-	return s->kubevirt && !str_eq(vm_gpus_permitted(s).reason, "Registering");
+	s->differs = s->vm != NULL;
+	return body;
+}
+
+static void plan_body(struct vm_seen *s, struct plan *plan, json_t *body_new)
+{
+	if (s->vm) {
+		plan_apply(plan, &kind_kv_vm, OBJ_MANAGER, body_new,
+			   "its KubeVirt VM must say what the manifest says");
+		s->updating = true;
+	} else {
+		plan_apply(plan, &kind_kv_vm, OBJ_MANAGER, body_new, "a KubeVirt VM for it");
+		s->applied = s->wanted;
+	}
 }
 
 /*
- * The power state belongs to whoever spoke last: our user through the manifest, or the VM's user through KubeVirt. We write it when the
- * manifest's wish differs from the one that we carried out last, and then alone, as a field manager of its own (design.md).
+ * The power state belongs to whoever spoke last: our user through the manifest, or the VM's user
+ * through KubeVirt. We write it when the manifest's wish differs from the one that we carried out
+ * last, and then alone, as a field manager of its own (design.md).
  */
 static void plan_power(struct vm_seen *s, struct plan *plan)
 {
-	const char *applied = s->app->status ? s->app->status->applied_run_strategy : NULL;
+	const char *why = "the manifest asks for another power state";
 	json_t *body;
 
-	s->applied_strategy = s->run_strategy;
-	if (!s->vm) {
-		if (!s->will_create) {
-			s->applied_strategy = applied;
-		}
+	if (!s->power || vm_frozen(s)) {
 		return;
 	}
-	if (!applied) {
-		/* We made it and died before the status: it shows what we wrote. An older VM keeps its state. */
-		if (s->vm_whose == CHILD_OURS && s->vm->obj.generation == 1) {
-			s->applied_strategy = s->live_strategy;
-			applied = s->live_strategy;
-		} else {
-			return;
-		}
-	}
-	if (str_eq(applied, s->run_strategy)) {
-		return;
-	}
-	s->applied_strategy = s->run_strategy;
 	if (s->vm->running != TRI_UNSET) {
-		body = json_pack("{s:{s:n, s:s}}", "spec", "running", "runStrategy", s->run_strategy);
-		plan_merge(plan, &kind_kv_vm, s->vm->obj.ns, s->vm->obj.name, body, "the manifest asks for another power state");
-		return;
+		/* KubeVirt refuses both fields together, and an apply cannot remove what it never
+		 * set. */
+		plan_merge(plan, &kind_kv_vm, s->vm->obj.ns, s->vm->obj.name,
+			   json_pack("{s:{s:n, s:s}}", "spec", "running", "runStrategy", s->wanted),
+			   why);
+	} else {
+		body = json_pack("{s:{s:s, s:s}, s:{s:s}}", "metadata", "name", s->vm->obj.name,
+				 "namespace", s->vm->obj.ns, "spec", "runStrategy", s->wanted);
+		plan_apply(plan, &kind_kv_vm, "vmgpu-power", body, why);
 	}
-	body = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s}}", "apiVersion", "kubevirt.io/v1", "kind", "VirtualMachine", "metadata", "name",
-			 s->vm->obj.name, "namespace", s->vm->obj.ns, "spec", "runStrategy", s->run_strategy);
-	plan_apply(plan, &kind_kv_vm, "vmgpu-power", body, "the manifest asks for another power state");
+	s->applied = s->live = s->wanted;
 }
 
 static void plan_children(struct vm_seen *s, struct plan *plan)
 {
-	vm_secrets(s, plan);
-	plan_apply(plan, &kind_service, "vmgpu", vm_service(s), "the VM's Service");
-	if (!s->kubevirt_served) {
-		return;
+	json_t *body = body_to_apply(s);
+	bool held = vm_held(s).status != NULL;
+
+	vm_secrets_apply(s, plan);
+	vm_service_plan(s, plan);
+	if (body && !held) {
+		plan_body(s, plan, json_incref(body));
 	}
-	if (s->will_create) {
-		plan_apply(plan, &kind_kv_vm, "vmgpu", vm_body(s), "a KubeVirt VM for it");
-	} else if (s->vm_whose == CHILD_OURS) {
-		plan_apply(plan, &kind_kv_vm, "vmgpu", vm_body(s), "its KubeVirt VM must say what the manifest says");
-	}
+	json_decref(body);
+	/* A VM that keeps its template still names them. */
+	vm_secrets_delete(s, plan, !(s->vm && held));
+	plan_power(s, plan);
+	vm_disks_grow(s, plan);
 }
 
 static void plan_vm(const void *seen, struct plan *plan)
 {
 	struct vm_seen *s = (struct vm_seen *)seen;
 
-	s->will_create = !s->accepted.reason && may_create(s);
-	if (!s->accepted.reason) {
-		plan_children(s, plan);
-		plan_power(s, plan);
+	if (!s->accepted.status && s->kubevirt_served) {
+		if (s->adopted) {
+			vm_adopt(s, plan);
+		} else {
+			plan_children(s, plan);
+		}
 	}
 	vm_status(s, plan);
 }
 
-/* --- what wakes a VM ------------------------------------------------------------------------------------- */
-
-/* Children wake their owner. */
-static void by_owner(const char *kind, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	const struct obj *o = now && now->owner_name ? now : old;
-
-	if (o && o->owner_name && str_eq(o->owner_kind, kind)) {
-		wake(ctx, o->ns, o->owner_name);
-	}
-}
-
-static void wake_vm_owner(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	(void)c;
-	by_owner("VirtualMachine", old, now, wake, ctx);
-}
-
-static void wake_instance_owner(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	(void)c;
-	by_owner("VMInstance", old, now, wake, ctx);
-}
-
-/* A VMI is owned by the KubeVirt VM of its name, and that by us: R without its prefix, or plain. */
-static void by_child_name(const struct kube_kind *k, const char *prefix, const struct cache *c, const struct obj *o, wake_fn *wake,
-			  void *ctx)
-{
-	const struct kv_vm *vm = cache_get(c, &kind_kv_vm, o->ns, o->name);
-
-	if (vm && vm->obj.owner_name && str_eq(vm->obj.owner_kind, k->kind)) {
-		wake(ctx, o->ns, vm->obj.owner_name);
-	} else if (str_starts(o->name, prefix) && cache_get(c, k, o->ns, o->name + strlen(prefix))) {
-		wake(ctx, o->ns, o->name + strlen(prefix));
-	}
-}
-
-static void vm_by_child(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	by_child_name(&kind_virtual_machine, "virtual-machine-", c, now ? now : old, wake, ctx);
-}
-
-static void instance_by_child(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	by_child_name(&kind_vm_instance, "vm-instance-", c, now ? now : old, wake, ctx);
-}
-
-static void wake_all(const struct kube_kind *k, const struct cache *c, wake_fn *wake, void *ctx)
-{
-	for (const struct obj *o = NULL; (o = cache_next(c, k, o));) {
-		wake(ctx, o->ns, o->name);
-	}
-}
-
-/* GPUNodes, the KubeVirt CR, instance types: few, rarely changed, and of interest to everybody. */
-static void all_vms(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	(void)old;
-	(void)now;
-	wake_all(&kind_virtual_machine, c, wake, ctx);
-}
-
-static void all_instances(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	(void)old;
-	(void)now;
-	wake_all(&kind_vm_instance, c, wake, ctx);
-}
-
-/* A disk that appears wakes those of its namespace that wait for it. */
-static void same_namespace(const struct kube_kind *k, const struct cache *c, const struct obj *o, wake_fn *wake, void *ctx)
-{
-	for (const struct vm_app *app = NULL; (app = cache_next(c, k, app));) {
-		if (str_eq(app->obj.ns, o->ns) && app->spec && strstr(app->spec, "\"disks\"")) {
-			wake(ctx, app->obj.ns, app->obj.name);
-		}
-	}
-}
-
-static void vms_by_disk(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	by_child_name(&kind_virtual_machine, "virtual-machine-", c, now ? now : old, wake, ctx);
-	same_namespace(&kind_virtual_machine, c, now ? now : old, wake, ctx);
-}
-
-static void instances_by_disk(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx)
-{
-	by_child_name(&kind_vm_instance, "vm-instance-", c, now ? now : old, wake, ctx);
-	same_namespace(&kind_vm_instance, c, now ? now : old, wake, ctx);
-}
-
-static const struct plan_watch vm_watches[] = {
-	{&kind_kv_vm, vm_by_child},	       {&kind_kv_vmi, vm_by_child},	{&kind_service, wake_vm_owner},
-	{&kind_data_volume, vms_by_disk},      {&kind_gpu_node, all_vms},	{&kind_kv_config, all_vms},
-	{&kind_kv_instancetype, all_vms},      {&kind_kv_preference, all_vms},	{0},
-};
-static const struct plan_watch instance_watches[] = {
-	{&kind_kv_vm, instance_by_child},	 {&kind_kv_vmi, instance_by_child},	 {&kind_service, wake_instance_owner},
-	{&kind_data_volume, instances_by_disk},	 {&kind_gpu_node, all_instances},	 {&kind_kv_config, all_instances},
-	{&kind_kv_instancetype, all_instances},	 {&kind_kv_preference, all_instances},	 {0},
-};
-
 const struct reconciler reconcile_virtual_machine = {
-	"virtualmachine", &kind_virtual_machine, vm_watches, gather, plan_vm,
+	"virtualmachine", &kind_virtual_machine, vm_watches_virtual_machine, gather, plan_vm,
 };
 const struct reconciler reconcile_vm_instance = {
-	"vminstance", &kind_vm_instance, instance_watches, gather, plan_vm,
+	"vminstance", &kind_vm_instance, vm_watches_instance, gather, plan_vm,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan_vm.h: VirtualMachine and VMInstance -> a KubeVirt VirtualMachine with its GPUs, its Service and Secrets, and a status that says what
- * is missing. Pure. What it does in each situation stands in cases/vm, and the reasons in cases/README.md.
+ * plan_vm.h: VirtualMachine and VMInstance -> a KubeVirt VirtualMachine with its GPUs, its Service
+ * and Secrets, and a status that says what is missing. Pure. What it does in each situation stands
+ * in cases/vm, and the reasons in cases/README.md.
  */
 #pragma once
 

@@ -88,6 +88,19 @@ const char *volumes_golden_names(const struct pass *pass)
 	return text;
 }
 
+const char *volumes_no_image(const struct pass *pass, const char *image)
+{
+	const char *names = volumes_golden_names(pass);
+
+	return arena_printf(
+		pass->arena,
+		"there is no image %s: neither a DataVolume %s%s in namespace %s nor one of "
+		"the built-in names (ubuntu, cirros, alpine, fedora, talos); golden images "
+		"there: %s",
+		image, golden_prefixes[0], image, options_images_ns(pass->options),
+		*names ? names : "none");
+}
+
 const char *volumes_class(const struct cache *c, const char *asked)
 {
 	if (!str_empty(asked)) {

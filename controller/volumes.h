@@ -18,6 +18,8 @@ const char *volumes_image_url(const char *image);
 const char *volumes_golden(const struct pass *pass, const char *image);
 /* All golden images by the names that manifests use, sorted: "fedora, ubuntu"; "" when none. */
 const char *volumes_golden_names(const struct pass *pass);
+/* That it is neither, as a sentence with what there is instead. */
+const char *volumes_no_image(const struct pass *pass, const char *image);
 /* The image that a DataVolume of this name is, if it stands in the namespace of images; or NULL. */
 const char *volumes_golden_image(const char *data_volume);
 

@@ -96,6 +96,14 @@ static const char *sentence(struct act *a, const struct action *action, const st
 	return arena_printf(arena, "%s %s: %s", action->kind->kind, action->name, text);
 }
 
+/* What is not cached is known by our last apply alone: a deletion undoes that knowledge. */
+static void forget(struct act *a, const struct action *action)
+{
+	if (action->what == ACTION_DELETE && !action->kind->type) {
+		cache_learn_owned(a->env.cache, action->kind, action->ns, action->name, 0);
+	}
+}
+
 enum verdict { GOOD, GONE, CONFLICT, REFUSED, BROKEN };
 
 /*
@@ -134,6 +142,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 		take_in(a, action, answer);
 		/* fall through */
 	case GONE:
+		forget(a, action);
 		a->next++;
 		step(a);
 		return;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Per kind one index by name, one by owner (empty where nothing is owned), and the resourceVersion
- * that the watch has reached. That position decides two questions exactly, because resourceVersions
- * of a kind are one sequence: whether a write of ours has come back, and whether an answer is older
- * than what the watch has told.
+ * Per kind one index by name, one by owner (empty where nothing is owned), one by the kind's second
+ * key, and the resourceVersion that the watch has reached. That position decides two questions
+ * exactly, because resourceVersions of a kind are one sequence: whether a write of ours has come
+ * back, and whether an answer is older than what the watch has told.
  *
  * Notes hold what is known about few objects only: a write still on its way, a learned fingerprint.
  */
@@ -18,7 +18,7 @@
 
 struct shelf {
 	const struct kube_kind *kind;
-	struct index names, owners;
+	struct index names, owners, keyed;
 	char *version, *position;
 	uint32_t syncs; /* begun so far */
 	uint8_t mark;	/* of the sync under way, or of the last one */
@@ -45,6 +45,11 @@ struct cache {
 	size_t n_listeners;
 };
 
+static const char *owner_of(const struct obj *o)
+{
+	return o->owner_uid;
+}
+
 struct cache *cache_create(const struct kube_kind *const *kinds)
 {
 	struct cache *c = xcalloc(1, sizeof(*c));
@@ -57,7 +62,9 @@ struct cache *cache_create(const struct kube_kind *const *kinds)
 		struct shelf *s = &c->shelves[i];
 		const char *versions = kinds[i]->versions;
 
-		*s = (struct shelf){.kind = kinds[i], .owners.by_owner = true};
+		*s = (struct shelf){.kind = kinds[i],
+				    .owners.key = owner_of,
+				    .keyed.key = kinds[i]->second_key};
 		if (kinds[i]->builtin) {
 			s->version = xstrndup(versions, strcspn(versions, " "));
 		}
@@ -97,6 +104,7 @@ struct cache *cache_destroy(struct cache *c)
 		}
 		index_finish(&s->names);
 		index_finish(&s->owners);
+		index_finish(&s->keyed);
 		free(s->version);
 		free(s->position);
 	}
@@ -248,11 +256,32 @@ static const struct obj *pack(struct cache *c, const struct kube_kind *k, const 
 	return o;
 }
 
-static void disown(struct shelf *s, const struct obj *o)
+static const char *key_in(const struct index *ix, const struct obj *o)
 {
-	if (o->owner_uid) {
-		index_remove(&s->owners, index_find_object(&s->owners, o));
+	return o && ix->key ? ix->key(o) : NULL;
+}
+
+/* In an index of the many: old goes, now takes its place. Either may be NULL. */
+static void rekey(struct index *ix, const struct obj *old, const struct obj *now)
+{
+	const char *before = key_in(ix, old), *after = key_in(ix, now);
+
+	if (before && str_eq(before, after)) {
+		ix->slots[index_find_object(ix, old)] = now;
+		return;
 	}
+	if (before) {
+		index_remove(ix, index_find_object(ix, old));
+	}
+	if (after) {
+		index_add(ix, now);
+	}
+}
+
+static void rekey_all(struct shelf *s, const struct obj *old, const struct obj *now)
+{
+	rekey(&s->owners, old, now);
+	rekey(&s->keyed, old, now);
 }
 
 static enum cache_change drop(struct cache *c, struct shelf *s, size_t slot)
@@ -261,7 +290,7 @@ static enum cache_change drop(struct cache *c, struct shelf *s, size_t slot)
 	struct note *note = note_get(c, s, o->ns, o->name);
 
 	index_remove(&s->names, slot);
-	disown(s, o);
+	rekey_all(s, o, NULL);
 	if (note) {
 		note->owned = 0;
 		note_tidy(c, note);
@@ -277,9 +306,7 @@ static enum cache_change add(struct cache *c, struct shelf *s, const void *objec
 	size_t slot = index_add(&s->names, o);
 
 	s->names.marks[slot] = mark;
-	if (o->owner_uid) {
-		index_add(&s->owners, o);
-	}
+	rekey_all(s, NULL, o);
 	tell(c, s->kind, NULL, o);
 	return CACHE_ADDED;
 }
@@ -294,14 +321,7 @@ static enum cache_change change(struct cache *c, struct shelf *s, size_t slot, c
 	}
 	now = pack(c, s->kind, object);
 	s->names.slots[slot] = now;
-	if (now->owner_uid && str_eq(now->owner_uid, old->owner_uid)) {
-		s->owners.slots[index_find_object(&s->owners, old)] = now;
-	} else {
-		disown(s, old);
-		if (now->owner_uid) {
-			index_add(&s->owners, now);
-		}
-	}
+	rekey_all(s, old, now);
 	if (!same) {
 		tell(c, s->kind, old, now);
 	}
@@ -521,7 +541,13 @@ const void *cache_next(const struct cache *c, const struct kube_kind *k, const v
 const void *cache_next_owned(const struct cache *c, const struct kube_kind *k,
 			     const char *owner_uid, const void *after)
 {
-	return owner_uid ? index_next_owned(&shelf_of(c, k)->owners, owner_uid, after) : NULL;
+	return owner_uid ? index_next_keyed(&shelf_of(c, k)->owners, owner_uid, after) : NULL;
+}
+
+const void *cache_next_keyed(const struct cache *c, const struct kube_kind *k, const char *key,
+			     const void *after)
+{
+	return key ? index_next_keyed(&shelf_of(c, k)->keyed, key, after) : NULL;
 }
 
 static int by_name(const void *a, const void *b)
@@ -565,7 +591,8 @@ size_t cache_bytes(const struct cache *c)
 	size_t bytes = sizeof(*c) + c->bytes + intern_bytes(c->strings);
 
 	for (const struct shelf *s = c->shelves; s < c->shelves + c->n_shelves; s++) {
-		bytes += sizeof(*s) + index_bytes(&s->names) + index_bytes(&s->owners);
+		bytes += sizeof(*s) + index_bytes(&s->names) + index_bytes(&s->owners) +
+			 index_bytes(&s->keyed);
 	}
 	return bytes;
 }

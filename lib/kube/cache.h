@@ -73,6 +73,9 @@ const void *cache_next(const struct cache *c, const struct kube_kind *k, const v
 /* The same over the objects whose controlling owner has this uid. */
 const void *cache_next_owned(const struct cache *c, const struct kube_kind *k,
 			     const char *owner_uid, const void *after);
+/* The same over the objects whose kind's second_key is this text. */
+const void *cache_next_keyed(const struct cache *c, const struct kube_kind *k, const char *key,
+			     const void *after);
 /* By namespace, then name; owner_uid NULL: all. The array is in the arena, the objects are lent. */
 LIST_OF(obj_list, const struct obj *);
 struct obj_list cache_sorted(const struct cache *c, const struct kube_kind *k,

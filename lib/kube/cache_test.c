@@ -31,9 +31,26 @@ static const struct kube_kind node_kind = {
 	.builtin = true,
 	.type = &thing_type,
 };
+/* Plain things have no second key. */
+static const char *color_of(const struct obj *o)
+{
+	const char *color = ((const struct thing *)o)->color;
+
+	return str_eq(color, "plain") ? NULL : color;
+}
+static const struct kube_kind colored_kind = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Colored",
+	.plural = "colored",
+	.namespaced = true,
+	.type = &thing_type,
+	.second_key = color_of,
+};
 static const struct kube_kind secret_kind = {
 	.group = "", .versions = "v1", .kind = "Secret", .plural = "secrets", .namespaced = true};
-static const struct kube_kind *const kinds[] = {&thing_kind, &node_kind, &secret_kind, NULL};
+static const struct kube_kind *const kinds[] = {&thing_kind, &node_kind, &colored_kind,
+						&secret_kind, NULL};
 
 static struct cache *c;
 static struct buf told;
@@ -414,6 +431,45 @@ static void children_are_found_by_their_owner(void)
 	is_int(owned_by("q"), 1);
 }
 
+static void paint(const char *name, const char *rv, const char *color)
+{
+	struct thing t = thing(name, name, rv, color);
+
+	cache_put(c, &colored_kind, &t);
+}
+
+static size_t of_color(const char *color)
+{
+	size_t n = 0;
+
+	for (const struct thing *t = NULL; (t = cache_next_keyed(c, &colored_kind, color, t));) {
+		is_str(t->color, color);
+		n++;
+	}
+	return n;
+}
+
+static void objects_are_found_by_their_second_key(void)
+{
+	start();
+	paint("a", "1", "red");
+	paint("b", "1", "red");
+	paint("c", "1", "blue");
+	paint("d", "1", "plain");
+	is_int(of_color("red"), 2);
+	is_int(of_color("blue"), 1);
+	is_int(of_color("plain"), 0);
+	is_int(of_color(NULL), 0);
+	paint("a", "2", "blue");
+	paint("b", "2", "red");
+	paint("d", "2", "red");
+	is_int(of_color("red"), 2);
+	is_int(of_color("blue"), 2);
+	paint("c", "2", "plain");
+	cache_del(c, &colored_kind, "n", "a");
+	is_int(of_color("blue"), 0);
+}
+
 static const char *sorted_names(void)
 {
 	static struct buf b = {.max = KiB};
@@ -423,7 +479,7 @@ static const char *sorted_names(void)
 	buf_reset(&b);
 	arena_init(&a, MiB);
 	list = cache_sorted(c, T, NULL, &a);
-	list_each (o, &list) {
+	list_each(o, &list) {
 		buf_printf(&b, "%s/%s ", (*o)->ns, (*o)->name);
 	}
 	arena_finish(&a);
@@ -667,6 +723,7 @@ TESTS({"changes are told once, with before and after", changes_are_told},
       {"a deletion ends a wait", deletion_ends_a_wait},
       {"a learned fingerprint goes with its object", learned_fingerprint_goes_with_its_object},
       {"children are found by their owner", children_are_found_by_their_owner},
+      {"objects are found by their second key", objects_are_found_by_their_second_key},
       {"sorted order does not depend on history", sorted_order_does_not_depend_on_history},
       {"a kind that is not served is forgotten", kind_that_is_not_served_is_forgotten},
       {"JSON is loaded by its kind", json_is_loaded_by_its_kind},

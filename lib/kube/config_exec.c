@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 
@@ -206,7 +207,7 @@ int config_exec_set_cluster(struct config_exec *x, const struct config_node *clu
 	if (data) {
 		set_new(o, "certificate-authority-data", json_string(data));
 	} else if (c->ca) {
-		auto_free char *encoded = config_base64_encode(c->ca);
+		auto_free char *encoded = base64_encode(c->ca);
 
 		set_new(o, "certificate-authority-data", json_string(encoded));
 	}

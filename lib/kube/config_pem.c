@@ -154,15 +154,6 @@ int config_check_token(const char *token, const char *from, struct err *err)
 	return 0;
 }
 
-char *config_base64_encode(const char *s)
-{
-	size_t n = strlen(s);
-	char *out = xmalloc(n / 3 * 4 + 8);
-
-	EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)s, (int)n);
-	return out;
-}
-
 static int digit(char c)
 {
 	static const char digits[] =

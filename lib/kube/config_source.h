@@ -42,9 +42,8 @@ int config_check_ca(const char *pem, const char *from, struct err *err);
 int config_check_pair(const char *cert, const char *key, const char *cert_from,
 		      const char *key_from, struct err *err);
 int config_check_token(const char *token, const char *from, struct err *err);
-/* Standard base64, white space allowed. */
+/* Decodes standard base64, white space allowed. */
 int config_base64(const char *s, size_t max, char **ret, const char *from, struct err *err);
-char *config_base64_encode(const char *s);
 /* Overwrites before freeing; NULL. */
 char *config_forget(char *secret);
 

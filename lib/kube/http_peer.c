@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "kube/config_source.h"
 
 /* A list of headers that shares its tail with the peer's. */
@@ -28,7 +29,7 @@ static void add(struct curl_slist **list, char *header)
 static char *basic(const char *user, const char *password)
 {
 	auto_free char *pair = xprintf("%s:%s", user, password);
-	auto_free char *encoded = config_base64_encode(pair);
+	auto_free char *encoded = base64_encode(pair);
 
 	return xprintf("Authorization: Basic %s", encoded);
 }

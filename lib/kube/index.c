@@ -8,7 +8,7 @@ void index_finish(struct index *ix)
 {
 	free(ix->slots);
 	free(ix->marks);
-	*ix = (struct index){.by_owner = ix->by_owner};
+	*ix = (struct index){.key = ix->key};
 }
 
 static size_t hash_name(const char *ns, const char *name)
@@ -19,16 +19,16 @@ static size_t hash_name(const char *ns, const char *name)
 	return (size_t)(h ^ h >> 32);
 }
 
-static size_t hash_uid(const char *uid)
+static size_t hash_key(const char *key)
 {
-	uint64_t h = hash_str(HASH_SEED, uid);
+	uint64_t h = hash_str(HASH_SEED, key);
 
 	return (size_t)(h ^ h >> 32);
 }
 
 static size_t hash_of(const struct index *ix, const struct obj *o)
 {
-	return ix->by_owner ? hash_uid(o->owner_uid) : hash_name(o->ns, o->name);
+	return ix->key ? hash_key(ix->key(o)) : hash_name(o->ns, o->name);
 }
 
 static bool is_named(const struct obj *o, const char *ns, const char *name)
@@ -121,16 +121,16 @@ void index_remove(struct index *ix, size_t slot)
 	ix->n--;
 }
 
-const struct obj *index_next_owned(const struct index *ix, const char *uid, const struct obj *after)
+const struct obj *index_next_keyed(const struct index *ix, const char *key, const struct obj *after)
 {
 	size_t mask = ix->size - 1, i;
 
 	if (!ix->n) {
 		return NULL;
 	}
-	i = after ? (index_find_object(ix, after) + 1) & mask : hash_uid(uid) & mask;
+	i = after ? (index_find_object(ix, after) + 1) & mask : hash_key(key) & mask;
 	for (; ix->slots[i]; i = (i + 1) & mask) {
-		if (str_eq(ix->slots[i]->owner_uid, uid)) {
+		if (str_eq(ix->key(ix->slots[i]), key)) {
 			return ix->slots[i];
 		}
 	}

@@ -17,6 +17,8 @@
 #include "base/buf.h"
 #include "json/type.h"
 
+struct obj;
+
 struct kube_kind {
 	const char *group;    /* "" for the core group */
 	const char *versions; /* space separated, preferred first */
@@ -26,6 +28,11 @@ struct kube_kind {
 	/* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
 	const struct type *type;
 	const char *selector; /* label selector of our watch, or NULL for all */
+	/*
+	 * A text by which plans look for objects of this kind (cache_next_keyed), or NULL for
+	 * one that nobody looks for. From the object alone, cheap: it is asked often.
+	 */
+	const char *(*second_key)(const struct obj *o);
 };
 
 /*

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cloud-init, SSH keys and the network configuration, each in a Secret (cozystack.md 2). Secrets
+ * are never read: what we last wrote is known from the hash in our own status.
+ */
+#include "controller/vm.h"
+
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/sha256.h"
+
+#define TEXT_MAX (4 * MiB)
+
+static const char *name_of(const struct vm_seen *s, const char *suffix)
+{
+	return arena_printf(s->pass->arena, "%s-%s", s->child.name, suffix);
+}
+
+/* Network interfaces are called so by udev on q35, and by Alpine's kernel. NULL: the image asks for
+ * an address on each by itself. */
+static const char *interface_name(const struct vm_seen *s, size_t index)
+{
+	const char *image = s->has_system_disk ? vm_disks_image(s) : "";
+	struct arena *a = s->pass->arena;
+
+	if (str_eq(image, "ubuntu")) {
+		return arena_printf(a, "enp%zus0", index + 1);
+	}
+	return str_eq(image, "alpine") ? arena_printf(a, "eth%zu", index) : NULL;
+}
+
+void vm_secrets_gather(struct vm_seen *s)
+{
+	bool networks = s->spec.networks.n || s->spec.subnets.n;
+
+	if (s->spec.ssh_keys.n) {
+		s->secrets.keys = name_of(s, "ssh-keys");
+	}
+	if (s->spec.ssh_keys.n || !str_empty(s->spec.cloud_init)) {
+		s->secrets.user_data = name_of(s, "cloud-init");
+	}
+	if (networks && interface_name(s, 0)) {
+		s->secrets.network = name_of(s, "network-config");
+	}
+}
+
+/* --- in the VM -------------------------------------------------------------------------------- */
+
+void vm_secrets_write(const struct vm_seen *s, json_t *template_spec, json_t *disks,
+		      json_t *volumes)
+{
+	const struct vm_secret_names *n = &s->secrets;
+	json_t *disk, *source;
+
+	if (n->keys) {
+		json_object_set_new(template_spec, "accessCredentials",
+				    json_pack("[{s:{s:{s:{s:s}}, s:{s:{}}}}]", "sshPublicKey",
+					      "source", "secret", "secretName", n->keys,
+					      "propagationMethod", "noCloud"));
+	}
+	if (!n->user_data && !n->network) {
+		return;
+	}
+	/* Cozystack's charts differ here, and a changed bus is another device to the guest. */
+	disk = s->is_instance ? json_object() : json_pack("{s:s}", "bus", "virtio");
+	json_array_append_new(disks,
+			      json_pack("{s:s, s:o}", "name", "cloudinitdisk", "disk", disk));
+	source = json_object();
+	if (n->user_data) {
+		json_object_set_new(source, "secretRef", json_pack("{s:s}", "name", n->user_data));
+	}
+	if (n->network) {
+		json_object_set_new(source, "networkDataSecretRef",
+				    json_pack("{s:s}", "name", n->network));
+	}
+	json_array_append_new(volumes, json_pack("{s:s, s:o}", "name", "cloudinitdisk",
+						 "cloudInitNoCloud", source));
+}
+
+/* --- the Secrets ------------------------------------------------------------------------------ */
+
+static void set_encoded(json_t *data, const char *key, const char *text)
+{
+	auto_free char *encoded = base64_encode(text);
+
+	json_object_set_new(data, key, json_string(encoded));
+}
+
+static json_t *keys_data(const struct vm_seen *s)
+{
+	json_t *data = json_object();
+
+	for (size_t i = 0; i < s->spec.ssh_keys.n; i++) {
+		set_encoded(data, arena_printf(s->pass->arena, "key%zu", i),
+			    s->spec.ssh_keys.items[i]);
+	}
+	return data;
+}
+
+/* The user's own text; for keys alone, the least that installs them. */
+static json_t *user_data(const struct vm_seen *s)
+{
+	auto_buf struct buf text = {.max = TEXT_MAX};
+	json_t *data = json_object();
+
+	if (!str_empty(s->spec.cloud_init)) {
+		set_encoded(data, "userdata", s->spec.cloud_init);
+		return data;
+	}
+	buf_str(&text, "#cloud-config\nssh_authorized_keys:\n");
+	for (size_t i = 0; i < s->spec.ssh_keys.n; i++) {
+		buf_str(&text, "  - ");
+		buf_json_str(&text, s->spec.ssh_keys.items[i]); /* which is YAML too */
+		buf_char(&text, '\n');
+	}
+	set_encoded(data, "userdata", buf_text(&text));
+	return data;
+}
+
+/* These images ask for an address on the first interface only. */
+static json_t *network_data(const struct vm_seen *s)
+{
+	size_t n = 1 + (s->spec.networks.n ? s->spec.networks.n : s->spec.subnets.n);
+	auto_buf struct buf text = {.max = TEXT_MAX};
+	json_t *data = json_object();
+
+	buf_str(&text, "network:\n  version: 1\n  config:\n");
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&text,
+			   "  - type: physical\n    name: %s\n    subnets:\n    - type: dhcp\n",
+			   interface_name(s, i));
+	}
+	set_encoded(data, "networkData", buf_text(&text));
+	return data;
+}
+
+/* Salted with the owner's uid, so that equal Secrets of two tenants do not show equal hashes. */
+static const char *hash_of(const struct vm_seen *s, const json_t *body)
+{
+	auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	auto_free char *salted = xprintf("%s %s", s->child.owner->uid, text);
+	char hex[SHA256_HEX];
+
+	sha256_hex(salted, strlen(salted), hex);
+	return arena_strndup(s->pass->arena, hex, 16);
+}
+
+static const char *known_hash(const struct vm_seen *s, const char *name)
+{
+	if (s->app->status) {
+		list_each(p, &s->app->status->secrets_hash) {
+			if (str_eq(p->key, name)) {
+				return p->value;
+			}
+		}
+	}
+	return NULL;
+}
+
+static void apply_one(struct vm_seen *s, struct plan *plan, const char *name,
+		      json_t *(*make)(const struct vm_seen *s), const char *why)
+{
+	struct pair *hash;
+	json_t *body;
+
+	if (!name) {
+		return;
+	}
+	body = child_object(&s->child, s->pass->cache, &kind_secret, name);
+	json_object_set_new(body, "type", json_string("Opaque"));
+	json_object_set_new(body, "data", make(s));
+	hash = &s->hashes.items[s->hashes.n++];
+	*hash = (struct pair){name, hash_of(s, body)};
+	if (str_eq(known_hash(s, name), hash->value)) {
+		json_decref(body);
+	} else {
+		plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why);
+	}
+}
+
+void vm_secrets_apply(struct vm_seen *s, struct plan *plan)
+{
+	size_t before = s->app->status ? s->app->status->secrets_hash.n : 0;
+
+	s->hashes.items = arena_array(s->pass->arena, struct pair, 3 + before);
+	apply_one(s, plan, s->secrets.keys, keys_data, "the VM's SSH keys");
+	apply_one(s, plan, s->secrets.user_data, user_data, "the VM's cloud-init data");
+	apply_one(s, plan, s->secrets.network, network_data, "the VM's network configuration");
+}
+
+/* What we wrote once and no longer want: after the VM, which named it. */
+void vm_secrets_delete(struct vm_seen *s, struct plan *plan, bool may)
+{
+	size_t wanted = s->hashes.n;
+
+	if (!s->app->status) {
+		return;
+	}
+	list_each(p, &s->app->status->secrets_hash) {
+		const struct obj gone = {.ns = s->app->obj.ns, .name = p->key};
+		bool is_wanted = false;
+
+		for (size_t i = 0; i < wanted; i++) {
+			is_wanted |= str_eq(s->hashes.items[i].key, p->key);
+		}
+		if (!is_wanted && may) {
+			plan_delete(plan, &kind_secret, &gone,
+				    "the manifest no longer asks for it");
+		} else if (!is_wanted) {
+			s->hashes.items[s->hashes.n++] = *p;
+		}
+	}
+}
