@@ -6,7 +6,7 @@
  *	plan_vm.c	gather, and the order of things
  *	vm_wake.c	which change wakes which VM
  *	vm_check.c	what keeps us from writing (condition Accepted), and what is not acted on
- *	vm_gpus.c	spec.gpus -> device entries
+ *	vm_gpus.c	what is asked of GPUs, and what is attached
  *	vm_disks.c	system disk and VMDisks
  *	vm_secrets.c	cloud-init, keys, network configuration
  *	vm_service.c	the Service
@@ -19,25 +19,12 @@
 
 #include "api/core.h"
 #include "controller/child.h"
-#include "controller/gpus.h"
+#include "controller/devices.h"
 
-#define VM_MAX_GPUS 64
 #define VM_MAX_DISKS 64
 
 #define VM_DEFAULT_TYPE "u1.medium"
 #define VM_DEFAULT_PROFILE "ubuntu"
-
-/* One device entry of the VM: gpu1, gpu2, ... */
-struct vm_gpu {
-	const char *device; /* canonical resource name */
-	unsigned index;	    /* of spec.gpus */
-	bool vgpu;
-	bool host_device;     /* domain.devices.hostDevices, else gpus */
-	bool options;	      /* asked with virtualGPUOptions */
-	bool display_options; /* that say something of a display */
-	tri display, ram_fb;  /* as asked */
-	bool show, show_fb;   /* as written */
-};
 
 /* In the order in which they are told: the first of these that some disk has. */
 enum vm_disk_state {
@@ -87,8 +74,7 @@ struct vm_seen {
 
 	struct inventory inventory;
 	struct gpus asked;
-	struct vm_gpu gpus[VM_MAX_GPUS];
-	size_t n_gpus;
+	struct devices devices;
 	bool has_system_disk;
 	const struct kv_data_volume *system_data; /* of the system disk, if it is our VM's */
 	struct vm_disk_use disks[VM_MAX_DISKS];
@@ -115,7 +101,6 @@ void vm_gpus_gather(struct vm_seen *s);
 bool vm_gpus_any(const struct vm_seen *s);
 /* The live machine has all that is asked. */
 bool vm_gpus_attached(const struct vm_seen *s);
-void vm_gpus_write(const struct vm_seen *s, json_t *devices);
 
 /* vm_disks.c */
 void vm_disks_gather(struct vm_seen *s);

@@ -54,9 +54,9 @@ static const char *wanted_devices(const struct vm_seen *s)
 {
 	const char *text = NULL;
 
-	for (size_t i = 0; i < s->n_gpus; i++) {
+	for (size_t i = 0; i < s->devices.n; i++) {
 		text = arena_printf(s->pass->arena, "%s%s%s", text ? text : "", text ? " " : "",
-				    s->gpus[i].device);
+				    s->devices.items[i].device);
 	}
 	return text;
 }

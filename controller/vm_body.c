@@ -103,7 +103,7 @@ static json_t *template_spec(const struct vm_seen *s, json_t *vm_spec)
 				   "machine", "type", "");
 	json_t *spec = json_pack("{s:i}", "terminationGracePeriodSeconds", 30);
 
-	vm_gpus_write(s, devices);
+	devices_write(&s->devices, devices);
 	vm_disks_write(s, vm_spec, disks, volumes);
 	vm_secrets_write(s, spec, disks, volumes);
 	write_networks(s, spec, devices);

@@ -78,61 +78,9 @@ static struct verdict check_taken(const struct vm_seen *s)
 	return d ? taken(s, "DataVolume", &d->obj) : verdict_none();
 }
 
-static struct verdict check_instance_type(const struct vm_seen *s)
+static struct verdict check_devices(const struct vm_seen *s)
 {
-	if (!s->n_gpus || !s->type || !(s->type->gpus.n || s->type->host_devices.n)) {
-		return verdict_none();
-	}
-	return verdict_no(
-		"InstanceTypeHasGPUs",
-		arena_printf(
-			s->pass->arena,
-			"instance type %s has GPUs of its own, and KubeVirt allows devices in one place only (VM field(s) "
-			"spec.template.spec.domain.devices.gpus conflicts with selected instance type): choose another instanceType or remove gpus",
-			s->type_name));
-}
-
-/* NVIDIA's vGPU user guide: multiple vGPUs in one VM are for the Q series. */
-static struct verdict check_several(const struct vm_seen *s)
-{
-	const struct vm_gpu *not_q = NULL;
-	size_t vgpus = 0;
-
-	for (size_t i = 0; i < s->n_gpus; i++) {
-		vgpus += s->gpus[i].vgpu;
-		if (s->gpus[i].vgpu && inventory_series(s->gpus[i].device) != 'Q' && !not_q) {
-			not_q = &s->gpus[i];
-		}
-	}
-	if (vgpus < 2 || !not_q) {
-		return verdict_none();
-	}
-	return verdict_no(
-		"SeveralVGPUs",
-		arena_printf(
-			s->pass->arena,
-			"%s: NVIDIA allows several vGPUs in one VM for Q profiles only; ask for one, or for Q profiles",
-			not_q->device));
-}
-
-static struct verdict check_displays(const struct vm_seen *s)
-{
-	size_t displays = 0;
-
-	for (size_t i = 0; i < s->n_gpus; i++) {
-		const struct vm_gpu *g = &s->gpus[i];
-
-		if (g->show_fb && ++displays > 1) {
-			return verdict_no(
-				"SeveralDisplays",
-				arena_printf(
-					s->pass->arena,
-					"gpus[%u] asks for a second display with ramFB, and a VM has one ramFB: set "
-					"virtualGPUOptions.display.enabled (or ramFB.enabled) to false there",
-					g->index));
-		}
-	}
-	return verdict_none();
+	return devices_check(&s->devices, "gpus", s->type, s->pass->arena);
 }
 
 /* --- without effect
@@ -217,8 +165,10 @@ static const char *not_handled(const struct vm_seen *s)
 void vm_check(struct vm_seen *s)
 {
 	static struct verdict (*const checks[])(const struct vm_seen *) = {
-		check_names,	     check_clash,   check_taken,
-		check_instance_type, check_several, check_displays,
+		check_names,
+		check_clash,
+		check_taken,
+		check_devices,
 	};
 
 	s->not_handled = not_handled(s);

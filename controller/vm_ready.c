@@ -95,7 +95,7 @@ static struct verdict kubevirt_missing(const struct vm_seen *s)
 			"KubeVirtMissing",
 			"the API kubevirt.io is not served: an administrator must install KubeVirt");
 	}
-	return s->n_gpus && !s->cr.n
+	return s->devices.n && !s->cr.n
 		       ? verdict_no(
 				 "KubeVirtMissing",
 				 "there is no KubeVirt CR: an administrator must install KubeVirt")
@@ -104,7 +104,7 @@ static struct verdict kubevirt_missing(const struct vm_seen *s)
 
 static struct verdict several_kubevirts(const struct vm_seen *s)
 {
-	return s->n_gpus && s->cr.n > 1
+	return s->devices.n && s->cr.n > 1
 		       ? verdict_no("SeveralKubeVirts", gpus_permitted(&s->asked).message)
 		       : verdict_none();
 }
@@ -278,8 +278,8 @@ static struct verdict unschedulable(const struct vm_seen *s)
 	    !(c && str_eq(c->status, "False") && str_eq(c->reason, "Unschedulable"))) {
 		return verdict_none();
 	}
-	for (size_t i = 0; i < s->n_gpus; i++) {
-		gpu |= strstr(why, s->gpus[i].device) != NULL;
+	for (size_t i = 0; i < s->devices.n; i++) {
+		gpu |= strstr(why, s->devices.items[i].device) != NULL;
 	}
 	return verdict_no(gpu ? "WaitingForGPU" : "Unschedulable", why);
 }

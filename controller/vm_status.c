@@ -36,7 +36,7 @@ struct verdict vm_accepted(const struct vm_seen *s)
 
 static struct verdict available(const struct vm_seen *s)
 {
-	if (s->n_gpus && vm_gpus_attached(s)) {
+	if (s->devices.n && vm_gpus_attached(s)) {
 		return verdict_yes("Attached", arena_printf(s->pass->arena, "has %s on %s",
 							    gpus_wish(&s->asked), s->vmi->node));
 	}
