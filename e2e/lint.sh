@@ -38,7 +38,7 @@ grep -nE 'char (path|url|file)[a-z_]*\[[A-Z0-9]' "${product[@]}" | rule "no fixe
 for h in $(printf '%s\n' "${product[@]}" | grep '\.h$'); do
 	n=$(grep -cE '^#include' "$h")
 	case $h in lib/base/test.h | *_test.h) continue ;; esac
-	[ "$n" -le 5 ] || echo "$h: $n includes"
+	[ "$n" -le 6 ] || echo "$h: $n includes"
 done | rule "headers include little"
 
 # Who may include whom.
@@ -52,7 +52,7 @@ layers() {
 		lib/kube/*) allowed='base|json|kube' ;;
 		api/*) allowed='base|json|kube|api|gen' ;;
 		controller/*) allowed='base|json|kube|api|controller' ;;
-		node-daemon/*) allowed='base|json|kube|api|node-daemon' ;;
+		node-daemon/*) allowed='base|json|kube|api|node-daemon|gen' ;;
 		cli/*) allowed='base|json|kube|api|controller|cli' ;;
 		esac
 		grep -nE '^#include "' "$f" | grep -vE "\"($allowed)/" | sed "s|^|$f:|"
@@ -67,9 +67,9 @@ done | rule "each header compiles alone"
 # Purity: what a plan or a step machine may call. Everything else of libc, and every function of a rim, is forbidden.
 pure_objects() {
 	ls build/dev/lib/kube/{kind,obj,cache,index,intent,plan,intent_rules,queue,lease,watch,event,condition}.o \
-		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,gpus}*.o build/dev/node-daemon/{report,plan_}*.o 2>/dev/null
+		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,gpus}*.o build/dev/node-daemon/{report,plan_}*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
 }
-impure='^(open|openat|read|write|close|socket|connect|send|recv|fopen|fread|fwrite|fputs|puts|printf|fprintf|vfprintf|getenv|setenv|time|clock_gettime|gettimeofday|rand|random|getrandom|fork|execve|kill|signal|poll|select|epoll_.*|ioctl|sleep|usleep|nanosleep|pthread_.*|curl_.*|http_.*|loop_.*|log_.*|child_.*|clock_boot_ms|clock_wall_us|file_.*|lws_.*|pci_.*|stderr|stdout|stdin|errno)$'
+impure='^(open|openat|read|write|close|socket|connect|send|recv|fopen|fread|fwrite|fputs|puts|printf|fprintf|vfprintf|getenv|setenv|time|clock_gettime|gettimeofday|rand|random|getrandom|fork|execve|kill|signal|poll|select|epoll_.*|ioctl|sleep|usleep|nanosleep|pthread_.*|curl_.*|http_.*|loop_.*|log_.*|child_kill|child_start|clock_boot_ms|clock_wall_us|file_.*|lws_.*|pci_(alloc|init|cleanup|scan_bus|lookup_name|load_name_list|read_.*|write_.*)|stderr|stdout|stdin|errno)$'
 make -s >/dev/null && for o in $(pure_objects); do
 	nm -u "$o" | awk '{print $2}' | grep -E "$impure" | sed "s|^|$o calls |"
 done | rule "plans and step machines do no I/O and read no clock"
