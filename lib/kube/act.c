@@ -140,7 +140,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 	switch (verdict) {
 	case GOOD:
 		take_in(a, action, answer);
-		/* fall through */
+		__attribute__((fallthrough));
 	case GONE:
 		forget(a, action);
 		a->next++;

@@ -195,7 +195,6 @@ static int no_entry(struct set *s, const char *section, const char *what, const 
 /* https://host[:port][/path], nothing else, without the trailing slash. */
 static int parse_server(const char *server, char **ret, const char **ret_problem)
 {
-	attr_cleanup(free_p) char *text = NULL;
 	char *scheme = NULL, *user = NULL, *query = NULL, *host = NULL;
 	CURLU *u = curl_url();
 	size_t n = strlen(server);

@@ -189,7 +189,7 @@ static void set_new(json_t *o, const char *key, json_t *value)
 int config_exec_set_cluster(struct config_exec *x, const struct config_node *cluster,
 			    const struct config *c, struct err *err)
 {
-	auto_free char *ca_from = NULL, *ca = NULL, *extension = NULL;
+	auto_free char *extension = NULL;
 	struct config_node node;
 	const char *data;
 	json_t *o;
