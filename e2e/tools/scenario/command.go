@@ -27,7 +27,7 @@ type Flags struct {
 
 // Add declares them.
 func (f *Flags) Add(set *flag.FlagSet) {
-	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig")
+	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig; several with commas between them share the work")
 	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} (a free one), {lease}, {renew}, {period} and {retry} are filled in")
 	set.StringVar(&f.Out, "out", "", "folder for logs, default a new one; logs of what passes are removed")
 	set.StringVar(&f.Lease, "lease-path", "/leases/vmgpu", "part of the path of the leader's Lease")
@@ -36,54 +36,76 @@ func (f *Flags) Add(set *flag.FlagSet) {
 	set.DurationVar(&f.Quiet, "quiet", time.Second, "how long nothing may be written for all to be done")
 }
 
-// Open makes the bench: proxy and observer run until the function that it returns is called.
-func (f *Flags) Open(ctx context.Context) (*Bench, func(), error) {
-	client, err := kube.Open(f.State, "vmgpu-e2e/scenario")
+// Open makes a bench of each cluster; proxies and observers run until the function that it returns is called.
+func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
+	var err error
+	if f.Out == "" {
+		f.Out, err = os.MkdirTemp("", "vmgpu-e2e-")
+	} else {
+		f.Out, err = filepath.Abs(f.Out)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.Out == "" {
-		if f.Out, err = os.MkdirTemp("", "vmgpu-e2e-"); err != nil {
-			return nil, nil, err
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var benches []*Bench
+	end := func() {
+		stop()
+		for _, b := range benches {
+			b.proxy.Close()
 		}
 	}
-	if err := os.MkdirAll(f.Out, 0o755); err != nil {
-		return nil, nil, err
+	for i, state := range strings.Split(f.State, ",") {
+		folder := f.Out
+		if i > 0 {
+			folder = filepath.Join(f.Out, fmt.Sprint(i+1))
+		}
+		b, err := f.open(watching, state, folder)
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		benches = append(benches, b)
 	}
-	if f.Out, err = filepath.Abs(f.Out); err != nil {
-		return nil, nil, err
+	return newPool(benches), end, nil
+}
+
+func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) {
+	client, err := kube.Open(state, "vmgpu-e2e/scenario")
+	if err != nil {
+		return nil, err
 	}
-	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, folder: f.Out, leads: &leads{lease: f.Lease}}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, folder: folder, leads: &leads{lease: f.Lease}}
 	if b.resources, err = client.Discover(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	violations, err := os.Create(filepath.Join(f.Out, "violations"))
+	violations, err := os.Create(filepath.Join(folder, "violations"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	log, err := os.Create(filepath.Join(f.Out, "requests"))
+	log, err := os.Create(filepath.Join(folder, "requests"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	b.observer = observe.New(observe.Options{HasLog: true, Lease: f.Lease}, violations)
 	if b.proxy, err = proxy.New(client.Config, io.MultiWriter(log, b.observer, b.leads)); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, name := range []string{"a", "b"} {
 		if err := b.proxy.Listen(name, "127.0.0.1:0"); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ready, failed := make(chan struct{}), make(chan error, 1)
-	go func() { failed <- b.observer.Run(watching, client, ready) }()
-	end := func() { stop(); b.proxy.Close(); log.Close(); violations.Close() }
+	go func() { failed <- b.observer.Run(ctx, client, ready) }()
 	select {
 	case err := <-failed:
-		end()
-		return nil, nil, err
+		return nil, err
 	case <-ready:
-		return b, end, nil
+		return b, nil
 	}
 }
 
@@ -123,10 +145,10 @@ func Command(ctx context.Context, args []string) int {
 		return 2
 	}
 	all, err := Files(set.Args())
-	var b *Bench
+	var p *Pool
 	end := func() {}
 	if err == nil {
-		b, end, err = f.Open(ctx)
+		p, end, err = f.Open(ctx)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scenario:", err)
@@ -135,11 +157,9 @@ func Command(ctx context.Context, args []string) int {
 	defer end()
 	t := &tap{out: os.Stdout}
 	for _, s := range all {
-		if ctx.Err() != nil {
-			break
-		}
-		t.result(s.Name, b.Run(ctx, s, nil, nil))
+		p.Add(func(b *Bench) { t.result(s.Name, b.Run(ctx, s, nil, nil)) })
 	}
+	p.Run(ctx)
 	t.end()
 	if t.failed > 0 || ctx.Err() != nil {
 		return 1

@@ -200,7 +200,7 @@ func (s *stage) expectFault(ctx context.Context, fault *Fault) func() bool {
 	}
 }
 
-const secondPlanTime = 1500 * time.Millisecond
+const secondPlanTime = time.Second
 
 // secondPlan: who starts on a world in which all is done writes nothing.
 func (s *stage) secondPlan() error {

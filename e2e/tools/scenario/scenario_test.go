@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +78,31 @@ func TestTheEndOfTheStepsWaitsForWhatGoesOnMeanwhile(t *testing.T) {
 	m.begin(func() error { return nil })
 	if err := m.join(); err == nil || time.Since(begin) < 50*time.Millisecond {
 		t.Error(err)
+	}
+}
+
+func TestAPoolDoesAllTasksAlsoThoseThatCameLater(t *testing.T) {
+	p := newPool([]*Bench{{}, {}, {}})
+	var done atomic.Int64
+	for range 10 {
+		p.Add(func(*Bench) {
+			time.Sleep(time.Millisecond)
+			done.Add(1)
+			p.Add(func(*Bench) { done.Add(1) })
+		})
+	}
+	p.Run(context.Background())
+	if done.Load() != 20 {
+		t.Error(done.Load())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.Add(func(*Bench) { cancel(); done.Store(0) })
+	for range 100 {
+		p.Add(func(*Bench) { time.Sleep(time.Millisecond); done.Add(1) })
+	}
+	p.Run(ctx)
+	if done.Load() > 10 {
+		t.Error("it goes on although it was cancelled:", done.Load())
 	}
 }
 

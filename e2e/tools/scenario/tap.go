@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // tap prints results as TAP, a line a behaviour.
 type tap struct {
+	mu                      sync.Mutex
 	out                     io.Writer
 	passed, failed, skipped int
 }
 
 func (t *tap) result(name string, r *Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if r.Skipped != "" {
 		t.skipped++
 		fmt.Fprintf(t.out, "ok %d - %s # SKIP %s\n", t.count(), name, r.Skipped)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"vmgpu.io/e2e/scenario"
@@ -20,6 +21,8 @@ type settings struct {
 	list                         bool
 	calm                         time.Duration
 	long                         time.Duration
+	mu                           sync.Mutex
+	failed                       error // to write results
 }
 
 // Command is the subcommand.
@@ -65,7 +68,7 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 	if err != nil {
 		return 0, err
 	}
-	b, end, err := s.Flags.Open(ctx)
+	p, end, err := s.Flags.Open(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -74,11 +77,13 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 		s.results = s.Out + "/results"
 	}
 	for _, sc := range all {
-		if !sc.NoSweep && ctx.Err() == nil {
-			if err := s.scenario(ctx, b, sc); err != nil {
-				return 0, err
-			}
+		if !sc.NoSweep {
+			p.Add(func(b *scenario.Bench) { s.scenario(ctx, p, b, sc) })
 		}
+	}
+	p.Run(ctx)
+	if s.failed != nil {
+		return 0, s.failed
 	}
 	if s.list {
 		return 0, nil
@@ -91,34 +96,29 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 	return broken, err
 }
 
-// scenario runs one without a fault, plans, and runs the chosen cases.
-func (s *settings) scenario(ctx context.Context, b *scenario.Bench, sc *scenario.Scenario) error {
+// scenario runs one without a fault, and adds the chosen cases to what is to be done.
+func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.Bench, sc *scenario.Scenario) {
 	r := b.Run(ctx, sc, &scenario.Fault{}, nil) // no fault, but the steps that runs with one have
 	if r.Skipped != "" {
 		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
-		return nil
+		return
 	}
-	if err := s.note(sc.Name+"/calm/0", true, r); err != nil || r.Failed() {
-		return err // what fails without a fault says nothing with one
+	s.note(sc.Name+"/calm/0", true, r)
+	if r.Failed() {
+		return // what fails without a fault says nothing with one
 	}
 	cases := Plan(sc, r.Lines)
 	long := longest(cases)
 	for _, c := range cases {
-		if !s.choice.Takes(c.ID) || ctx.Err() != nil {
-			continue
-		}
-		if s.list {
+		if s.choice.Takes(c.ID) && s.list {
 			fmt.Println(c.ID)
-			continue
-		}
-		if err := s.note(c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)); err != nil {
-			return err
+		} else if s.choice.Takes(c.ID) {
+			p.Add(func(b *scenario.Bench) { s.note(c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
 	}
-	if s.list {
-		return nil
+	if !s.list {
+		s.once(ctx, p, sc, long, r.Writes)
 	}
-	return s.once(ctx, b, sc, long, r.Writes)
 }
 
 // longest is the case that is run with the Lease as long as it is in earnest: killed in the middle.
@@ -136,19 +136,21 @@ func longest(cases []Case) *Case {
 }
 
 // once are the runs that each scenario has one of: a long calm, and a long Lease. They are the part's that the id falls to.
-func (s *settings) once(ctx context.Context, b *scenario.Bench, sc *scenario.Scenario, long *Case, writes map[string]int) error {
-	if id := sc.Name + "/long-calm/0"; s.calm > 0 && s.choice.Takes(id) && ctx.Err() == nil {
-		if err := s.note(id, true, b.WithCalm(s.calm).Run(ctx, sc, nil, writes)); err != nil {
-			return err
-		}
+func (s *settings) once(ctx context.Context, p *scenario.Pool, sc *scenario.Scenario, long *Case, writes map[string]int) {
+	if id := sc.Name + "/long-calm/0"; s.calm > 0 && s.choice.Takes(id) {
+		p.Add(func(b *scenario.Bench) { s.note(id, true, b.WithCalm(s.calm).Run(ctx, sc, nil, writes)) })
 	}
-	if long == nil || s.long == 0 || !s.choice.Takes(long.ID+"/long-lease") || ctx.Err() != nil {
-		return nil
+	if long == nil || s.long == 0 {
+		return
 	}
-	return s.note(long.ID+"/long-lease", false, b.WithLease(s.long).Run(ctx, sc, long.Fault, writes))
+	if id := long.ID + "/long-lease"; s.choice.Takes(id) {
+		p.Add(func(b *scenario.Bench) { s.note(id, false, b.WithLease(s.long).Run(ctx, sc, long.Fault, writes)) })
+	}
 }
 
-func (s *settings) note(id string, met bool, r *scenario.Result) error {
+func (s *settings) note(id string, met bool, r *scenario.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	o := Outcome{Commit: s.commit, ID: id, Met: met || r.Met, Secs: r.Took.Seconds()}
 	word := "ok"
 	for _, said := range r.Says {
@@ -160,7 +162,7 @@ func (s *settings) note(id string, met bool, r *scenario.Result) error {
 		word += " (fault not met)"
 	}
 	if s.list {
-		return nil
+		return
 	}
 	fmt.Printf("%s %s %.1f s %s\n", word, id, o.Secs, o.Error)
 	if o.Error != "" {
@@ -169,5 +171,7 @@ func (s *settings) note(id string, met bool, r *scenario.Result) error {
 			fmt.Printf("# %s %s: %s\n", v.Invariant, v.Object, v.Message)
 		}
 	}
-	return o.append(s.results)
+	if err := o.append(s.results); err != nil {
+		s.failed = err
+	}
 }
