@@ -22,6 +22,9 @@ func (o *Observer) LastWrite() time.Time {
 
 // Settled tells whether nothing was written for the time of quiet and nothing is left to do.
 func (o *Observer) Settled(quiet time.Duration) bool {
+	if o.Writing != nil && o.Writing() {
+		return false
+	}
 	return o.now().Sub(o.LastWrite()) >= quiet && len(o.Pending()) == 0
 }
 

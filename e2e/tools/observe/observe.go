@@ -33,6 +33,7 @@ type Options struct {
 	MaxWrites  int            // I7: writes on one object between two calls of Begin; default 40
 	Baseline   map[string]int // I7: writes on each path in a run without faults; then twice that (and two more) is the limit
 	Lease      string         // I9: the leader's Lease, part of its path; default /leases/vmgpu
+	Writing    func() bool    // whether a write is on its way, if that can be known
 	HasLog     bool           // every write of the program comes by Logged, so no other is its
 	ReadyGrace time.Duration  // I6: how long a status may be behind; default 15 s
 	EndGrace   time.Duration  // I8: how long a deletion may last; default 60 s

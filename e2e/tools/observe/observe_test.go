@@ -302,6 +302,11 @@ func TestI5AWriteWhenAllWasDone(t *testing.T) {
 	if !s.o.Settled(time.Second) {
 		t.Error("not settled")
 	}
+	s.o.Writing = func() bool { return true }
+	if s.o.Settled(time.Second) {
+		t.Error("settled although a write is on its way")
+	}
+	s.o.Writing = nil
 	step := s.o.now
 	s.o.now = func() time.Time { s.time = s.time.Add(400 * time.Millisecond); return s.time }
 	s.ours(`{kind: Service, metadata: {namespace: a, name: mine}, spec: {}}`)

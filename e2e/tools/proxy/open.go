@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// open are the watches that go on.
+// open are the watches that go on, and how many writes.
 type open struct {
-	mu  sync.Mutex
-	all map[int64]*request
+	mu     sync.Mutex
+	all    map[int64]*request
+	writes int
 }
 
 func (o *open) add(q *request) {
@@ -24,6 +25,13 @@ func (o *open) remove(q *request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.all, q.Index)
+}
+
+// writing counts writes that came and are not answered yet.
+func (o *open) writing(more int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writes += more
 }
 
 // sent counts what was passed on.
@@ -53,4 +61,11 @@ func (p *Proxy) Open() []Line {
 		all = append(all, l)
 	}
 	return all
+}
+
+// Writing tells whether a write, but of a Lease, came and is not answered yet.
+func (p *Proxy) Writing() bool {
+	p.open.mu.Lock()
+	defer p.open.mu.Unlock()
+	return p.open.writes > 0
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,6 +197,10 @@ func (p *Proxy) serve(via string, w http.ResponseWriter, r *http.Request) {
 	q := &request{proxy: p, w: w, r: r, body: body, watch: r.URL.Query().Get("watch") == "1" || r.URL.Query().Get("watch") == "true"}
 	q.Line = Line{Index: p.count.Add(1), Time: time.Now(), Via: via, Conn: connNumber(r.Context()), Method: r.Method, Path: r.URL.Path,
 		Query: r.URL.RawQuery, Agent: r.UserAgent(), Type: r.Header.Get("Content-Type"), Sent: len(body)}
+	if q.isWrite() && !strings.Contains(q.Path, "/leases") {
+		p.open.writing(1)
+		defer p.open.writing(-1)
+	}
 	fault := p.rules.pick(q)
 	if fault == nil {
 		q.forward(q.copyAll)

@@ -56,7 +56,7 @@ func newRig(t *testing.T, rules ...Rule) *rig {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(r.proxy.ca)
 	r.url = r.proxy.addresses["a"]
-	r.client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	r.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	t.Cleanup(func() { r.proxy.Close(); s.CloseClientConnections(); s.Close() })
 	return r
 }
@@ -200,6 +200,9 @@ func TestFreezeStopsTheWorldUntilReleased(t *testing.T) {
 		}
 		if n := r.writes.Load(); n != sent {
 			t.Errorf("%s: %d writes reached the server", when, n)
+		}
+		if r.proxy.Writing() != (when != "after") {
+			t.Errorf("%s: a write is on its way: %v", when, r.proxy.Writing())
 		}
 		short, cancelShort := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancelShort()

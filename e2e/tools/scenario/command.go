@@ -90,7 +90,7 @@ func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) 
 	if err != nil {
 		return nil, err
 	}
-	b.observer = observe.New(observe.Options{HasLog: true, Lease: f.Lease}, violations)
+	b.observer = observe.New(observe.Options{HasLog: true, Lease: f.Lease, Writing: func() bool { return b.proxy.Writing() }}, violations)
 	if b.proxy, err = proxy.New(client.Config, io.MultiWriter(log, b.observer, b.leads)); err != nil {
 		return nil, err
 	}
