@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "controller/kinds.h"
 #include "controller/options.h"
+#include "kube/monitor.h"
 #include "kube/program.h"
 #include "kube/runtime.h"
 
@@ -63,9 +64,26 @@ static void on_signal(void *ctx, int signo)
 	runtime_stop(ctx);
 }
 
-static int run(struct program *p, const struct settings *s)
+/* Serves what r is and does while the loop runs. */
+static int serve(struct program *p, struct monitor *m, struct runtime *r, const char *lease_name)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
+	const struct measure_sources sources = {
+		.loop = p->loop, .http = p->http, .runtime = r, .lease_name = lease_name};
+	struct err err;
+
+	if (monitor_start(m, &sources, &err) < 0) {
+		fprintf(stderr, "vmgpu-controller: %s\n", err.text);
+		return PROGRAM_USAGE;
+	}
+	loop_signals(p->loop, signals, ARRAY_LEN(signals), on_signal, r);
+	runtime_start(r);
+	loop_run(p->loop);
+	return runtime_lost(r) ? 1 : 0;
+}
+
+static int run(struct program *p, struct monitor *m, const struct settings *s)
+{
 	const struct options options = {
 		.plain_naming = s->naming == 1,
 		.permit = (enum options_permit)s->permit,
@@ -88,26 +106,28 @@ static int run(struct program *p, const struct settings *s)
 		.lease = {s->lease_duration, s->renew_period, s->retry_period, s->renew_deadline},
 		.passes = (int)s->passes,
 		.random = program_random,
+		.metrics = monitor_metrics(m),
 	};
 	struct runtime *r = runtime_create(p->loop, p->http, &settings);
-	bool lost;
+	int rc = serve(p, m, r, settings.lease_name);
 
-	loop_signals(p->loop, signals, ARRAY_LEN(signals), on_signal, r);
-	runtime_start(r);
-	loop_run(p->loop);
-	lost = runtime_lost(r);
+	monitor_stop(m);
 	runtime_close(r);
 	p->http = http_destroy(p->http);
 	runtime_destroy(r);
-	return lost ? 1 : 0;
+	return rc;
 }
 
 int main(int argc, char **argv)
 {
 	struct settings settings = {0};
+	struct monitor_options monitoring = {0};
 	struct program_options common = {0};
-	const struct flag_group groups[] = {
-		{"Flags", flags, &settings}, {"Common flags", program_flags, &common}, {0}};
+	struct monitor *monitor;
+	const struct flag_group groups[] = {{"Flags", flags, &settings},
+					    {"Metrics and probes", monitor_flags, &monitoring},
+					    {"Common flags", program_flags, &common},
+					    {0}};
 	struct program program;
 	int args = 0, r;
 
@@ -121,10 +141,14 @@ int main(int argc, char **argv)
 			argv[1]);
 		return PROGRAM_USAGE;
 	}
+	monitor = monitor_create(&monitoring);
+	common.metrics = monitor_metrics(monitor);
 	if (program_open(&program, "vmgpu-controller", &common) < 0) {
+		monitor_destroy(monitor);
 		return PROGRAM_USAGE;
 	}
-	r = run(&program, &settings);
+	r = run(&program, monitor, &settings);
 	program_close(&program);
+	monitor_destroy(monitor);
 	return r;
 }

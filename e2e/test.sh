@@ -78,7 +78,7 @@ with_cluster() {
 
 scenarios() {
 	make -s build/vmgpu-e2e || return 1
-	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 3s --controller "$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms" "${@:-e2e/scenarios}"
+	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 3s --controller "$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-bind-address=0 --health-probe-bind-address=0 --lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms" "${@:-e2e/scenarios}"
 }
 
 bash e2e/deps.sh --build --test || exit 1

@@ -93,7 +93,7 @@ class Cluster:
 
 def one_load(work, who, n, turn):
     null = work + "/null-ours" if who == "ours" else OUT + "/null"
-    command = {"ours": [RELEASE + "vmgpu-controller", "--leader-elect=false", "--log-level=warn"], "peer": [OUT + "/peer", "-service"]}[who]
+    command = {"ours": [RELEASE + "vmgpu-controller", "--leader-elect=false", "--log-level=warn", "--metrics-bind-address=0", "--health-probe-bind-address=0"], "peer": [OUT + "/peer", "-service"]}[who]
     env = dict(os.environ, VM_PREFIX="vm-instance-" if who == "ours" else "")
     name = "bench-%s-%d-%d" % (who, n, turn)
     p = subprocess.run([HERE + "/load.py", name, str(n), "--services", "--null", null, "--", *command], cwd=work, env=env, stdout=subprocess.PIPE, text=True)

@@ -133,6 +133,7 @@ void http_finish(struct http_request *r, const char *error)
 	http_measure_answer(r, a.status);
 	h->counts.requests++;
 	h->counts.failures += error != NULL;
+	h->refused |= a.status == 401;
 	if (a.status == 429) {
 		slow_down(h, a.retry_after);
 	}
@@ -349,4 +350,9 @@ struct http *http_destroy(struct http *h)
 const struct http_counts *http_counts(const struct http *h)
 {
 	return &h->counts;
+}
+
+bool http_refused(const struct http *h)
+{
+	return h->refused;
 }

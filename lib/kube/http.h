@@ -86,3 +86,5 @@ struct http_counts {
 	uint64_t requests, failures, connections, retries;
 };
 const struct http_counts *http_counts(const struct http *h);
+/* The last answer was a 401, after all that could be tried. */
+bool http_refused(const struct http *h);

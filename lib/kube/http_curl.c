@@ -166,6 +166,7 @@ static void tell_status(struct http_request *r)
 		r->hold = true; /* known when it is over whether it goes out again */
 		return;
 	}
+	r->http->refused = r->status == 401;
 	if (!r->call.timeout_ms) {
 		http_measure_answer(r, r->status);
 	}

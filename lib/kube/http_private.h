@@ -105,6 +105,7 @@ struct http {
 	bool closing;
 	struct http_request *probe;
 	struct http_counts counts;
+	bool refused; /* the last answer was a 401 */
 	char *last_notice;
 	struct child *plugin; /* exec plugin running */
 	int64_t plugin_ms;    /* when it last began */

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "kube/queue.h"
 #include "kube/runtime.h"
+#include "kube/watch.h"
 
 /* controller-runtime pkg/internal/controller/metrics */
 static const double reconcile_buckets[] = {
@@ -145,6 +146,26 @@ static const struct metric table[MEASURES] = {
 				 "Connections opened to the API server."},
 	[MEASURE_SLOW_TURNS] = {"vmgpu_loop_slow_turns_total", METRIC_COUNTER,
 				"Turns of the event loop that took more than 50 ms."},
+	[MEASURE_WATCH_LISTS] = {"vmgpu_watch_lists_total",
+				 METRIC_COUNTER,
+				 "Lists asked for, pages included.",
+				 {"resource"}},
+	[MEASURE_WATCH_STREAMS] = {"vmgpu_watch_streams_total",
+				   METRIC_COUNTER,
+				   "Watches opened.",
+				   {"resource"}},
+	[MEASURE_WATCH_FAILURES] = {"vmgpu_watch_failures_total",
+				    METRIC_COUNTER,
+				    "Lists and watches that failed.",
+				    {"resource"}},
+	[MEASURE_WATCH_EVENTS] = {"vmgpu_watch_events_total",
+				  METRIC_COUNTER,
+				  "Events received by watches.",
+				  {"resource"}},
+	[MEASURE_WATCH_BYTES] = {"vmgpu_watch_bytes_total",
+				 METRIC_COUNTER,
+				 "Bytes received by lists and watches.",
+				 {"resource"}},
 	[MEASURE_CPU_SECONDS] = {"process_cpu_seconds_total", METRIC_COUNTER,
 				 "Total user and system CPU time spent in seconds."},
 	[MEASURE_RESIDENT_BYTES] = {"process_resident_memory_bytes", METRIC_GAUGE,
@@ -250,9 +271,27 @@ static void collect_controller(struct metrics *m, const struct runtime *r, size_
 	metric_set(m, MEASURE_RECONCILE_ERRORS, (double)s.passes[3], METRIC_LABELS(name));
 	metric_set(m, MEASURE_RECONCILE_PANICS, 0, METRIC_LABELS(name));
 	metric_set(m, MEASURE_RECONCILE_ACTIVE, s.active, METRIC_LABELS(name));
+	metric_set(m, MEASURE_RECONCILE_MAX, s.max, METRIC_LABELS(name));
+	metric_set(m, MEASURE_QUEUE_UNFINISHED, s.unfinished, METRIC_LABELS(name, name));
 	metric_set(m, MEASURE_QUEUE_DEPTH, (double)q.depth, METRIC_LABELS(name, name, ""));
 	metric_set(m, MEASURE_QUEUE_ADDS, (double)q.adds, METRIC_LABELS(name, name));
 	metric_set(m, MEASURE_QUEUE_RETRIES, (double)q.retries, METRIC_LABELS(name, name));
+}
+
+static void collect_watch(struct metrics *m, const struct runtime *r, size_t i)
+{
+	const struct kube_kind *k;
+	const struct watch_counts *c = runtime_watch(r, i, &k);
+	auto_free char *resource =
+		xprintf("%s%s%s", k->plural, str_empty(k->group) ? "" : ".", k->group);
+
+	if (c) {
+		metric_set(m, MEASURE_WATCH_LISTS, (double)c->lists, METRIC_LABELS(resource));
+		metric_set(m, MEASURE_WATCH_STREAMS, (double)c->watches, METRIC_LABELS(resource));
+		metric_set(m, MEASURE_WATCH_FAILURES, (double)c->failures, METRIC_LABELS(resource));
+		metric_set(m, MEASURE_WATCH_EVENTS, (double)c->events, METRIC_LABELS(resource));
+		metric_set(m, MEASURE_WATCH_BYTES, (double)c->bytes, METRIC_LABELS(resource));
+	}
 }
 
 void measure_collect(struct metrics *m, const struct measure_sources *s)
@@ -265,6 +304,9 @@ void measure_collect(struct metrics *m, const struct measure_sources *s)
 	}
 	for (size_t i = 0; s->runtime && i < runtime_reconcilers(s->runtime); i++) {
 		collect_controller(m, s->runtime, i);
+	}
+	for (size_t i = 0; s->runtime && i < runtime_watches(s->runtime); i++) {
+		collect_watch(m, s->runtime, i);
 	}
 	if (s->runtime && s->lease_name) {
 		metric_set(m, MEASURE_LEADER, runtime_leading(s->runtime),

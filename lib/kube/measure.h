@@ -6,7 +6,8 @@
  *
  * What happens now and then is pushed where it happens (http.c, webhooks); what is a state is
  * fetched by measure_collect before each writing. Ours alone: vmgpu_connections_total (of the one
- * connection to the API server; it grows by one a reconnect) and vmgpu_loop_slow_turns_total.
+ * connection to the API server; it grows by one a reconnect), vmgpu_loop_slow_turns_total and
+ * vmgpu_watch_*_total.
  */
 #pragma once
 
@@ -44,6 +45,11 @@ enum measure {
 	MEASURE_CERT_ERRORS,
 	MEASURE_CONNECTIONS,
 	MEASURE_SLOW_TURNS,
+	MEASURE_WATCH_LISTS,	/* resource, in this and the next four */
+	MEASURE_WATCH_STREAMS,
+	MEASURE_WATCH_FAILURES,
+	MEASURE_WATCH_EVENTS,
+	MEASURE_WATCH_BYTES,
 	MEASURE_CPU_SECONDS,
 	MEASURE_RESIDENT_BYTES,
 	MEASURE_VIRTUAL_BYTES,

@@ -90,7 +90,7 @@ int program_open(struct program *p, const char *name, const struct program_optio
 	}
 	p->loop = loop_create();
 	agent = xprintf("%s/%s (linux/amd64) %s", name, VMGPU_VERSION, p->identity);
-	p->http = http_create(p->loop, &p->config, &(struct http_settings){.user_agent = agent, .max_inflight = 64, .notice = notice}, &err);
+	p->http = http_create(p->loop, &p->config, &(struct http_settings){.user_agent = agent, .max_inflight = 64, .notice = notice, .metrics = o->metrics}, &err);
 	if (!p->http) {
 		fprintf(stderr, "%s: %s\n", name, err.text);
 		config_finish(&p->config);

@@ -16,6 +16,7 @@ struct program_options {
 	const char *kubeconfig, *context;
 	int log_level;
 	bool version;
+	struct metrics *metrics; /* no flag: of monitor.h, for the client's rest_client_*; or NULL */
 };
 extern const struct flag program_flags[]; /* out: struct program_options */
 

@@ -104,21 +104,27 @@ bool runtime_lost(const struct runtime *r)
 	return r->lost;
 }
 
-const char *runtime_trouble(struct runtime *r)
+const char *runtime_trouble(const struct runtime *r)
 {
 	const char *waiting;
 
+	if (r->lost) {
+		return "the Lease is lost";
+	}
 	for (size_t i = 0; i < r->n_feeds; i++) {
 		if (r->feeds[i].watch && watch_trouble(r->feeds[i].watch)) {
 			return watch_trouble(r->feeds[i].watch);
 		}
+	}
+	if (http_refused(r->http)) {
+		return "the API server refuses our credentials (401)";
 	}
 	return feeds_synced(r, &waiting) ? NULL : "the first lists are still being read";
 }
 
 bool runtime_ready(const struct runtime *r)
 {
-	return r->synced && !r->lost;
+	return r->synced && !r->lost && !http_refused(r->http);
 }
 
 const struct cache *runtime_cache(const struct runtime *r)
@@ -133,9 +139,27 @@ size_t runtime_reconcilers(const struct runtime *r)
 
 void runtime_stats(const struct runtime *r, size_t i, struct runtime_stats *ret, struct queue_stats *queue)
 {
-	*ret = r->workers[i].stats;
-	queue_stats(r->workers[i].queue, loop_now(r->loop), queue);
+	const struct worker *w = &r->workers[i];
+	int64_t now = loop_now(r->loop);
+
+	*ret = w->stats;
+	ret->max = (unsigned)(r->s.passes ? r->s.passes : RUNTIME_PASSES);
+	ret->unfinished = (double)(w->stats.active * now - w->began) / 1000;
+	queue_stats(w->queue, now, queue);
 	ret->queue = queue;
+}
+
+size_t runtime_watches(const struct runtime *r)
+{
+	return r->n_feeds;
+}
+
+const struct watch_counts *runtime_watch(const struct runtime *r, size_t i, const struct kube_kind **ret_kind)
+{
+	const struct feed *f = &r->feeds[i];
+
+	*ret_kind = f->kind;
+	return f->watch ? watch_counts(f->watch) : NULL;
 }
 
 bool runtime_leading(const struct runtime *r)

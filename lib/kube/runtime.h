@@ -38,6 +38,7 @@ struct runtime_settings {
 	int passes;				     /* in flight at once; 0: 16 */
 	double (*random)(void *ctx);
 	void *random_ctx;
+	struct metrics *metrics; /* of kube/measure.h, for the time of passes; or NULL */
 };
 
 struct runtime *runtime_create(struct loop *l, struct http *h, const struct runtime_settings *s);
@@ -57,7 +58,7 @@ void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char
 /* Told when this process must end: the Lease is lost. */
 bool runtime_lost(const struct runtime *r);
 bool runtime_ready(const struct runtime *r);	 /* caches synced and credentials good: /readyz; *why in runtime_trouble */
-const char *runtime_trouble(struct runtime *r);	 /* a sentence or NULL */
+const char *runtime_trouble(const struct runtime *r);  /* a sentence or NULL */
 const struct cache *runtime_cache(const struct runtime *r);
 
 /* For /metrics: the state of reconciler i. */
@@ -65,9 +66,14 @@ struct runtime_stats {
 	const char *name;
 	uint64_t passes[4]; /* success, requeue, requeue_after, error */
 	double seconds;	    /* in passes, from gather to the last answer */
-	unsigned active;
+	unsigned active, max;
+	double unfinished;  /* seconds, of the passes under way together */
 	struct queue_stats *queue;
 };
 size_t runtime_reconcilers(const struct runtime *r);
 void runtime_stats(const struct runtime *r, size_t i, struct runtime_stats *ret, struct queue_stats *queue);
+/* For /metrics: how often kind i was listed and watched; NULL while it is not served. */
+struct watch_counts;
+size_t runtime_watches(const struct runtime *r);
+const struct watch_counts *runtime_watch(const struct runtime *r, size_t i, const struct kube_kind **ret_kind);
 bool runtime_leading(const struct runtime *r);

@@ -16,6 +16,8 @@
 #include "kube/runtime.h"
 #include "kube/watch.h"
 
+#define RUNTIME_PASSES 16 /* in flight at once, where the settings say nothing */
+
 struct feed {
 	struct runtime *r;
 	const struct kube_kind *kind;
@@ -34,6 +36,7 @@ struct worker {
 	struct queue *queue;
 	struct map troubles;	  /* "ns/name" -> struct trouble: what the API server refused */
 	struct runtime_stats stats;
+	int64_t began;		  /* the sum of when the passes under way began */
 };
 
 struct runtime {

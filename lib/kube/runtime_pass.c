@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kube/measure.h"
 
-#define PASSES	  16
 #define MAX_KEYS  1000000
 #define PASS_ARENA (16 * MiB)
 
@@ -161,9 +161,13 @@ static void note_end(struct flight *f, const struct act_end *end)
 {
 	struct worker *w = f->w;
 	int64_t now = loop_now(w->r->loop);
+	double seconds = (double)(now - f->began) / 1000;
 
 	w->stats.active--;
-	w->stats.seconds += (double)(now - f->began) / 1000;
+	w->began -= f->began;
+	w->stats.seconds += seconds;
+	metric_observe(w->r->s.metrics, MEASURE_RECONCILE_SECONDS, seconds, METRIC_LABELS(w->rec->name));
+	metric_observe(w->r->s.metrics, MEASURE_QUEUE_WORK_SECONDS, seconds, METRIC_LABELS(w->rec->name, w->rec->name));
 	switch (end->result) {
 	case ACT_DONE:
 		w->stats.passes[end->again_ms < 0 ? PASS_SUCCESS : PASS_REQUEUE_AFTER]++;
@@ -255,7 +259,10 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	if (seen) {
 		w->rec->plan(seen, &f->plan);
 	}
+	metric_observe(r->s.metrics, MEASURE_QUEUE_WAIT_SECONDS, (double)(f->began - item->added) / 1000,
+		       METRIC_LABELS(w->rec->name, w->rec->name));
 	w->stats.active++;
+	w->began += f->began;
 	r->in_flight++;
 	act_start(&env, w->rec->primary, pass.key, &f->plan, f->trouble != NULL, pass_ended, f);
 }
@@ -267,7 +274,7 @@ static void pump(void *ctx)
 {
 	struct runtime *r = ctx;
 	int64_t now = loop_now(r->loop), soonest = INT64_MAX;
-	int room = r->s.passes ? r->s.passes : PASSES;
+	int room = r->s.passes ? r->s.passes : RUNTIME_PASSES;
 	const char *waiting;
 
 	if (r->crds_changed && cache_synced(r->cache, r->s.crd_kind)) {
