@@ -105,7 +105,7 @@ static bool some_node_has_free(const struct inventory *inv, const char *name, in
 	const struct inventory_model *m = inventory_find(inv, name);
 
 	for (size_t i = 0; m && i < m->n_places; i++) {
-		if (m->places[i].free >= count) {
+		if (inventory_free(inv, m, &m->places[i]) >= count) {
 			return true;
 		}
 	}

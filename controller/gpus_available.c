@@ -11,23 +11,24 @@
 /* On one node. It has fewer GPUs to pass on. */
 #define MAX_MACHINES 64
 
-static const struct inventory_place *place_on(const struct inventory_model *m, const char *node)
+static int64_t on(const struct gpus *g, const struct inventory_model *m, const char *node,
+		  bool free_ones)
 {
-	for (size_t i = 0; i < m->n_places; i++) {
-		if (str_eq(m->places[i].node, node)) {
-			return &m->places[i];
-		}
+	const struct inventory_place *p = m ? inventory_place_on(m, node) : NULL;
+
+	if (!p) {
+		return 0;
 	}
-	return NULL;
+	return free_ones ? inventory_free(g->inventory, m, p) : p->total;
 }
 
 static bool node_suffices(const struct gpus *g, const char *node, bool free_ones)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		const struct inventory_model *m = inventory_find(g->inventory, g->asks[i].device);
-		const struct inventory_place *p = m ? place_on(m, node) : NULL;
+		const char *device = g->asks[i].device;
 
-		if (!p || (free_ones ? p->free : p->total) < gpus_count(g, g->asks[i].device)) {
+		if (on(g, inventory_find(g->inventory, device), node, free_ones) <
+		    gpus_count(g, device)) {
 			return false;
 		}
 	}
@@ -104,26 +105,24 @@ static const char *holders(const struct gpus *g, const char *node, const char *d
 	return *text ? arena_printf(a, " (taken by %s)", text) : "";
 }
 
-/* What keeps the asked ones on this node: "gpu-a has 2 x nvidia.com/..., 1 free (taken by ...);
- * why". */
+/* The first name that this node has too few of: "gpu-a has 2 x ..., 1 free (taken by ...): why". */
 static const char *kept_on(const struct gpus *g, const char *node)
 {
 	struct arena *a = g->pass->arena;
-	const char *text = node;
 
 	for (size_t i = 0; i < g->n; i++) {
 		const struct inventory_model *m = inventory_find(g->inventory, g->asks[i].device);
-		const struct inventory_place *p = place_on(m, node);
+		const struct inventory_place *p = inventory_place_on(m, node);
+		int64_t left = inventory_free(g->inventory, m, p);
 
-		if (p->free < gpus_count(g, m->name)) {
-			text = arena_printf(a, "%s has %lld x %s, %lld free%s%s%s", text,
-					    (long long)p->total, m->name, (long long)p->free,
+		if (left < gpus_count(g, m->name)) {
+			return arena_printf(a, "%s has %lld x %s, %lld free%s%s%s", node,
+					    (long long)p->total, m->name, (long long)left,
 					    holders(g, node, m->name), p->why ? ": " : "",
 					    p->why ? p->why : "");
-			break;
 		}
 	}
-	return text;
+	return node;
 }
 
 static struct verdict none_free(const struct gpus *g, const char *node)

@@ -5,29 +5,33 @@
 #include <string.h>
 
 #include "api/gpu_names.h"
+#include "base/map.h"
 
 #define MAX_LISTED 8
+/* 1,000 nodes of 16 cards with 32 profiles each take a third of it. */
+#define STOCK_MAX (64 * MiB)
 
-/* --- making
- * --------------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
-struct maker {
-	struct arena *arena;
+/* What all nodes report, kept by the cache until one of them says something else. */
+struct stock {
+	struct arena arena;
 	struct inventory_model *models;
-	size_t n, size;
+	size_t n, size, nodes;
+	struct map index; /* name -> its place in models, counted from 1; while it is made */
 };
 
-static struct inventory_model *model_of(struct maker *m, const char *name, const char *human,
+static struct inventory_model *model_of(struct stock *m, const char *name, const char *human,
 					bool vgpu)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		if (str_eq(m->models[i].name, name)) {
-			return &m->models[i];
-		}
+	size_t at = (size_t)(uintptr_t)map_get(&m->index, name);
+
+	if (at) {
+		return &m->models[at - 1];
 	}
 	if (m->n == m->size) {
 		struct inventory_model *more =
-			arena_array(m->arena, struct inventory_model, m->size * 2 + 8);
+			arena_array(&m->arena, struct inventory_model, m->size * 2 + 8);
 
 		if (m->n) {
 			memcpy(more, m->models, m->n * sizeof(*more));
@@ -36,11 +40,12 @@ static struct inventory_model *model_of(struct maker *m, const char *name, const
 		m->size = m->size * 2 + 8;
 	}
 	m->models[m->n] = (struct inventory_model){.name = name, .human = human, .vgpu = vgpu};
+	map_put(&m->index, name, (void *)(uintptr_t)(m->n + 1));
 	return &m->models[m->n++];
 }
 
 /* Nodes are added one after the other, so the place of this one is the last or not there yet. */
-static struct inventory_place *place_of(struct maker *m, struct inventory_model *model,
+static struct inventory_place *place_of(struct stock *m, struct inventory_model *model,
 					const char *node)
 {
 	size_t n = model->n_places;
@@ -50,7 +55,7 @@ static struct inventory_place *place_of(struct maker *m, struct inventory_model 
 		return &model->places[n - 1];
 	}
 	if (!(n & (n - 1))) {
-		more = arena_array(m->arena, struct inventory_place, n ? 2 * n : 1);
+		more = arena_array(&m->arena, struct inventory_place, n ? 2 * n : 1);
 		if (n) {
 			memcpy(more, model->places, n * sizeof(*more));
 		}
@@ -62,9 +67,9 @@ static struct inventory_place *place_of(struct maker *m, struct inventory_model 
 }
 
 /* "10de" and "26b9" as KubeVirt's documents write them: 10DE:26B9. */
-static const char *selector_of(struct maker *m, const struct gpu_unit *u)
+static const char *selector_of(struct stock *m, const struct gpu_unit *u)
 {
-	char *s = arena_printf(m->arena, "%s:%s", u->vendor_id ? u->vendor_id : "",
+	char *s = arena_printf(&m->arena, "%s:%s", u->vendor_id ? u->vendor_id : "",
 			       u->device_id ? u->device_id : "");
 
 	for (char *p = s; *p; p++) {
@@ -75,7 +80,7 @@ static const char *selector_of(struct maker *m, const struct gpu_unit *u)
 	return s;
 }
 
-static void add_selector(struct maker *m, struct inventory_model *model, const struct gpu_unit *u)
+static void add_selector(struct stock *m, struct inventory_model *model, const struct gpu_unit *u)
 {
 	const char *selector = selector_of(m, u);
 	const char **more;
@@ -87,7 +92,7 @@ static void add_selector(struct maker *m, struct inventory_model *model, const s
 	if (at < model->n_selectors && str_eq(model->selectors[at], selector)) {
 		return;
 	}
-	more = arena_array(m->arena, const char *, model->n_selectors + 1);
+	more = arena_array(&m->arena, const char *, model->n_selectors + 1);
 	if (at) {
 		memcpy(more, model->selectors, at * sizeof(*more));
 	}
@@ -134,11 +139,11 @@ static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u,
 	return NULL;
 }
 
-static void add_whole(struct maker *m, const struct gpu_node *n, const struct gpu_unit *u)
+static void add_whole(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
 	struct inventory_model *model = model_of(m, u->name, u->model, false);
 	struct inventory_place *place = place_of(m, model, n->obj.name);
-	const char *kept = unit_kept(n, u, m->arena);
+	const char *kept = unit_kept(n, u, &m->arena);
 
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
@@ -146,18 +151,18 @@ static void add_whole(struct maker *m, const struct gpu_node *n, const struct gp
 		model->n_aliases = u->aliases.n;
 	}
 	place->total++;
-	place->free += !kept;
+	place->open += !kept;
 	place->why = place->why ? place->why : kept;
 }
 
-static void add_profiles(struct maker *m, const struct gpu_node *n, const struct gpu_unit *u)
+static void add_profiles(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
 	bool silent = condition_find(&n->conditions, "Ready") &&
 		      !condition_is(&n->conditions, "Ready", "True");
 
 	list_each(p, &u->profiles) {
 		struct inventory_model *model =
-			model_of(m, profile_resource(m->arena, p->name), p->name, true);
+			model_of(m, profile_resource(&m->arena, p->name), p->name, true);
 		struct inventory_place *place = place_of(m, model, n->obj.name);
 
 		if (str_eq(u->vgpu_framework, "mdev")) {
@@ -166,44 +171,9 @@ static void add_profiles(struct maker *m, const struct gpu_node *n, const struct
 			add_selector(m, model, u);
 		}
 		place->total += p->max;
-		place->free += silent ? 0 : p->available;
+		place->open += silent ? 0 : p->available;
 		if (silent && !place->why) {
-			place->why = arena_printf(m->arena, "node %s is silent", n->obj.name);
-		}
-	}
-}
-
-/* A profile's `available` has gone down by itself when the vGPU was made. */
-static void take_devices(struct maker *m, const char *node, const struct kv_gpu_list *devices)
-{
-	list_each(d, devices) {
-		for (size_t i = 0; i < m->n; i++) {
-			struct inventory_model *model = &m->models[i];
-			struct inventory_place *last =
-				model->n_places ? &model->places[model->n_places - 1] : NULL;
-
-			if (last && last->node == node && last->free > 0 && !model->vgpu &&
-			    str_eq(model->name, d->device_name)) {
-				last->free--;
-			}
-		}
-	}
-}
-
-static void add_node(struct maker *m, const struct pass *pass, const struct gpu_node *n,
-		     const char *except_ns, const char *except_name)
-{
-	list_each(u, &n->units) {
-		if (!str_empty(u->name)) {
-			add_whole(m, n, u);
-			add_profiles(m, n, u);
-		}
-	}
-	for (const struct kv_vmi *v = NULL;
-	     (v = cache_next_keyed(pass->cache, &kind_kv_vmi, n->obj.name, v));) {
-		if (!str_eq(v->obj.ns, except_ns) || !str_eq(v->obj.name, except_name)) {
-			take_devices(m, n->obj.name, &v->gpus);
-			take_devices(m, n->obj.name, &v->host_devices);
+			place->why = arena_printf(&m->arena, "node %s is silent", n->obj.name);
 		}
 	}
 }
@@ -215,37 +185,106 @@ static int by_name(const void *a, const void *b)
 }
 
 /* In order of names, so that of several nodes' words for one model always the same are taken. */
-void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name,
-		    struct inventory *ret)
+static void *make_stock(const struct cache *c)
 {
-	struct obj_list nodes = cache_sorted(pass->cache, &kind_gpu_node, NULL, pass->arena);
-	struct maker m = {.arena = pass->arena};
+	struct stock *m = xcalloc(1, sizeof(*m));
+	struct obj_list nodes;
 
-	*ret = (struct inventory){0};
+	arena_init(&m->arena, STOCK_MAX);
+	map_init(&m->index);
+	nodes = cache_sorted(c, &kind_gpu_node, NULL, &m->arena);
 	for (size_t i = 0; i < nodes.n; i++) {
 		const struct gpu_node *n = (const struct gpu_node *)nodes.items[i];
 
-		ret->nodes += n->units.n > 0;
-		add_node(&m, pass, n, except_ns, except_name);
+		m->nodes += n->units.n > 0;
+		list_each(u, &n->units) {
+			if (!str_empty(u->name)) {
+				add_whole(m, n, u);
+				add_profiles(m, n, u);
+			}
+		}
 	}
-	if (m.n) {
-		qsort(m.models, m.n, sizeof(*m.models), by_name);
+	if (m->n) {
+		qsort(m->models, m->n, sizeof(*m->models), by_name);
 	}
-	ret->models = m.models;
-	ret->n = m.n;
+	map_finish(&m->index);
+	return m;
 }
 
-/* --- asking
- * --------------------------------------------------------------------------------------------- */
+static void destroy_stock(void *made)
+{
+	struct stock *m = made;
+
+	arena_finish(&m->arena);
+	free(m);
+}
+
+static const struct cache_memo stock = {make_stock, destroy_stock};
+
+void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name,
+		    struct inventory *ret)
+{
+	const struct stock *m = cache_memo(pass->cache, &kind_gpu_node, &stock);
+
+	*ret = (struct inventory){
+		.models = m->models,
+		.n = m->n,
+		.nodes = m->nodes,
+		.pass = pass,
+		.except_ns = except_ns,
+		.except_name = except_name,
+	};
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static int64_t count_in(const struct kv_gpu_list *l, const char *device)
+{
+	int64_t n = 0;
+
+	list_each(d, l) {
+		n += str_eq(d->device_name, device);
+	}
+	return n;
+}
+
+/* A profile's `available` has gone down by itself when the vGPU was made. */
+int64_t inventory_free(const struct inventory *inv, const struct inventory_model *m,
+		       const struct inventory_place *p)
+{
+	int64_t n = p->open;
+
+	for (const struct kv_vmi *v = NULL;
+	     n > 0 && !m->vgpu &&
+	     (v = cache_next_keyed(inv->pass->cache, &kind_kv_vmi, p->node, v));) {
+		if (!str_eq(v->obj.ns, inv->except_ns) || !str_eq(v->obj.name, inv->except_name)) {
+			n -= count_in(&v->gpus, m->name) + count_in(&v->host_devices, m->name);
+		}
+	}
+	return MAX(n, (int64_t)0);
+}
+
+static int compare_model(const void *name, const void *model)
+{
+	return strcmp(name, ((const struct inventory_model *)model)->name);
+}
 
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name)
 {
-	for (size_t i = 0; i < inv->n; i++) {
-		if (str_eq(inv->models[i].name, name)) {
-			return &inv->models[i];
-		}
-	}
-	return NULL;
+	return inv->n ? bsearch(name, inv->models, inv->n, sizeof(*inv->models), compare_model)
+		      : NULL;
+}
+
+static int compare_place(const void *node, const void *place)
+{
+	return strcmp(node, ((const struct inventory_place *)place)->node);
+}
+
+const struct inventory_place *inventory_place_on(const struct inventory_model *m, const char *node)
+{
+	return m->n_places
+		       ? bsearch(node, m->places, m->n_places, sizeof(*m->places), compare_place)
+		       : NULL;
 }
 
 static bool has_alias(const struct inventory_model *m, const char *asked)

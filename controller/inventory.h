@@ -3,8 +3,8 @@
  * inventory.h: the GPUs of the fleet as plans see them: what nodes report, by resource name, and
  * who has what. Pure.
  *
- * Made once a pass from the GPUNodes and the live VMIs on them; everything is lent from the cache
- * or lies in the pass's arena. A "model" is a resource name that some node can give: a whole
+ * What nodes report is kept beside them in the cache (cache_memo) and lent for the pass; machines
+ * are asked only where it matters. A "model" is a resource name that some node can give: a whole
  * card's, or a vGPU profile's (white space becomes _).
  */
 #pragma once
@@ -17,19 +17,18 @@ struct inventory_place {
 	const char *node;
 	int64_t total; /* units of that name, or the profile's `max` */
 	/*
-	 * Units with Available=True that are not cut into vGPUs, less what live VMIs on the node
-	 * have; the profile's `available`. None on a node that is silent.
+	 * Units with Available=True that are not cut into vGPUs; the profile's `available`. None on
+	 * a node that is silent. What machines have of them is not taken off: inventory_free.
 	 */
-	int64_t free;
-	const char *why; /* why some are not free though no VM has them: the first such reason, or
-			    NULL */
+	int64_t open;
+	const char *why; /* why some are not open: the first such reason, or NULL */
 };
 
 struct inventory_model {
 	const char *name;  /* resource name */
 	const char *human; /* "L40S", "NVIDIA L40S-8Q" */
 	bool vgpu;
-	struct inventory_place *places;
+	struct inventory_place *places; /* sorted by node */
 	size_t n_places;
 	const char **selectors; /* "10DE:26B9": PCI ids that give this name, sorted */
 	size_t n_selectors;
@@ -39,14 +38,21 @@ struct inventory_model {
 };
 
 struct inventory {
-	struct inventory_model *models; /* sorted by name */
+	const struct inventory_model *models; /* sorted by name */
 	size_t n;
 	size_t nodes; /* that report at least one GPU */
+	const struct pass *pass;
+	const char *except_ns, *except_name;
 };
 
 /* except: a VMI (ns, name) whose own devices count as free, or NULL. */
 void inventory_make(const struct pass *pass, const char *except_ns, const char *except_name,
 		    struct inventory *ret);
+/* What is open there, less what live machines on the node have of it. */
+int64_t inventory_free(const struct inventory *inv, const struct inventory_model *m,
+		       const struct inventory_place *p);
+/* NULL: the node has none of them. */
+const struct inventory_place *inventory_place_on(const struct inventory_model *m, const char *node);
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name);
 
 /*

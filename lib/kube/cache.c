@@ -20,6 +20,8 @@ struct shelf {
 	const struct kube_kind *kind;
 	struct index names, owners, keyed;
 	char *version, *position;
+	const struct cache_memo *memo;
+	void *made;	/* by it; NULL: not yet, or no longer true */
 	uint32_t syncs; /* begun so far */
 	uint8_t mark;	/* of the sync under way, or of the last one */
 	bool syncing, fresh, synced;
@@ -44,6 +46,13 @@ struct cache {
 	} * listeners;
 	size_t n_listeners;
 };
+
+static void forget_made(struct shelf *s)
+{
+	if (s->made) {
+		s->memo->destroy(take(s->made));
+	}
+}
 
 static const char *owner_of(const struct obj *o)
 {
@@ -105,6 +114,7 @@ struct cache *cache_destroy(struct cache *c)
 		index_finish(&s->names);
 		index_finish(&s->owners);
 		index_finish(&s->keyed);
+		forget_made(s);
 		free(s->version);
 		free(s->position);
 	}
@@ -278,8 +288,10 @@ static void rekey(struct index *ix, const struct obj *old, const struct obj *now
 	}
 }
 
+/* Before old is freed, since what was made of all may borrow from it. */
 static void rekey_all(struct shelf *s, const struct obj *old, const struct obj *now)
 {
+	forget_made(s);
 	rekey(&s->owners, old, now);
 	rekey(&s->keyed, old, now);
 }
@@ -548,6 +560,17 @@ const void *cache_next_keyed(const struct cache *c, const struct kube_kind *k, c
 			     const void *after)
 {
 	return key ? index_next_keyed(&shelf_of(c, k)->keyed, key, after) : NULL;
+}
+
+const void *cache_memo(const struct cache *c, const struct kube_kind *k, const struct cache_memo *m)
+{
+	struct shelf *s = shelf_of(c, k);
+
+	if (!s->made) {
+		s->memo = m;
+		s->made = m->make(c);
+	}
+	return s->made;
 }
 
 static int by_name(const void *a, const void *b)

@@ -84,6 +84,17 @@ size_t cache_count(const struct cache *c, const struct kube_kind *k);
 size_t cache_bytes(const struct cache *c);
 
 /*
+ * What is made of all objects of a kind, kept until one of them changes or is replaced; one a kind.
+ * It may borrow from the objects. make gets the cache as it is, destroy what make returned.
+ */
+struct cache_memo {
+	void *(*make)(const struct cache *c);
+	void (*destroy)(void *made);
+};
+const void *cache_memo(const struct cache *c, const struct kube_kind *k,
+		       const struct cache_memo *m);
+
+/*
  * Read-your-writes: after a write of ours was answered with resourceVersion rv, the object counts
  * as stale until the watch has delivered rv or later; plans that would act destructively ask first.
  */

@@ -470,6 +470,50 @@ static void objects_are_found_by_their_second_key(void)
 	is_int(of_color("blue"), 0);
 }
 
+static size_t made, destroyed;
+
+static void *make_count(const struct cache *cache)
+{
+	size_t *n = xmalloc(sizeof(*n));
+
+	made++;
+	*n = cache_count(cache, T);
+	return n;
+}
+
+static void destroy_count(void *n)
+{
+	destroyed++;
+	free(n);
+}
+
+static void what_is_made_of_all_lasts_until_a_change(void)
+{
+	static const struct cache_memo count = {make_count, destroy_count};
+
+	start();
+	made = destroyed = 0;
+	put("a", "1", "1", "red");
+	is_int((int64_t) * (const size_t *)cache_memo(c, T, &count), 1);
+	is_int((int64_t) * (const size_t *)cache_memo(c, T, &count), 1);
+	paint("x", "1", "red"); /* of another kind */
+	put("a", "1", "1", "red");
+	cache_memo(c, T, &count);
+	is_int((int64_t)made, 1);
+	put("b", "2", "2", "red");
+	is_int((int64_t)destroyed, 1);
+	is_int((int64_t) * (const size_t *)cache_memo(c, T, &count), 2);
+	put("b", "2", "3",
+	    "red"); /* no change, but another copy, and the old one is borrowed from */
+	is_int((int64_t)destroyed, 2);
+	cache_memo(c, T, &count);
+	cache_del(c, T, "n", "a");
+	is_int((int64_t) * (const size_t *)cache_memo(c, T, &count), 1);
+	c = cache_destroy(c);
+	is_int((int64_t)made, 4);
+	is_int((int64_t)destroyed, 4);
+}
+
 static const char *sorted_names(void)
 {
 	static struct buf b = {.max = KiB};
@@ -724,6 +768,7 @@ TESTS({"changes are told once, with before and after", changes_are_told},
       {"a learned fingerprint goes with its object", learned_fingerprint_goes_with_its_object},
       {"children are found by their owner", children_are_found_by_their_owner},
       {"objects are found by their second key", objects_are_found_by_their_second_key},
+      {"what is made of all lasts until a change", what_is_made_of_all_lasts_until_a_change},
       {"sorted order does not depend on history", sorted_order_does_not_depend_on_history},
       {"a kind that is not served is forgotten", kind_that_is_not_served_is_forgotten},
       {"JSON is loaded by its kind", json_is_loaded_by_its_kind},
