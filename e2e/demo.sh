@@ -45,7 +45,7 @@ build() {
 
 start() {
 	mkdir -p "$state/log" "$state/pid"
-	timed "control plane" bash e2e/cluster/up.sh "$state/cluster"
+	timed "control plane" env NEIGHBOURS=newest bash e2e/cluster/up.sh "$state/cluster"
 	# shellcheck source=/dev/null
 	. "$state/cluster/env"
 	timed "guest" env NODE=$node NVFAKE=driver=0 bash e2e/node/run.sh "$state/guest" "$KUBECONFIG"
