@@ -5,7 +5,7 @@
 #   data      CRDs, examples and seeds against a real API server
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
 #   oldetcd   a few of them again on Debian's etcd 3.4, which refuses streamed lists
-#   node      the scan in a real kernel, in a QEMU guest
+#   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 # Each part leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 set -uo pipefail
 prog=test.sh
@@ -59,7 +59,12 @@ part_tools() {
 part_data() { with_cluster built bash e2e/data/check.sh; }
 part_cluster() { with_cluster built scenarios; }
 part_oldetcd() { with_cluster debian scenarios e2e/scenarios/gpus-repeated.yaml e2e/scenarios/permit-late.yaml e2e/scenarios/halted.yaml; }
-part_node() { bash e2e/node/test.sh; }
+part_node() {
+	local rc=0
+	bash e2e/node/test.sh || rc=1
+	bash e2e/node/live.sh || rc=1
+	return $rc
+}
 
 # with_cluster ETCD COMMAND...: runs it with KUBECONFIG of a cluster that lives as long
 with_cluster() {

@@ -11,7 +11,7 @@
 #include "kube/lease.h"
 
 #define PERIODS_UNTIL_SILENT 4
-#define RETRY_MS	     2000
+#define RETRY_MS 2000
 
 struct beat {
 	struct loop *loop;
@@ -30,7 +30,10 @@ static struct lease *lease_new(const struct beat *b)
 {
 	int64_t silent = b->s.period_ms * PERIODS_UNTIL_SILENT;
 	const struct lease_settings s = {
-		.duration_ms = silent, .renew_ms = b->s.period_ms, .retry_ms = MIN(RETRY_MS, b->s.period_ms), .deadline_ms = silent - b->s.period_ms / 2,
+		.duration_ms = silent,
+		.renew_ms = b->s.period_ms,
+		.retry_ms = MIN(RETRY_MS, b->s.period_ms),
+		.deadline_ms = silent - b->s.period_ms / 2,
 	};
 
 	return lease_create(b->s.ns, b->name, b->s.node, &s, b->s.random, NULL);
@@ -46,9 +49,11 @@ static void answered(void *ctx, const struct http_answer *answer)
 	if (good != b->heard && (good || (answer->status != 404 && answer->status != 409))) {
 		b->heard = good;
 		if (good) {
-			log_info("beating", log_str("lease", b->name), log_str("namespace", b->s.ns));
+			log_info("beating", log_str("lease", b->name),
+				 log_str("namespace", b->s.ns));
 		} else {
-			log_warn("beat not heard", log_str("lease", b->name), log_str("namespace", b->s.ns), log_int("status", answer->status),
+			log_warn("beat not heard", log_str("lease", b->name),
+				 log_str("namespace", b->s.ns), log_int("status", answer->status),
 				 log_str("reason", answer->error));
 		}
 	}
@@ -59,18 +64,29 @@ static void answered(void *ctx, const struct http_answer *answer)
 
 static void ask(struct beat *b, enum lease_do what, const json_t *body)
 {
-	static const char *const methods[] = {[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
-	static const char *const verbs[] = {[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
+	static const char *const methods[] = {
+		[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
+	static const char *const verbs[] = {
+		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
 	attr_cleanup(buf_finish) struct buf path;
 	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	buf_init(&path, 4 * KiB);
 	kind_path(&kind_lease, "v1", b->s.ns, what == LEASE_CREATE ? NULL : b->name, NULL, &path);
-	b->asking = http_start(b->http, &(struct http_call){
-		.method = methods[what], .path = buf_text(&path), .content_type = "application/json", .body = text,
-		.length = text ? strlen(text) : 0, .timeout_ms = lease_timeout(b->lease, loop_now(b->loop)), .urgent = true, .done = answered,
-		.ctx = b, .verb = verbs[what], .resource = "leases",
-	});
+	b->asking = http_start(b->http,
+			       &(struct http_call){
+				       .method = methods[what],
+				       .path = buf_text(&path),
+				       .content_type = "application/json",
+				       .body = text,
+				       .length = text ? strlen(text) : 0,
+				       .timeout_ms = lease_timeout(b->lease, loop_now(b->loop)),
+				       .urgent = true,
+				       .done = answered,
+				       .ctx = b,
+				       .verb = verbs[what],
+				       .resource = "leases",
+			       });
 }
 
 static void turn(void *ctx)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * beat.h: the node's sign of life: a Lease that the daemon renews, in its own namespace, named node-<name of the node>. RIM.
+ * beat.h: the node's sign of life: a Lease that the daemon renews, in its own namespace, named
+ * node-<name of the node>. RIM.
  *
- * Nobody competes for it: holderIdentity is the node, so a daemon that was killed goes on where it was. Readers count a node as silent
- * when the record has not changed for leaseDurationSeconds, and then freeze what they know of it. It is not given back at the end:
- * a daemon that restarts is no silence.
+ * Nobody competes for it: holderIdentity is the node, so a daemon that was killed goes on where it
+ * was. Readers count a node as silent when the record has not changed for leaseDurationSeconds, and
+ * then freeze what they know of it. It is not given back at the end: a daemon that restarts is no
+ * silence.
  */
 #pragma once
 

@@ -17,7 +17,7 @@
 #include "node-daemon/uevent.h"
 #include "node-daemon/words.h"
 
-#define NODE_RETRY_MS 10000
+#define NODE_RETRY_MS 5000
 
 struct daemon {
 	const struct options *o;
@@ -25,6 +25,7 @@ struct daemon {
 	struct runtime *runtime;
 	struct beat *beat;
 	struct machine machine;
+	struct words words;
 	struct utsname kernel;
 	int sys, events; /* fds; events: -1 when there are none to be had */
 	struct loop_io *listening;
@@ -35,7 +36,9 @@ struct daemon {
 	bool stopping;
 };
 
-/* --- the machine --------------------------------------------------------------------------------------------------- */
+/* --- the machine
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void look(struct daemon *d)
 {
@@ -45,7 +48,7 @@ static void look(struct daemon *d)
 		log_warn("the machine could not be looked at", log_str("reason", err.text));
 		return;
 	}
-	words_fill(&d->machine, d->o->pci_ids);
+	words_fill(&d->words, &d->machine);
 	d->looked_at = loop_now(d->program->loop);
 	loop_timer_set(d->look, d->looked_at + (d->events < 0 ? DAEMON_BLIND_MS : DAEMON_LOOK_MS));
 }
@@ -54,7 +57,8 @@ static void on_look(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	loop_timer_set(d->look, loop_now(d->program->loop) + DAEMON_BLIND_MS); /* if the look itself fails */
+	loop_timer_set(d->look,
+		       loop_now(d->program->loop) + DAEMON_BLIND_MS); /* if the look itself fails */
 	look(d);
 	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
 }
@@ -62,7 +66,8 @@ static void on_look(void *ctx)
 static void on_event(void *ctx, int fd, attr_unused uint32_t epoll_events)
 {
 	struct daemon *d = ctx;
-	int64_t now = loop_now(d->program->loop), at = MAX(now + DAEMON_SETTLE_MS, d->looked_at + DAEMON_SPACE_MS);
+	int64_t now = loop_now(d->program->loop),
+		at = MAX(now + DAEMON_SETTLE_MS, d->looked_at + DAEMON_SPACE_MS);
 	struct err err;
 	int rc = uevent_drain(fd, &err);
 
@@ -83,19 +88,25 @@ static void listen_to_kernel(struct daemon *d)
 
 	d->events = uevent_open(&err);
 	if (d->events < 0) {
-		log_warn("hardware is looked at every few seconds: the kernel's events cannot be had", log_str("reason", err.text));
+		log_warn(
+			"hardware is looked at every few seconds: the kernel's events cannot be had",
+			log_str("reason", err.text));
 		return;
 	}
 	d->listening = loop_add(d->program->loop, d->events, EPOLLIN, on_event, d, "uevent");
 }
 
-/* --- the Node ------------------------------------------------------------------------------------------------------- */
+/* --- the Node
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void on_node(void *ctx, const struct http_answer *answer)
 {
 	struct daemon *d = ctx;
-	json_t *node = answer->status == 200 ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
-	const char *uid = json_string_value(json_object_get(json_object_get(node, "metadata"), "uid"));
+	json_t *node =
+		answer->status == 200 ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
+	const char *uid =
+		json_string_value(json_object_get(json_object_get(node, "metadata"), "uid"));
 
 	d->asking = NULL;
 	if (uid) {
@@ -103,8 +114,10 @@ static void on_node(void *ctx, const struct http_answer *answer)
 		d->node_uid = xstrdup(uid);
 		runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
 	} else if (!d->stopping) {
-		log_warn(answer->status == 404 ? "no such Node: is --node-name right?" : "the Node could not be read", log_str("node", d->o->node),
-			 log_int("status", answer->status), log_str("reason", answer->error));
+		log_warn(answer->status == 404 ? "no such Node: is --node-name right?"
+					       : "the Node could not be read",
+			 log_str("node", d->o->node), log_int("status", answer->status),
+			 log_str("reason", answer->error));
 		loop_timer_set(d->ask, loop_now(d->program->loop) + NODE_RETRY_MS);
 	}
 	json_decref(node);
@@ -118,26 +131,39 @@ static void on_ask(void *ctx)
 	buf_init(&path, 4 * KiB);
 	kind_path(&kind_node, "v1", NULL, d->o->node, NULL, &path);
 	d->asking = http_start(d->program->http, &(struct http_call){
-		.method = "GET", .path = buf_text(&path), .timeout_ms = NODE_RETRY_MS, .done = on_node, .ctx = d, .verb = "get", .resource = "nodes",
-	});
+							 .method = "GET",
+							 .path = buf_text(&path),
+							 .timeout_ms = NODE_RETRY_MS,
+							 .done = on_node,
+							 .ctx = d,
+							 .verb = "get",
+							 .resource = "nodes",
+						 });
 }
 
-/* --- passes --------------------------------------------------------------------------------------------------------- */
+/* --- passes
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-/* One GET gives one uid for one writing of it: when the GPUNode is gone again, its Node may be another one. */
+/* One GET gives one uid for one writing of it: when the GPUNode is gone again, its Node may be
+ * another one. */
 static const void *gather(const struct pass *pass)
 {
 	struct daemon *d = (struct daemon *)(uintptr_t)pass->options;
 	struct report_seen *seen = arena_new(pass->arena, struct report_seen);
 
 	*seen = (struct report_seen){
-		.have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node), .name = d->o->node, .machine = &d->machine,
-		.facts = {d->kernel.release, VMGPU_VERSION}, .now_ms = pass->now_ms,
+		.have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node),
+		.name = d->o->node,
+		.machine = &d->machine,
+		.facts = {d->kernel.release, VMGPU_VERSION},
+		.now_ms = pass->now_ms,
 	};
 	if (plan_report_wants_uid(seen->have) && d->node_uid) {
 		seen->node_uid = arena_strdup(pass->arena, d->node_uid);
 		free(take(d->node_uid));
-	} else if (plan_report_wants_uid(seen->have) && !d->asking && loop_timer_at(d->ask) == INT64_MAX) {
+	} else if (plan_report_wants_uid(seen->have) && !d->asking &&
+		   loop_timer_at(d->ask) == INT64_MAX) {
 		loop_timer_set(d->ask, loop_now(d->program->loop));
 	}
 	return seen;
@@ -154,19 +180,30 @@ static void on_signal(void *ctx, attr_unused int signo)
 static void run(struct daemon *d)
 {
 	static const struct kube_kind *const kinds[] = {&kind_own_node, NULL};
-	static const struct reconciler reporter = {.name = "report", .primary = &kind_own_node, .gather = gather, .plan = plan_report};
+	static const struct reconciler reporter = {
+		.name = "report", .primary = &kind_own_node, .gather = gather, .plan = plan_report};
 	static const struct reconciler *const reconcilers[] = {&reporter, NULL};
 	static const int signals[] = {SIGTERM, SIGINT};
 	auto_free char *selector = xprintf("metadata.name=%s", d->o->node);
 	const struct runtime_narrow narrow[] = {{&kind_own_node, selector}, {0}};
 	struct loop *loop = d->program->loop;
-	const char *ns = d->o->lease_ns ? d->o->lease_ns : d->program->config.ns ? d->program->config.ns : "default";
+	const char *ns = d->o->lease_ns		 ? d->o->lease_ns
+			 : d->program->config.ns ? d->program->config.ns
+						 : "default";
 
-	d->runtime = runtime_create(loop, d->program->http, &(struct runtime_settings){
-		.kinds = kinds, .narrow = narrow, .reconcilers = reconcilers, .options = d, .identity = d->program->identity,
-		.component = "vmgpu-node", .random = program_random,
-	});
-	d->beat = beat_create(loop, d->program->http, &(struct beat_settings){ns, d->o->node, d->o->beat_ms, program_random});
+	d->runtime = runtime_create(loop, d->program->http,
+				    &(struct runtime_settings){
+					    .kinds = kinds,
+					    .narrow = narrow,
+					    .reconcilers = reconcilers,
+					    .options = d,
+					    .identity = d->program->identity,
+					    .component = "vmgpu-node",
+					    .random = program_random,
+				    });
+	d->beat =
+		beat_create(loop, d->program->http,
+			    &(struct beat_settings){ns, d->o->node, d->o->beat_ms, program_random});
 	loop_signals(loop, signals, ARRAY_LEN(signals), on_signal, d);
 	runtime_start(d->runtime);
 	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
@@ -175,7 +212,8 @@ static void run(struct daemon *d)
 
 int daemon_run(struct program *p, const struct options *o, int sys, struct err *err)
 {
-	struct daemon d = {.o = o, .program = p, .sys = sys, .events = -1};
+	struct daemon d = {
+		.o = o, .program = p, .sys = sys, .events = -1, .words = {.path = o->pci_ids}};
 
 	uname(&d.kernel);
 	machine_init(&d.machine);
@@ -187,7 +225,8 @@ int daemon_run(struct program *p, const struct options *o, int sys, struct err *
 	d.ask = loop_timer_create(p->loop, on_ask, &d, "node");
 	listen_to_kernel(&d); /* before the look that counts, so that nothing falls between */
 	look(&d);
-	log_info("looked at the machine", log_int("functions", d.machine.entries), log_int("of interest", d.machine.functions.n));
+	log_info("looked at the machine", log_int("functions", d.machine.entries),
+		 log_int("of interest", d.machine.functions.n));
 	run(&d);
 	if (d.asking) {
 		http_cancel(d.asking);
@@ -201,6 +240,7 @@ int daemon_run(struct program *p, const struct options *o, int sys, struct err *
 	loop_timer_destroy(d.look);
 	loop_timer_destroy(d.ask);
 	free(d.node_uid);
+	words_finish(&d.words);
 	machine_finish(&d.machine);
 	return 0;
 }

@@ -29,7 +29,9 @@ struct pci_function *machine_function(const struct machine *m, uint64_t address)
 			high = middle;
 		}
 	}
-	return low < m->functions.n && m->functions.items[low]->address == address ? m->functions.items[low] : NULL;
+	return low < m->functions.n && m->functions.items[low]->address == address
+		       ? m->functions.items[low]
+		       : NULL;
 }
 
 const struct iommu_group *machine_group(const struct machine *m, int64_t id)

@@ -2,23 +2,24 @@
 /*
  * machine.h: what one machine has, as scan.c found it: facts, no judgement (that is unit.h).
  *
- * Everything lies in the machine's arena and lives until the next scan into it or machine_finish. Strings are never NULL unless
- * the line says so. Lists of addresses are in ascending order.
+ * Everything lies in the machine's arena and lives until the next scan into it or machine_finish.
+ * Strings are never NULL unless the line says so. Lists of addresses are in ascending order.
  */
 #pragma once
 
 #include "json/type.h"
-#include "node-daemon/pci.h"
+#include "node-daemon/pcifn.h"
 
-/* More is not looked at and said in machine.troubles; each also bounds the memory that a scan may take. */
+/* More is not looked at and said in machine.troubles; each also bounds the memory that a scan may
+ * take. */
 enum {
 	MACHINE_MAX_ENTRIES = 65536, /* functions on the bus */
 	MACHINE_MAX_GPUS = 64,	     /* status.units of a GPUNode has maxItems 64 */
 	MACHINE_MAX_VFS = 256,	     /* of one card: slots has maxItems 256 */
 	MACHINE_MAX_MEMBERS = 256,   /* of one IOMMU group */
 	MACHINE_MAX_MDEVS = 4096,
-	MACHINE_MAX_TYPES = 256,     /* vGPU types of one card */
-	MACHINE_MAX_DEPTH = 16,	     /* bridges above a card */
+	MACHINE_MAX_TYPES = 256,      /* vGPU types of one card */
+	MACHINE_MAX_DEPTH = 16,	      /* bridges above a card */
 	MACHINE_MAX_FUNCTIONS = 2048, /* GPUs and all that goes along */
 	MACHINE_MAX_TROUBLES = 64,
 };
@@ -66,23 +67,25 @@ struct pci_function {
 	uint64_t address;
 	enum pci_kind kind;
 	struct pci_ids ids;
-	const char *driver; /* "": none */
-	int64_t group;	    /* -1: none */
-	bool unsure;	    /* driver or group could not be read: trouble says which */
+	const char *driver;  /* "": none */
+	int64_t group;	     /* -1: none */
+	bool unsure;	     /* driver or group could not be read: trouble says which */
 	const char *trouble; /* first thing that could not be read, "": nothing */
-	const char *words;  /* vendor and device for people, "": not known; filled by words.h, not by the scan */
+	const char *words; /* vendor and device for people, "": not known; filled by words.h, not by
+			      the scan */
 	const char *vendor_words, *device_words; /* the same apart, for names */
 
 	/* Of PCI_GPU only. */
 	int64_t numa; /* -1: the firmware does not say */
 	bool boot_display;
-	const char *reset_method; /* "flr bus", "": none or unknown */
+	const char *reset_method;      /* "flr bus", "": none or unknown */
 	struct pci_address_list above; /* bridges, from the root port down; not sorted */
 	int64_t total_vfs;	       /* 0: no SR-IOV */
 	LIST(struct pci_vf) vfs;       /* in the order of virtfnN */
 	enum vgpu_face face;
 	LIST(struct vgpu_type) types; /* read at the first place that has no vGPU */
-	LIST(struct mdev) mdevs;      /* alive on the card and its virtual functions, by parent and uuid */
+	LIST(struct mdev)
+	mdevs; /* alive on the card and its virtual functions, by parent and uuid */
 };
 
 struct iommu_group {
@@ -97,11 +100,12 @@ struct trouble {
 
 struct machine {
 	struct arena arena;
-	LIST(struct pci_function *) functions; /* by address; virtual functions stand in their card */
-	LIST(struct iommu_group) groups;       /* of those functions, by id */
+	LIST(struct pci_function *)
+	functions;			 /* by address; virtual functions stand in their card */
+	LIST(struct iommu_group) groups; /* of those functions, by id */
 	LIST(struct trouble) troubles;
-	size_t entries;	   /* functions on the bus, of any kind */
-	const char *iommu; /* intel, amd, smmu, virtio, other; "": none in use */
+	size_t entries;		   /* functions on the bus, of any kind */
+	const char *iommu;	   /* intel, amd, smmu, virtio, other; "": none in use */
 	bool acpi_dmar, acpi_ivrs; /* the firmware describes an Intel or AMD IOMMU */
 	bool vfio_pci;		   /* the driver is there to bind to */
 	const char *nvidia;	   /* version of the host's NVIDIA driver, "": not loaded */
@@ -110,5 +114,5 @@ struct machine {
 void machine_init(struct machine *m);
 void machine_finish(struct machine *m);
 
-struct pci_function *machine_function(const struct machine *m, uint64_t address);   /* NULL */
-const struct iommu_group *machine_group(const struct machine *m, int64_t id); /* NULL */
+struct pci_function *machine_function(const struct machine *m, uint64_t address); /* NULL */
+const struct iommu_group *machine_group(const struct machine *m, int64_t id);	  /* NULL */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vmgpu-node: what runs on each node. Without --once it is the daemon (daemon.h); with it, it prints what it sees and needs no cluster.
+ * vmgpu-node: what runs on each node. Without --once it is the daemon (daemon.h); with it, it
+ * prints what it sees and needs no cluster.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,20 +21,23 @@
 #define REPORT_BYTES (64 * MiB)
 
 static const struct flag flags[] = {
-	{"node-name", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .help = "name of this node's Node object (default: $NODE_NAME)"},
-	{"sys-root", 0, FLAG_STRING, offsetof(struct options, sys_root), .value = "/sys", .arg = "DIR",
-	 .help = "where the machine's /sys is"},
-	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids), .value = "/usr/share/misc/pci.ids", .arg = "FILE",
+	{"node-name", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME",
+	 .help = "name of this node's Node object (default: $NODE_NAME)"},
+	{"sys-root", 0, FLAG_STRING, offsetof(struct options, sys_root), .value = "/sys",
+	 .arg = "DIR", .help = "where the machine's /sys is"},
+	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids),
+	 .value = "/usr/share/misc/pci.ids", .arg = "FILE",
 	 .help = "names of vendors and devices, for descriptions"},
 	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
 	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
-	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s", .min = 100, .max = 3600000,
-	 .help = "how often that Lease is renewed"},
-	{"once", 0, FLAG_BOOL, offsetof(struct options, once), .help = "print the report and exit; needs no cluster"},
-	{"output", 'o', FLAG_CHOICE, offsetof(struct options, output), .value = "yaml", .choices = PRINT_FORMATS,
-	 .help = "how --once prints"},
-	{"bench", 0, FLAG_INT, offsetof(struct options, bench), .min = 1, .max = 1000000, .arg = "PASSES",
-	 .help = "scan that often and print the times", .hidden = true},
+	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s",
+	 .min = 100, .max = 3600000, .help = "how often that Lease is renewed"},
+	{"once", 0, FLAG_BOOL, offsetof(struct options, once),
+	 .help = "print the report and exit; needs no cluster"},
+	{"output", 'o', FLAG_CHOICE, offsetof(struct options, output), .value = "yaml",
+	 .choices = PRINT_FORMATS, .help = "how --once prints"},
+	{"bench", 0, FLAG_INT, offsetof(struct options, bench), .min = 1, .max = 1000000,
+	 .arg = "PASSES", .help = "scan that often and print the times", .hidden = true},
 	{0},
 };
 
@@ -55,6 +59,7 @@ static int once(const struct options *o, struct err *err)
 	auto_close int sys = open_sys(o, err);
 	attr_cleanup(machine_finish) struct machine m;
 	attr_cleanup(arena_finish) struct arena a;
+	attr_cleanup(words_finish) struct words w = {.path = o->pci_ids};
 	struct utsname name;
 	struct status s;
 
@@ -66,9 +71,10 @@ static int once(const struct options *o, struct err *err)
 	if (scan(sys, &m, err) < 0) {
 		return err_wrap(err, "--sys-root %s", o->sys_root);
 	}
-	words_fill(&m, o->pci_ids);
+	words_fill(&w, &m);
 	uname(&name);
-	report(&m, &(struct report_facts){name.release, VMGPU_VERSION}, NULL, clock_wall_ms(), &a, &s);
+	report(&m, &(struct report_facts){name.release, VMGPU_VERSION}, NULL, clock_wall_ms(), &a,
+	       &s);
 	return print_status(stdout, &s, o->node, o->output, err);
 }
 
@@ -106,8 +112,9 @@ static int bench(const struct options *o, struct err *err)
 	cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	first = times[0];
 	qsort(times, (size_t)o->bench, sizeof(*times), by_value);
-	printf("{\"functions\":%zu,\"units\":%zu,\"first_ms\":%.3f,\"median_ms\":%.3f,\"cpu_ms\":%.3f}\n", m.entries, m.functions.n,
-	       (double)first / 1e6, (double)times[o->bench / 2] / 1e6, (double)cpu / (double)o->bench / 1e6);
+	printf("{\"functions\":%zu,\"units\":%zu,\"first_ms\":%.3f,\"median_ms\":%.3f,\"cpu_ms\":%.3f}\n",
+	       m.entries, m.functions.n, (double)first / 1e6, (double)times[o->bench / 2] / 1e6,
+	       (double)cpu / (double)o->bench / 1e6);
 	return 0;
 }
 
@@ -121,7 +128,9 @@ static int run(const struct options *o, const struct program_options *common, st
 		return -1;
 	}
 	if (str_empty(o->node)) {
-		return err_set(err, "--node-name: the name of this node's Node object is needed, here or in $NODE_NAME (--once needs none)");
+		return err_set(
+			err,
+			"--node-name: the name of this node's Node object is needed, here or in $NODE_NAME (--once needs none)");
 	}
 	if (program_open(&program, "vmgpu-node", common) < 0) {
 		exit(PROGRAM_USAGE);
@@ -135,12 +144,14 @@ int main(int argc, char **argv)
 {
 	static const struct flag_text text = {
 		.program = "vmgpu-node",
-		.about = "Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
+		.about =
+			"Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
 		.examples = "  vmgpu-node --once -o table\n",
 	};
 	struct options o = {0};
 	struct program_options common = {0};
-	const struct flag_group groups[] = {{"Flags", flags, &o}, {"Common flags", program_flags, &common}, {0}};
+	const struct flag_group groups[] = {
+		{"Flags", flags, &o}, {"Common flags", program_flags, &common}, {0}};
 	struct err err;
 	int args = 0, rc = program_parse(&text, groups, &common, argc, argv, &args);
 
@@ -149,7 +160,8 @@ int main(int argc, char **argv)
 	}
 	o.node = o.node ? o.node : getenv("NODE_NAME");
 	if (args) {
-		rc = err_set(&err, "unexpected argument \"%s\": flags begin with --; see --help", argv[1]);
+		rc = err_set(&err, "unexpected argument \"%s\": flags begin with --; see --help",
+			     argv[1]);
 	} else {
 		rc = o.bench ? bench(&o, &err) : o.once ? once(&o, &err) : run(&o, &common, &err);
 	}

@@ -19,14 +19,17 @@ bool plan_report_wants_uid(const struct own_node *have)
 	return !have || (!have->obj.deleting && !have->obj.owner_uid);
 }
 
-/* An apply of the owner alone: makes the object, or adds the owner to one that somebody made without. */
+/* An apply of the owner alone: makes the object, or adds the owner to one that somebody made
+ * without. */
 static void plan_object(const struct report_seen *seen, struct plan *plan)
 {
-	json_t *body = json_pack("{s:{s:s, s:[{s:s, s:s, s:s, s:s}]}}", "metadata", "name", seen->name, "ownerReferences", "apiVersion",
-				 "v1", "kind", "Node", "name", seen->name, "uid", seen->node_uid);
+	json_t *body = json_pack("{s:{s:s, s:[{s:s, s:s, s:s, s:s}]}}", "metadata", "name",
+				 seen->name, "ownerReferences", "apiVersion", "v1", "kind", "Node",
+				 "name", seen->name, "uid", seen->node_uid);
 
 	plan_apply(plan, &kind_own_node, REPORT_MANAGER, body,
-		   seen->have ? "the GPUNode goes when its Node goes" : "this node has no GPUNode yet");
+		   seen->have ? "the GPUNode goes when its Node goes"
+			      : "this node has no GPUNode yet");
 }
 
 void plan_report(const void *ctx, struct plan *plan)
@@ -42,7 +45,8 @@ void plan_report(const void *ctx, struct plan *plan)
 		return;
 	}
 	report(seen->machine, &seen->facts, seen->have->status, seen->now_ms, plan->arena, &s);
-	a = plan_status_of(plan, &kind_own_node, &seen->have->obj, &status_type, seen->have->status, &s, "the machine has changed");
+	a = plan_status_of(plan, &kind_own_node, &seen->have->obj, &status_type, seen->have->status,
+			   &s, "the machine has changed");
 	if (a) {
 		a->manager = REPORT_MANAGER;
 	}

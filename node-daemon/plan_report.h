@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan_report.h: the node's GPUNode: made when it is not there, owned by the Node; its status written when it differs from the
- * machine. Pure. The daemon reads and writes no other object (its Lease aside: beat.h), and of this one it never writes the spec.
+ * plan_report.h: the node's GPUNode: made when it is not there, owned by the Node; its status
+ * written when it differs from the machine. Pure. The daemon reads and writes no other object (its
+ * Lease aside: beat.h), and of this one it never writes the spec.
  */
 #pragma once
 

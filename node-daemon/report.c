@@ -11,16 +11,18 @@
 
 #define ALIASES_MAX 16	 /* as the CRD has it */
 #define FUNCTIONS_MAX 64 /* likewise */
-#define TEXT_MAX    (16 * KiB)
+#define TEXT_MAX (16 * KiB)
 #define SAID_TROUBLES 3
 
-/* --- small words ------------------------------------------------------------------------------------------------- */
+/* --- small words
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static const char *address(struct arena *a, uint64_t at)
 {
-	char text[PCI_TEXT_MAX];
+	char text[PCIFN_TEXT_MAX];
 
-	return arena_strdup(a, pci_text(at, text));
+	return arena_strdup(a, pcifn_text(at, text));
 }
 
 static const char *or_null(const char *s)
@@ -66,7 +68,9 @@ static const char *tally_text(const struct tally *t, bool times, struct arena *a
 	return b.len ? arena_strdup(a, buf_text(&b)) : NULL;
 }
 
-/* --- units --------------------------------------------------------------------------------------------------------- */
+/* --- units
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 struct reporter {
 	const struct machine *m;
@@ -92,7 +96,8 @@ static const char *name_of(const struct pci_function *f, struct arena *a, const 
 	return arena_strdup(a, made);
 }
 
-/* nvidia.com/26b9: the name that NVIDIA's plugin gives to a card that its database lacks; then what the table has. */
+/* nvidia.com/26b9: the name that NVIDIA's plugin gives to a card that its database lacks; then what
+ * the table has. */
 static void add_aliases(struct reporter *r, const struct pci_function *f, struct status_unit *u)
 {
 	const char *known[GPU_NAMES_MAX];
@@ -118,13 +123,14 @@ static const char *description(struct reporter *r, const struct pci_function *f)
 	if (f->kind != PCI_GPU || !gpu_names_by_id(f->ids.vendor, f->ids.device, subsystem, &n)) {
 		return or_null(f->words);
 	}
-	return arena_printf(r->arena, "%s%s%s%s%s%s", f->vendor_words, *f->vendor_words ? " " : "", n.chip, *n.chip ? " [" : "",
-			    n.model, *n.chip ? "]" : "");
+	return arena_printf(r->arena, "%s%s%s%s%s%s", f->vendor_words, *f->vendor_words ? " " : "",
+			    n.chip, *n.chip ? " [" : "", n.model, *n.chip ? "]" : "");
 }
 
 static void add_functions(struct reporter *r, const struct unit *from, struct status_unit *u)
 {
-	u->functions.items = arena_array(r->arena, struct status_function, MIN(from->functions.n, FUNCTIONS_MAX));
+	u->functions.items = arena_array(r->arena, struct status_function,
+					 MIN(from->functions.n, FUNCTIONS_MAX));
 	list_each(item, &from->functions) {
 		const struct pci_function *f = *item;
 
@@ -133,7 +139,7 @@ static void add_functions(struct reporter *r, const struct unit *from, struct st
 		}
 		u->functions.items[u->functions.n++] = (struct status_function){
 			.address = address(r->arena, f->address),
-			.role = pci_role(&f->ids),
+			.role = pcifn_role(&f->ids),
 			.vendor_id = arena_printf(r->arena, "%04x", f->ids.vendor),
 			.device_id = arena_printf(r->arena, "%04x", f->ids.device),
 			.class_code = arena_printf(r->arena, "%06x", f->ids.class_code),
@@ -213,7 +219,8 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 	add_aliases(r, card, u);
 	u->vendor_id = arena_printf(r->arena, "%04x", card->ids.vendor);
 	u->device_id = arena_printf(r->arena, "%04x", card->ids.device);
-	u->subsystem = arena_printf(r->arena, "%04x:%04x", card->ids.sub_vendor, card->ids.sub_device);
+	u->subsystem =
+		arena_printf(r->arena, "%04x:%04x", card->ids.sub_vendor, card->ids.sub_device);
 	u->class_code = arena_printf(r->arena, "%06x", card->ids.class_code);
 	u->boot_display = card->boot_display ? TRI_TRUE : TRI_UNSET;
 	add_functions(r, from, u);
@@ -221,17 +228,22 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 	u->numa_node = (struct opt_int){card->numa, card->numa >= 0};
 	u->driver = card->driver;
 	u->mode = unit_mode(from);
-	u->vgpu_framework = card->face == VGPU_MDEV ? "mdev" : card->face == VGPU_VENDOR ? "vendor-vfio" : NULL;
+	u->vgpu_framework = card->face == VGPU_MDEV	? "mdev"
+			    : card->face == VGPU_VENDOR ? "vendor-vfio"
+							: NULL;
 	u->sriov = sriov_of(r, card);
 	add_links(r, from, u);
 	vgpu_profiles(card, r->arena, u);
 	vgpu_slots(card, r->arena, u);
 	unit_available(r->m, from, u, r->arena, &available);
 	old = before(r, u->id);
-	condition_set(&u->conditions, old ? &old->conditions : NULL, r->arena, &available, r->now_ms);
+	condition_set(&u->conditions, old ? &old->conditions : NULL, r->arena, &available,
+		      r->now_ms);
 }
 
-/* --- the node ------------------------------------------------------------------------------------------------------ */
+/* --- the node
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *groups_text(struct reporter *r)
 {
@@ -325,24 +337,28 @@ static void judge_node(struct reporter *r, const struct status_summary *s, struc
 	} else if (wants_passthrough(r) && !*r->m->iommu) {
 		c.status = "False";
 		c.reason = "NoIOMMU";
-		c.message = arena_printf(r->arena, "no GPU can be passed through; IOMMU: %s", unit_iommu_words(r->m));
+		c.message = arena_printf(r->arena, "no GPU can be passed through; IOMMU: %s",
+					 unit_iommu_words(r->m));
 	} else if (wants_passthrough(r) && !r->m->vfio_pci) {
 		c.status = "False";
 		c.reason = "NoVFIO";
-		c.message = "no GPU can be passed through: the kernel's driver vfio-pci is not loaded; modprobe vfio-pci, and name it "
-			    "in /etc/modules-load.d";
+		c.message =
+			"no GPU can be passed through: the kernel's driver vfio-pci is not loaded; modprobe vfio-pci, and name it "
+			"in /etc/modules-load.d";
 	} else {
-		c.message = arena_printf(r->arena, "%" PRId64 " GPUs in %zu units", s->gpus, r->units.n);
+		c.message = arena_printf(r->arena, "%" PRId64 " GPUs in %zu units", s->gpus,
+					 r->units.n);
 	}
 	if (r->m->troubles.n) {
 		c.reason = str_eq(c.status, "True") ? "PartlyUnreadable" : c.reason;
 		c.message = troubles_text(r, c.message);
 	}
-	condition_set(&ret->conditions, r->old ? &r->old->conditions : NULL, r->arena, &c, r->now_ms);
+	condition_set(&ret->conditions, r->old ? &r->old->conditions : NULL, r->arena, &c,
+		      r->now_ms);
 }
 
-void report(const struct machine *m, const struct report_facts *facts, const struct status *old, int64_t now_ms, struct arena *a,
-	    struct status *ret)
+void report(const struct machine *m, const struct report_facts *facts, const struct status *old,
+	    int64_t now_ms, struct arena *a, struct status *ret)
 {
 	struct reporter r = {.m = m, .facts = facts, .old = old, .now_ms = now_ms, .arena = a};
 

@@ -2,8 +2,8 @@
 /*
  * report.h: a machine as the status of its GPUNode. Pure.
  *
- * The same machine gives the same report, byte for byte: lists are in the order of addresses, and the times of conditions are taken
- * over from the last report where their status is the same.
+ * The same machine gives the same report, byte for byte: lists are in the order of addresses, and
+ * the times of conditions are taken over from the last report where their status is the same.
  */
 #pragma once
 
@@ -16,6 +16,7 @@ struct report_facts {
 	const char *version; /* of this program */
 };
 
-/* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the report lives no longer than these. */
-void report(const struct machine *m, const struct report_facts *facts, const struct status *old, int64_t now_ms, struct arena *a,
-	    struct status *ret);
+/* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the
+ * report lives no longer than these. */
+void report(const struct machine *m, const struct report_facts *facts, const struct status *old,
+	    int64_t now_ms, struct arena *a, struct status *ret);

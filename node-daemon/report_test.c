@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cases: cases/scan/NAME.yaml: a tree, and what must stand in the report of it (cases/README.md). Each case also proves that the
- * report is stable, and that it is what crds/vmgpu.io_gpunodes.yaml allows. The other tests are about reports that no tree makes.
+ * Cases: cases/scan/NAME.yaml: a tree, and what must stand in the report of it (cases/README.md).
+ * Each case also proves that the report is stable, and that it is what crds/vmgpu.io_gpunodes.yaml
+ * allows. The other tests are about reports that no tree makes.
  */
 #include "node-daemon/report.h"
 
@@ -15,11 +16,13 @@
 #include "node-daemon/tree_test.h"
 
 #define CASES "node-daemon/cases/scan"
-#define CRD   "crds/vmgpu.io_gpunodes.yaml"
+#define CRD "crds/vmgpu.io_gpunodes.yaml"
 
 static const struct report_facts facts = {"6.1.0-test", "test"};
 
-/* --- comparing ---------------------------------------------------------------------------------------------------- */
+/* --- comparing
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* Where and how got lacks what want has; NULL: it has all. The caller frees it. */
 static char *differs(const char *path, const json_t *got, const json_t *want)
@@ -49,7 +52,8 @@ static char *differs(const char *path, const json_t *got, const json_t *want)
 	}
 	if (json_is_array(want)) {
 		if (json_array_size(got) != json_array_size(want)) {
-			return xprintf("%s: %zu entries, want %zu", path, json_array_size(got), json_array_size(want));
+			return xprintf("%s: %zu entries, want %zu", path, json_array_size(got),
+				       json_array_size(want));
 		}
 		json_array_foreach(want, i, value) {
 			auto_free char *below = xprintf("%s[%zu]", path, i);
@@ -61,18 +65,21 @@ static char *differs(const char *path, const json_t *got, const json_t *want)
 		}
 		return NULL;
 	}
-	if (json_is_string(want) && str_ends(path, ".message") && strstr(json_string_value(got), json_string_value(want))) {
+	if (json_is_string(want) && str_ends(path, ".message") &&
+	    strstr(json_string_value(got), json_string_value(want))) {
 		return NULL;
 	}
 	if (!json_equal(got, want)) {
-		auto_free char *g = json_dumps(got, JSON_ENCODE_ANY), *w = json_dumps(want, JSON_ENCODE_ANY);
+		auto_free char *g = json_dumps(got, JSON_ENCODE_ANY),
+			       *w = json_dumps(want, JSON_ENCODE_ANY);
 
 		return xprintf("%s: got %s, want %s", path, g, w);
 	}
 	return NULL;
 }
 
-/* Does a value fit the schema of a CRD? Types, enums, bounds, required, and no field that it lacks (it would be pruned). */
+/* Does a value fit the schema of a CRD? Types, enums, bounds, required, and no field that it lacks
+ * (it would be pruned). */
 static char *misfits(const char *path, const json_t *v, const json_t *schema)
 {
 	const char *type = json_string_value(json_object_get(schema, "type")), *key;
@@ -86,10 +93,11 @@ static char *misfits(const char *path, const json_t *v, const json_t *schema)
 	if (!found) {
 		return xprintf("%s: not in the enum", path);
 	}
-	if (str_eq(type, "string") ? !json_is_string(v)
+	if (str_eq(type, "string")    ? !json_is_string(v)
 	    : str_eq(type, "integer") ? !json_is_integer(v)
 	    : str_eq(type, "boolean") ? !json_is_boolean(v)
-	    : str_eq(type, "array") ? !json_is_array(v) : !json_is_object(v)) {
+	    : str_eq(type, "array")   ? !json_is_array(v)
+				      : !json_is_object(v)) {
 		return xprintf("%s: is no %s", path, type);
 	}
 	if (json_is_array(v)) {
@@ -138,11 +146,14 @@ static json_t *crd_schema(json_t **ret_file)
 	}
 	*ret_file = docs;
 	versions = json_object_get(json_object_get(json_array_get(docs, 0), "spec"), "versions");
-	docs = json_object_get(json_object_get(json_array_get(versions, 0), "schema"), "openAPIV3Schema");
+	docs = json_object_get(json_object_get(json_array_get(versions, 0), "schema"),
+			       "openAPIV3Schema");
 	return json_object_get(json_object_get(docs, "properties"), "status");
 }
 
-/* --- cases -------------------------------------------------------------------------------------------------------- */
+/* --- cases
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 struct seen {
 	struct machine machine;
@@ -189,7 +200,8 @@ static char *run_case(const json_t *c, const json_t *schema)
 	if (!d) {
 		d = misfits("status", first.json, schema);
 	}
-	if (!d && (!json_equal(first.json, again.json) || !type_equal(&status_type, &first.status, &again.status))) {
+	if (!d && (!json_equal(first.json, again.json) ||
+		   !type_equal(&status_type, &first.status, &again.status))) {
 		d = xstrdup("the second report of the same machine is another one");
 	}
 	if (d && getenv("SHOW")) {
@@ -223,7 +235,8 @@ static void run_file(const char *file, const json_t *schema, const char *only)
 			printf("# %s: %s\n", path, d);
 		}
 		failures += d != NULL;
-		printf("%s %d - scan %.*s: %s\n", d ? "not ok" : "ok", ++count, (int)strlen(file) - 5, file, about ? about : "");
+		printf("%s %d - scan %.*s: %s\n", d ? "not ok" : "ok", ++count,
+		       (int)strlen(file) - 5, file, about ? about : "");
 	}
 	json_decref(docs);
 }

@@ -9,49 +9,9 @@
 
 #include "base/err.h"
 #include "node-daemon/scan_inner.h"
-
-/* --- trouble ---------------------------------------------------------------------------------------------- */
-
-static const char *why(int rc)
-{
-	switch (-rc) {
-	case EBADMSG:
-	case EILSEQ:
-		return "not what the kernel writes there";
-	case EFBIG:
-	case E2BIG:
-		return "more than is looked at";
-	}
-	return strerror(-rc);
-}
-
-void scan_trouble(struct scan *s, const char *where, const char *file, int rc)
-{
-	struct machine *m = s->m;
-
-	if (m->troubles.n == MACHINE_MAX_TROUBLES) {
-		return;
-	}
-	if (!m->troubles.items) {
-		m->troubles.items = arena_array(&m->arena, struct trouble, MACHINE_MAX_TROUBLES);
-	}
-	m->troubles.items[m->troubles.n++] = (struct trouble){
-		.where = arena_strdup(&m->arena, where),
-		.what = arena_printf(&m->arena, "%s: %s", file, why(rc)),
-	};
-}
-
-void scan_card_trouble(struct scan *s, struct pci_function *card, uint64_t at, const char *file, int rc)
-{
-	char text[PCI_TEXT_MAX];
-
-	scan_trouble(s, pci_text(at, text), file, rc);
-	if (str_empty(card->trouble)) {
-		card->trouble = arena_printf(&s->m->arena, "%s: %s: %s", text, file, why(rc));
-	}
-}
-
-/* --- the bus ------------------------------------------------------------------------------------------------ */
+/* --- the bus
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int by_address(const void *a, const void *b)
 {
@@ -64,7 +24,8 @@ struct entry *scan_entry(const struct scan *s, uint64_t address)
 {
 	struct entry key = {.address = address};
 
-	return s->n_entries ? bsearch(&key, s->entries, s->n_entries, sizeof(key), by_address) : NULL;
+	return s->n_entries ? bsearch(&key, s->entries, s->n_entries, sizeof(key), by_address)
+			    : NULL;
 }
 
 static int list_bus(struct scan *s)
@@ -77,7 +38,7 @@ static int list_bus(struct scan *s)
 	for (size_t i = 0; i < n; i++) {
 		struct entry *e = &s->entries[s->n_entries];
 
-		if (pci_parse(names[i], &e->address) < 0) {
+		if (pcifn_parse(names[i], &e->address) < 0) {
 			scan_trouble(s, "bus/pci/devices", names[i], -EBADMSG);
 			continue;
 		}
@@ -90,62 +51,8 @@ static int list_bus(struct scan *s)
 	s->m->entries = s->n_entries;
 	return rc;
 }
-
-/* The file that failed, with its errno in *rc. */
-static const char *read_hex(int dir, const char *file, size_t digits, uint32_t *ret, int *rc)
-{
-	char text[32];
-	ssize_t n = sysfs_read(dir, file, text, sizeof(text));
-
-	*rc = n < 0 ? (int)n : pci_hex(text, digits, ret) < 0 ? -EBADMSG : 0;
-	return *rc < 0 ? file : NULL;
-}
-
-/* modalias has all ids in one read; the single files are for a kernel or tree whose modalias is not readable. */
-static const char *read_ids(int dir, struct pci_ids *ret, int *rc)
-{
-	uint32_t class_code, vendor, device, sub_vendor = 0, sub_device = 0;
-	const char *file;
-	char text[128];
-	int ignored;
-
-	*rc = 0;
-	if (sysfs_read(dir, "modalias", text, sizeof(text)) > 0 && pci_modalias(text, ret) == 0) {
-		return NULL;
-	}
-	if ((file = read_hex(dir, "class", 6, &class_code, rc)) || (file = read_hex(dir, "vendor", 4, &vendor, rc)) ||
-	    (file = read_hex(dir, "device", 4, &device, rc))) {
-		return file;
-	}
-	read_hex(dir, "subsystem_vendor", 4, &sub_vendor, &ignored);
-	read_hex(dir, "subsystem_device", 4, &sub_device, &ignored);
-	*ret = (struct pci_ids){(uint16_t)vendor, (uint16_t)device, (uint16_t)sub_vendor, (uint16_t)sub_device, class_code};
-	return NULL;
-}
-
-/* --- one function ------------------------------------------------------------------------------------------ */
-
-/* The driver's name, "" when none is bound. 0 or -errno. */
-static int read_driver(struct scan *s, int dir, const char **ret)
-{
-	char text[256];
-	ssize_t n = sysfs_link_name(dir, "driver", text, sizeof(text));
-
-	*ret = n < 0 ? "" : arena_strdup(&s->m->arena, text);
-	return n == -ENOENT ? 0 : n < 0 ? (int)n : 0;
-}
-
-static int read_group(int dir, int64_t *ret)
-{
-	char text[32];
-	ssize_t n = sysfs_link_name(dir, "iommu_group", text, sizeof(text));
-
-	*ret = -1;
-	if (n < 0) {
-		return n == -ENOENT ? 0 : (int)n;
-	}
-	return parse_int(text, 0, INT32_MAX, ret) < 0 ? -EBADMSG : 0;
-}
+/* --- one function
+ * ------------------------------------------------------------------------------------------ */
 
 static int by_number(const void *a, const void *b)
 {
@@ -168,7 +75,8 @@ static void read_members(struct scan *s, int dir, int64_t id)
 	}
 	rc = sysfs_list(dir, "iommu_group/devices", MACHINE_MAX_MEMBERS, &m->arena, &names, &n);
 	if (m->groups.n % 64 == 0) {
-		struct iommu_group *more = arena_array(&m->arena, struct iommu_group, m->groups.n + 64);
+		struct iommu_group *more =
+			arena_array(&m->arena, struct iommu_group, m->groups.n + 64);
 
 		if (m->groups.n) {
 			memcpy(more, m->groups.items, m->groups.n * sizeof(*more));
@@ -176,33 +84,44 @@ static void read_members(struct scan *s, int dir, int64_t id)
 		m->groups.items = more;
 	}
 	g = &m->groups.items[m->groups.n++];
-	*g = (struct iommu_group){.id = id, .trouble = "", .members.items = arena_array(&m->arena, uint64_t, n)};
+	*g = (struct iommu_group){
+		.id = id, .trouble = "", .members.items = arena_array(&m->arena, uint64_t, n)};
 	for (size_t i = 0; i < n; i++) {
-		g->members.n += pci_parse(names[i], &g->members.items[g->members.n]) == 0;
+		g->members.n += pcifn_parse(names[i], &g->members.items[g->members.n]) == 0;
 	}
 	if (g->members.n) {
 		qsort(g->members.items, g->members.n, sizeof(uint64_t), by_number);
 	}
 	if (rc < 0) {
-		g->trouble = arena_printf(&m->arena, "members of IOMMU group %" PRId64 ": %s", id, why(rc));
+		g->trouble = arena_printf(&m->arena, "members of IOMMU group %" PRId64 ": %s", id,
+					  scan_why(rc));
 	}
 }
 
-static struct pci_function *function_add(struct scan *s, struct entry *e, enum pci_kind kind, int dir)
+static struct pci_function *function_add(struct scan *s, struct entry *e, enum pci_kind kind,
+					 int dir)
 {
 	struct machine *m = s->m;
 	struct pci_function *f = arena_new(&m->arena, struct pci_function);
 	int rc;
 
 	*f = (struct pci_function){
-		.address = e->address, .kind = kind, .ids = e->ids, .group = -1, .numa = -1,
-		.words = "", .vendor_words = "", .device_words = "", .reset_method = "", .trouble = "",
+		.address = e->address,
+		.kind = kind,
+		.ids = e->ids,
+		.group = -1,
+		.numa = -1,
+		.words = "",
+		.vendor_words = "",
+		.device_words = "",
+		.reset_method = "",
+		.trouble = "",
 	};
-	if ((rc = read_driver(s, dir, &f->driver)) < 0) {
+	if ((rc = scan_driver(s, dir, &f->driver)) < 0) {
 		scan_card_trouble(s, f, f->address, "driver", rc);
 		f->unsure = true;
 	}
-	if ((rc = read_group(dir, &f->group)) < 0) {
+	if ((rc = scan_group(dir, &f->group)) < 0) {
 		scan_card_trouble(s, f, f->address, "iommu_group", rc);
 		f->unsure = true;
 	}
@@ -210,7 +129,8 @@ static struct pci_function *function_add(struct scan *s, struct entry *e, enum p
 		read_members(s, dir, f->group);
 	}
 	if (m->functions.n % 64 == 0) {
-		struct pci_function **more = arena_array(&m->arena, struct pci_function *, m->functions.n + 64);
+		struct pci_function **more =
+			arena_array(&m->arena, struct pci_function *, m->functions.n + 64);
 
 		if (m->functions.n) {
 			memcpy(more, m->functions.items, m->functions.n * sizeof(*more));
@@ -222,7 +142,8 @@ static struct pci_function *function_add(struct scan *s, struct entry *e, enum p
 	return f;
 }
 
-/* ../../../devices/pci0000:80/0000:80:01.0/0000:81:00.0: the bridges above, from the root port down. */
+/* ../../../devices/pci0000:80/0000:80:01.0/0000:81:00.0: the bridges above, from the root port
+ * down. */
 static void read_above(struct scan *s, const struct entry *e, struct pci_function *card)
 {
 	char target[1024];
@@ -234,7 +155,7 @@ static void read_above(struct scan *s, const struct entry *e, struct pci_functio
 		return; /* a tree without links has no topology */
 	}
 	for (char *part; (part = strsep(&rest, "/")) && n < MACHINE_MAX_DEPTH;) {
-		if (pci_parse(part, &at) == 0 && at != e->address) {
+		if (pcifn_parse(part, &at) == 0 && at != e->address) {
 			above[n++] = at;
 		}
 	}
@@ -244,8 +165,8 @@ static void read_above(struct scan *s, const struct entry *e, struct pci_functio
 }
 
 /*
- * The virtual functions that are there: counted by their links, since sriov_numvfs waits for the lock of the device (sysfs.h).
- * The kernel makes the links in order and without gaps.
+ * The virtual functions that are there: counted by their links, since sriov_numvfs waits for the
+ * lock of the device (sysfs.h). The kernel makes the links in order and without gaps.
  */
 static void read_sriov(struct scan *s, struct pci_function *card, int dir)
 {
@@ -259,7 +180,7 @@ static void read_sriov(struct scan *s, struct pci_function *card, int dir)
 	most = (size_t)MIN(card->total_vfs, MACHINE_MAX_VFS);
 	vfs = card->vfs.items = arena_array(&s->m->arena, struct pci_vf, most);
 	for (unsigned i = 0; i < most; i++) {
-		char link[16], text[PCI_TEXT_MAX + 1];
+		char link[16], text[PCIFN_TEXT_MAX + 1];
 		struct pci_vf *vf = &vfs[card->vfs.n];
 		struct entry *e;
 
@@ -268,7 +189,7 @@ static void read_sriov(struct scan *s, struct pci_function *card, int dir)
 		if (rc == -ENOENT) {
 			return;
 		}
-		if (rc < 0 || pci_parse(text, &vf->address) < 0) {
+		if (rc < 0 || pcifn_parse(text, &vf->address) < 0) {
 			scan_card_trouble(s, card, card->address, link, rc < 0 ? rc : -EBADMSG);
 			continue;
 		}
@@ -277,7 +198,12 @@ static void read_sriov(struct scan *s, struct pci_function *card, int dir)
 			scan_card_trouble(s, card, card->address, link, -EBADMSG);
 			continue;
 		}
-		*vf = (struct pci_vf){.address = vf->address, .index = i, .driver = "", .group = -1, .type = "", .gone = !e};
+		*vf = (struct pci_vf){.address = vf->address,
+				      .index = i,
+				      .driver = "",
+				      .group = -1,
+				      .type = "",
+				      .gone = !e};
 		card->vfs.n++;
 		if (e) {
 			e->card = card;
@@ -294,7 +220,8 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 	int64_t boot = 0;
 
 	if (sysfs_link(dir, "physfn", text, sizeof(text)) >= 0) {
-		/* Cards come before their virtual functions, so this one's card does not know it. */
+		/* Cards come before their virtual functions, so this one's card does not know it.
+		 */
 		scan_trouble(s, e->name, "physfn", -EBADMSG);
 		return;
 	}
@@ -322,10 +249,10 @@ static void look_at_vf(struct scan *s, struct entry *e, int dir)
 {
 	int rc;
 
-	if ((rc = read_driver(s, dir, &e->vf->driver)) < 0) {
+	if ((rc = scan_driver(s, dir, &e->vf->driver)) < 0) {
 		scan_card_trouble(s, e->card, e->address, "driver", rc);
 	}
-	if ((rc = read_group(dir, &e->vf->group)) < 0) {
+	if ((rc = scan_group(dir, &e->vf->group)) < 0) {
 		scan_card_trouble(s, e->card, e->address, "iommu_group", rc);
 	}
 	scan_vf_face(s, e, dir);
@@ -349,25 +276,27 @@ static void look_at(struct scan *s, struct entry *e)
 		look_at_vf(s, e, dir);
 		return;
 	}
-	file = read_ids(dir, &e->ids, &rc);
+	file = scan_ids(dir, &e->ids, &rc);
 	if (file) {
 		if (sysfs_exists(s->devices, e->name)) {
 			scan_trouble(s, e->name, file, rc);
 		}
 		return;
 	}
-	if (pci_is_gpu(&e->ids)) {
+	if (pcifn_is_gpu(&e->ids)) {
 		look_at_gpu(s, e, dir);
 	}
 }
 
-/* --- what goes along --------------------------------------------------------------------------------------- */
+/* --- what goes along
+ * --------------------------------------------------------------------------------------- */
 
 static void look_along(struct scan *s, struct entry *e, enum pci_kind kind)
 {
 	auto_close int dir = -1;
 
-	if (e->seen || e->vf || s->m->functions.n == MACHINE_MAX_FUNCTIONS || (dir = sysfs_dir(s->devices, e->name)) < 0) {
+	if (e->seen || e->vf || s->m->functions.n == MACHINE_MAX_FUNCTIONS ||
+	    (dir = sysfs_dir(s->devices, e->name)) < 0) {
 		return;
 	}
 	function_add(s, e, kind, dir);
@@ -375,11 +304,12 @@ static void look_along(struct scan *s, struct entry *e, enum pci_kind kind)
 
 static void look_at_companions(struct scan *s, const struct pci_function *card)
 {
-	for (struct entry *e = scan_entry(s, card->address) + 1; e < s->entries + s->n_entries; e++) {
-		if (pci_slot(e->address) != pci_slot(card->address)) {
+	for (struct entry *e = scan_entry(s, card->address) + 1; e < s->entries + s->n_entries;
+	     e++) {
+		if (pcifn_slot(e->address) != pcifn_slot(card->address)) {
 			break;
 		}
-		if (!e->card && e->ids.vendor == card->ids.vendor && pci_is_companion(&e->ids)) {
+		if (!e->card && e->ids.vendor == card->ids.vendor && pcifn_is_companion(&e->ids)) {
 			look_along(s, e, PCI_COMPANION);
 		}
 	}
@@ -398,7 +328,8 @@ static void look_at_members(struct scan *s, size_t group)
 
 static int by_function(const void *a, const void *b)
 {
-	return by_number(&(*(struct pci_function *const *)a)->address, &(*(struct pci_function *const *)b)->address);
+	return by_number(&(*(struct pci_function *const *)a)->address,
+			 &(*(struct pci_function *const *)b)->address);
 }
 
 static int by_id(const void *a, const void *b)
@@ -426,75 +357,6 @@ static void look_at_neighbours(struct scan *s)
 		qsort(m->groups.items, m->groups.n, sizeof(*m->groups.items), by_id);
 	}
 }
-
-/* --- the node ---------------------------------------------------------------------------------------------- */
-
-/* Each driver names its units in /sys/class/iommu: dmar0, ivhd1, smmu3.0x2b400000, virtio2. */
-static const char *iommu_kind(const char *unit)
-{
-	static const struct {
-		const char *prefix, *kind;
-	} kinds[] = {{"dmar", "intel"}, {"ivhd", "amd"}, {"smmu", "smmu"}, {"arm-smmu", "smmu"}, {"virtio", "virtio"}};
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (str_starts(unit, kinds[i].prefix)) {
-			return kinds[i].kind;
-		}
-	}
-	return "other";
-}
-
-/*
- * With enable_unsafe_noiommu_mode vfio makes up a group of its own for each device that it binds (drivers/vfio/group.c). These
- * protect nothing, and KubeVirt cannot use them: not a group.
- */
-static bool made_up(struct scan *s, int64_t group)
-{
-	char path[64], text[64];
-
-	snprintf(path, sizeof(path), "kernel/iommu_groups/%" PRId64 "/name", group);
-	return sysfs_read(s->sys, path, text, sizeof(text)) > 0 && str_eq(text, "vfio-noiommu");
-}
-
-static void look_at_iommu(struct scan *s)
-{
-	struct machine *m = s->m;
-	const char **units;
-	size_t n;
-
-	sysfs_list(s->sys, "class/iommu", MACHINE_MAX_ENTRIES, &m->arena, &units, &n);
-	if (n) {
-		m->iommu = iommu_kind(units[0]);
-		return;
-	}
-	for (size_t i = 0; i < m->functions.n; i++) {
-		struct pci_function *f = m->functions.items[i];
-
-		if (f->group >= 0 && made_up(s, f->group)) {
-			f->group = -1;
-		} else if (f->group >= 0) {
-			m->iommu = "other";
-		}
-	}
-	if (!*m->iommu && !m->functions.n) {
-		sysfs_list(s->sys, "kernel/iommu_groups", 1, &m->arena, &units, &n);
-		m->iommu = n ? "other" : "";
-	}
-	m->acpi_dmar = sysfs_exists(s->sys, "firmware/acpi/tables/DMAR");
-	m->acpi_ivrs = sysfs_exists(s->sys, "firmware/acpi/tables/IVRS");
-}
-
-static void look_at_node(struct scan *s)
-{
-	char text[64];
-
-	look_at_iommu(s);
-	s->m->vfio_pci = sysfs_exists(s->sys, "bus/pci/drivers/vfio-pci");
-	if (sysfs_read(s->sys, "module/nvidia/version", text, sizeof(text)) > 0) {
-		s->m->nvidia = arena_strdup(&s->m->arena, text);
-	}
-}
-
 int scan(int sys, struct machine *m, struct err *err)
 {
 	auto_close int devices = sysfs_dir(sys, "bus/pci/devices");
@@ -505,7 +367,7 @@ int scan(int sys, struct machine *m, struct err *err)
 	arena_reset(&arena);
 	*m = (struct machine){.arena = arena, .iommu = "", .nvidia = ""};
 	if (devices == -ENOENT && sysfs_exists(sys, "bus")) {
-		look_at_node(&s); /* a machine without PCI */
+		scan_node(&s); /* a machine without PCI */
 		return 0;
 	}
 	if (devices < 0 || (rc = list_bus(&s)) == -ENOTDIR || rc == -EACCES) {
@@ -520,6 +382,6 @@ int scan(int sys, struct machine *m, struct err *err)
 	}
 	look_at_neighbours(&s);
 	scan_vgpus(&s);
-	look_at_node(&s);
+	scan_node(&s);
 	return 0;
 }

@@ -2,10 +2,11 @@
 /*
  * scan.h: looks at a machine through /sys. RIM: reads, never writes.
  *
- * sys is a directory fd of /sys, or of a tree made like it. One pass over bus/pci/devices reads the identity of each function, and
- * more only of GPUs, of what sits on their boards, and of what shares an IOMMU group with these. A file that is missing, garbage or
- * vanishes meanwhile costs that file or that device, and is said in the machine; the others go on. What changes while we look
- * brings an event (uevent.h) and so another scan.
+ * sys is a directory fd of /sys, or of a tree made like it. One pass over bus/pci/devices reads the
+ * identity of each function, and more only of GPUs, of what sits on their boards, and of what
+ * shares an IOMMU group with these. A file that is missing, garbage or vanishes meanwhile costs
+ * that file or that device, and is said in the machine; the others go on. What changes while we
+ * look brings an event (uevent.h) and so another scan.
  */
 #pragma once
 
@@ -13,5 +14,6 @@
 
 struct err;
 
-/* Fills m anew (machine_init before the first). -1 only when sys is no /sys at all; m is then empty. */
+/* Fills m anew (machine_init before the first). -1 only when sys is no /sys at all; m is then
+ * empty. */
 int scan(int sys, struct machine *m, struct err *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a scan survives: trees that are no trees, files of any kind and size, hotplug meanwhile. What it sees is in report_test.c. */
+/* What a scan survives: trees that are no trees, files of any kind and size, hotplug meanwhile.
+ * What it sees is in report_test.c. */
 #include "node-daemon/scan.h"
 
 #include <pthread.h>
@@ -12,7 +13,7 @@
 #include "node-daemon/tree_test.h"
 
 #define CARD "device 0000:01:00.0 id=10de:26b9 class=030200 driver=vfio-pci group=1\n"
-#define TWO  CARD "device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n"
+#define TWO CARD "device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n"
 
 static const struct report_facts facts = {"6.1.0-test", "test"};
 
@@ -49,21 +50,26 @@ static void no_sys(void)
 	unlinkat(t.fd, "bus/pci", AT_REMOVEDIR);
 	unlinkat(t.fd, "bus", AT_REMOVEDIR);
 	text = report_of(t.fd);
-	is_str(text, "error: bus/pci/devices: No such file or directory: the directory must be the machine's /sys");
+	is_str(text,
+	       "error: bus/pci/devices: No such file or directory: the directory must be the machine's /sys");
 }
 
-/* A file of 1 MB, a FIFO that nobody writes, a directory, a byte 0, no permission: whatever stands in the place of each file. */
+/* A file of 1 MB, a FIFO that nobody writes, a directory, a byte 0, no permission: whatever stands
+ * in the place of each file. */
 static void any_kind_of_file(void)
 {
-	static const char *const files[] = {"modalias", "class", "vendor", "device", "driver", "iommu_group", "numa_node", "boot_vga",
-					    "reset_method", "sriov_totalvfs", "virtfn0", "physfn"};
+	static const char *const files[] = {
+		"modalias",  "class",	 "vendor",	 "device",	   "driver",  "iommu_group",
+		"numa_node", "boot_vga", "reset_method", "sriov_totalvfs", "virtfn0", "physfn"};
 	auto_free char *big = xmalloc(MiB);
 
 	memset(big, 'x', MiB);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		for (int kind = 0; kind < 4; kind++) {
 			auto_tree struct tree t = tree_make(TWO "  sriov_totalvfs = 2\n");
-			auto_free char *path = xprintf("devices/pci0000:01/0000:01:00.0/%s", files[i]), *text = NULL;
+			auto_free char *path = xprintf("devices/pci0000:01/0000:01:00.0/%s",
+						       files[i]),
+				       *text = NULL;
 
 			unlinkat(t.fd, path, 0);
 			if (kind == 0) {
@@ -85,9 +91,11 @@ static void any_kind_of_file(void)
 /* Readers must not depend on the order in which a directory comes. */
 static void order_of_making(void)
 {
-	auto_tree struct tree forth = tree_make(TWO "device 0000:02:00.1 id=10de:22ba class=040300 group=2\n");
-	auto_tree struct tree back = tree_make("device 0000:02:00.1 id=10de:22ba class=040300 group=2\n"
-					       "device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n" CARD);
+	auto_tree struct tree forth =
+		tree_make(TWO "device 0000:02:00.1 id=10de:22ba class=040300 group=2\n");
+	auto_tree struct tree back = tree_make(
+		"device 0000:02:00.1 id=10de:22ba class=040300 group=2\n"
+		"device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n" CARD);
 	auto_free char *x = report_of(forth.fd), *y = report_of(back.fd);
 
 	is_str(x, y);
@@ -105,7 +113,8 @@ static void *plug(void *arg)
 		unlinkat(t->fd, "devices/pci0000:02/0000:02:00.0/driver", 0);
 		unlinkat(t->fd, "devices/pci0000:02/0000:02:00.0/modalias", 0);
 		unlinkat(t->fd, "devices/pci0000:02/0000:02:00.0/class", 0);
-		tree_add(t, "device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n");
+		tree_add(t,
+			 "device 0000:02:00.0 id=10de:2330 class=030200 driver=vfio-pci group=2\n");
 	}
 	return NULL;
 }
@@ -139,7 +148,8 @@ static void many_cards(void)
 	auto_free char *text = NULL;
 
 	for (int i = 0; i < 70; i++) {
-		auto_free char *line = xprintf("device 0000:%02x:00.0 id=10de:26b9 class=030200 group=%d\n", i, i);
+		auto_free char *line =
+			xprintf("device 0000:%02x:00.0 id=10de:26b9 class=030200 group=%d\n", i, i);
 
 		tree_add(&t, line);
 	}
@@ -150,10 +160,11 @@ static void many_cards(void)
 
 static void many_vfs(void)
 {
-	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n"
-					    "device 0000:01:00.0 id=10de:26b9 class=030200 driver=nvidia group=1\n"
-					    "  sriov_totalvfs = 300\n"
-					    "vfs 0000:01:00.0 first=0000:01:00.4 count=300\n");
+	auto_tree struct tree t =
+		tree_make("dir class/iommu/dmar0\n"
+			  "device 0000:01:00.0 id=10de:26b9 class=030200 driver=nvidia group=1\n"
+			  "  sriov_totalvfs = 300\n"
+			  "vfs 0000:01:00.0 first=0000:01:00.4 count=300\n");
 	auto_free char *text = report_of(t.fd);
 
 	has(text, "\"numVFs\":256");
@@ -168,13 +179,16 @@ static void size_of_a_full_node(void)
 	auto_free char *text = NULL;
 
 	for (int i = 1; i <= 16; i++) {
-		auto_free char *card = xprintf("device 0000:%02x:00.0 id=10de:26b9 class=030200 driver=nvidia group=%d numa=0\n"
-					       "  sriov_totalvfs = 32\nvfs 0000:%02x:00.0 first=0000:%02x:00.4 count=32 driver=nvidia group=%d\n",
-					       i, i, i, i, 100 * i);
+		auto_free char *card = xprintf(
+			"device 0000:%02x:00.0 id=10de:26b9 class=030200 driver=nvidia group=%d numa=0\n"
+			"  sriov_totalvfs = 32\nvfs 0000:%02x:00.0 first=0000:%02x:00.4 count=32 driver=nvidia group=%d\n",
+			i, i, i, i, 100 * i);
 
 		tree_add(&t, card);
 		for (int vf = 4; vf < 36; vf++) {
-			auto_free char *file = xprintf("devices/pci0000:%02x/0000:%02x:%02x.%x/nvidia/current_vgpu_type", i, i, vf >> 3, vf & 7);
+			auto_free char *file = xprintf(
+				"devices/pci0000:%02x/0000:%02x:%02x.%x/nvidia/current_vgpu_type",
+				i, i, vf >> 3, vf & 7);
 
 			tree_file(&t, file, "1147");
 		}
@@ -201,7 +215,8 @@ static void no_leaks(void)
 
 static void reads(void)
 {
-	auto_tree struct tree t = tree_make("dir d\n  full = 12345678\n  spaces = x \n  empty = \n  number = -5\n  link -> ../a/b\n");
+	auto_tree struct tree t = tree_make(
+		"dir d\n  full = 12345678\n  spaces = x \n  empty = \n  number = -5\n  link -> ../a/b\n");
 	auto_close int d = sysfs_dir(t.fd, "d");
 	char text[9];
 	int64_t n = 0;
@@ -222,14 +237,12 @@ static void reads(void)
 	is_int(sysfs_link(d, "link", text, 6), -EFBIG);
 }
 
-TESTS(
-	{"a directory that is no /sys is an error with the remedy", no_sys},
-	{"whatever kind of thing stands in place of a file, the other card is reported", any_kind_of_file},
-	{"the report does not depend on the order of directories", order_of_making},
-	{"while one card is plugged in and out the other stays in every report", hotplug},
-	{"more cards than a GPUNode takes are cut, and said", many_cards},
-	{"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
-	{"16 cards of 32 slots, all taken, fit in 100 KB", size_of_a_full_node},
-	{"scans leave no descriptor open", no_leaks},
-	{"files are read with their bounds", reads},
-)
+TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
+      {"whatever kind of thing stands in place of a file, the other card is reported",
+       any_kind_of_file},
+      {"the report does not depend on the order of directories", order_of_making},
+      {"while one card is plugged in and out the other stays in every report", hotplug},
+      {"more cards than a GPUNode takes are cut, and said", many_cards},
+      {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
+      {"16 cards of 32 slots, all taken, fit in 100 KB", size_of_a_full_node},
+      {"scans leave no descriptor open", no_leaks}, {"files are read with their bounds", reads}, )

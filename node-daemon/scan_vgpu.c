@@ -6,11 +6,13 @@
 
 #include "node-daemon/scan_inner.h"
 
-/* A sysfs file is at most one page, 64 KiB on some arm64 kernels; the longest real list has 2 KiB. */
+/* A sysfs file is at most one page, 64 KiB on some arm64 kernels; the longest real list has 2 KiB.
+ */
 #define LIST_BYTES (16 * KiB)
 #define NAME_BYTES 128 /* longest type name: GPUNode's limit */
 
-/* --- vendor VFIO --------------------------------------------------------------------------------------------- */
+/* --- vendor VFIO
+ * --------------------------------------------------------------------------------------------- */
 
 void scan_vf_face(struct scan *s, struct entry *e, int dir)
 {
@@ -19,7 +21,7 @@ void scan_vf_face(struct scan *s, struct entry *e, int dir)
 	int64_t id;
 	ssize_t n;
 
-	if (!*vf->driver || pci_driver_is_vfio(vf->driver)) {
+	if (!*vf->driver || pcifn_driver_is_vfio(vf->driver)) {
 		return;
 	}
 	n = sysfs_read(dir, "nvidia/current_vgpu_type", text, sizeof(text));
@@ -27,7 +29,8 @@ void scan_vf_face(struct scan *s, struct entry *e, int dir)
 		return; /* not this interface, or a function on which the driver failed */
 	}
 	if (n < 0 || (n > 0 && parse_int(text, 0, INT32_MAX, &id) < 0)) {
-		scan_card_trouble(s, e->card, e->address, "nvidia/current_vgpu_type", n < 0 ? (int)n : -EBADMSG);
+		scan_card_trouble(s, e->card, e->address, "nvidia/current_vgpu_type",
+				  n < 0 ? (int)n : -EBADMSG);
 		return;
 	}
 	vf->face = VGPU_VENDOR;
@@ -47,7 +50,8 @@ static struct vgpu_type *type_add(struct scan *s, struct pci_function *card)
 	return &card->types.items[card->types.n++];
 }
 
-/* "1145  : NVIDIA L40S-1B". The header "ID    : vGPU Name" and lines like none of it are left out. */
+/* "1145  : NVIDIA L40S-1B". The header "ID    : vGPU Name" and lines like none of it are left out.
+ */
 static void parse_creatable(struct scan *s, struct pci_function *card, char *text)
 {
 	for (char *line; (line = strsep(&text, "\n"));) {
@@ -59,7 +63,8 @@ static void parse_creatable(struct scan *s, struct pci_function *card, char *tex
 			continue;
 		}
 		name += 1 + strspn(name + 1, " \t");
-		for (char *last = name + strlen(name); last > name && isspace((unsigned char)last[-1]); last--) {
+		for (char *last = name + strlen(name);
+		     last > name && isspace((unsigned char)last[-1]); last--) {
 			last[-1] = 0;
 		}
 		if (!*name || strlen(name) > NAME_BYTES || !(t = type_add(s, card))) {
@@ -71,7 +76,8 @@ static void parse_creatable(struct scan *s, struct pci_function *card, char *tex
 	}
 }
 
-/* All free functions of a card are offered the same, so one is asked: the first whose file can be read. */
+/* All free functions of a card are offered the same, so one is asked: the first whose file can be
+ * read. */
 static void read_creatable(struct scan *s, struct pci_function *card)
 {
 	auto_free char *text = NULL;
@@ -96,14 +102,16 @@ static void read_creatable(struct scan *s, struct pci_function *card)
 	}
 }
 
-/* --- mediated devices --------------------------------------------------------------------------------------- */
+/* --- mediated devices
+ * --------------------------------------------------------------------------------------- */
 
 static bool is_uuid(const char *s)
 {
 	return strlen(s) == 36 && strspn(s, "0123456789abcdefABCDEF-") == 36;
 }
 
-/* The address before the last part of ../../../devices/pci0000:00/0000:00:03.0/0000:08:00.4/UUID. */
+/* The address before the last part of ../../../devices/pci0000:00/0000:00:03.0/0000:08:00.4/UUID.
+ */
 static int parent_of(char *target, uint64_t *ret)
 {
 	char *last = strrchr(target, '/'), *parent;
@@ -113,7 +121,7 @@ static int parent_of(char *target, uint64_t *ret)
 	}
 	*last = 0;
 	parent = strrchr(target, '/');
-	return pci_parse(parent ? parent + 1 : target, ret);
+	return pcifn_parse(parent ? parent + 1 : target, ret);
 }
 
 static void mdev_add(struct scan *s, struct pci_function *card, const struct mdev *d)
@@ -137,7 +145,8 @@ static void look_at_mdev(struct scan *s, int mdevs, const char *uuid)
 	struct entry *e;
 	ssize_t n;
 
-	if (!is_uuid(uuid) || sysfs_link(mdevs, uuid, target, sizeof(target)) < 0 || parent_of(target, &d.parent) < 0) {
+	if (!is_uuid(uuid) || sysfs_link(mdevs, uuid, target, sizeof(target)) < 0 ||
+	    parent_of(target, &d.parent) < 0) {
 		return; /* gone, or the child of something that is no PCI device */
 	}
 	e = scan_entry(s, d.parent);
@@ -158,7 +167,8 @@ static int by_parent(const void *a, const void *b)
 {
 	const struct mdev *x = a, *y = b;
 
-	return x->parent != y->parent ? (x->parent > y->parent) - (x->parent < y->parent) : strcmp(x->uuid, y->uuid);
+	return x->parent != y->parent ? (x->parent > y->parent) - (x->parent < y->parent)
+				      : strcmp(x->uuid, y->uuid);
 }
 
 static void look_at_mdevs(struct scan *s)
@@ -193,7 +203,8 @@ static int64_t described(const char *description, const char *key)
 	const char *at = strstr(description, key);
 	int64_t value = 0;
 
-	for (at = at ? at + strlen(key) : ""; isdigit((unsigned char)*at) && value < 1000000; at++) {
+	for (at = at ? at + strlen(key) : ""; isdigit((unsigned char)*at) && value < 1000000;
+	     at++) {
 		value = value * 10 + (*at - '0');
 	}
 	return value;
@@ -256,7 +267,8 @@ static bool has_mdev(const struct pci_function *card, uint64_t place)
 	return false;
 }
 
-/* Parents are looked up, not guessed from drivers: an A40's functions offered types while vfio-pci had them (nvidia.md 2.2). */
+/* Parents are looked up, not guessed from drivers: an A40's functions offered types while vfio-pci
+ * had them (nvidia.md 2.2). */
 static void look_at_parents(struct scan *s)
 {
 	const char **parents;
@@ -265,7 +277,7 @@ static void look_at_parents(struct scan *s)
 
 	sysfs_list(s->sys, "class/mdev_bus", MACHINE_MAX_ENTRIES, &s->m->arena, &parents, &n);
 	for (size_t i = 0; i < n; i++) {
-		struct entry *e = pci_parse(parents[i], &at) < 0 ? NULL : scan_entry(s, at);
+		struct entry *e = pcifn_parse(parents[i], &at) < 0 ? NULL : scan_entry(s, at);
 
 		if (e && e->vf && e->vf->face == VGPU_NONE) {
 			e->vf->face = VGPU_MDEV;
@@ -275,28 +287,33 @@ static void look_at_parents(struct scan *s)
 	}
 }
 
-/* Turing and older offer types on the card, Ampere and later on each virtual function (nvidia.md 2.2); free ones tell most. */
+/* Turing and older offer types on the card, Ampere and later on each virtual function
+ * (nvidia.md 2.2); free ones tell most. */
 static void look_for_mdev_types(struct scan *s, struct pci_function *card)
 {
 	bool found = card->face == VGPU_MDEV && read_mdev_types(s, card, card->address);
 
 	for (int taken = 0; taken <= 1; taken++) {
 		list_each(vf, &card->vfs) {
-			if (!found && vf->face == VGPU_MDEV && has_mdev(card, vf->address) == taken) {
+			if (!found && vf->face == VGPU_MDEV &&
+			    has_mdev(card, vf->address) == taken) {
 				found = read_mdev_types(s, card, vf->address);
 			}
 		}
 	}
 }
 
-/* --- both ------------------------------------------------------------------------------------------------------ */
+/* --- both
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* nvidia-746 before nvidia-1148, whatever stands before the number. */
 static int by_type_id(const void *a, const void *b)
 {
 	const struct vgpu_type *x = a, *y = b;
 	const char *nx = strrchr(x->id, '-'), *ny = strrchr(y->id, '-');
-	long long i = strtoll(nx ? nx + 1 : x->id, NULL, 10), k = strtoll(ny ? ny + 1 : y->id, NULL, 10);
+	long long i = strtoll(nx ? nx + 1 : x->id, NULL, 10),
+		  k = strtoll(ny ? ny + 1 : y->id, NULL, 10);
 
 	return i != k ? (i > k) - (i < k) : strcmp(x->id, y->id);
 }
@@ -320,7 +337,8 @@ void scan_vgpus(struct scan *s)
 			look_for_mdev_types(s, card);
 		}
 		if (card->types.n) {
-			qsort(card->types.items, card->types.n, sizeof(*card->types.items), by_type_id);
+			qsort(card->types.items, card->types.n, sizeof(*card->types.items),
+			      by_type_id);
 		}
 	}
 }

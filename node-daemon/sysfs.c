@@ -7,6 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What the kernel writes is printable ASCII, and only that may go on into JSON and onto terminals.
+ */
+static bool printable(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((s[i] < ' ' && s[i] != '\n' && s[i] != '\t') || s[i] > '~') {
+			return false;
+		}
+	}
+	return true;
+}
+
 ssize_t sysfs_read(int dir, const char *path, char *buf, size_t size)
 {
 	/* O_NONBLOCK: a tree that is none of the kernel's may hold a FIFO. */
@@ -27,7 +39,7 @@ ssize_t sysfs_read(int dir, const char *path, char *buf, size_t size)
 		n--;
 	}
 	buf[n] = 0;
-	return memchr(buf, 0, (size_t)n) ? -EILSEQ : n;
+	return printable(buf, (size_t)n) ? n : -EILSEQ;
 }
 
 int sysfs_int(int dir, const char *path, int64_t min, int64_t max, int64_t *ret)
@@ -52,7 +64,7 @@ ssize_t sysfs_link(int dir, const char *path, char *buf, size_t size)
 		return -EFBIG;
 	}
 	buf[n] = 0;
-	return n;
+	return printable(buf, (size_t)n) ? n : -EILSEQ;
 }
 
 ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size)
@@ -112,7 +124,8 @@ static void close_dir(DIR **d)
 	}
 }
 
-int sysfs_list(int dir, const char *path, size_t max, struct arena *a, const char ***ret, size_t *ret_n)
+int sysfs_list(int dir, const char *path, size_t max, struct arena *a, const char ***ret,
+	       size_t *ret_n)
 {
 	auto_close int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	attr_cleanup(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -127,7 +140,7 @@ int sysfs_list(int dir, const char *path, size_t max, struct arena *a, const cha
 	fd = -1; /* d has it now */
 	errno = 0;
 	for (struct dirent *e; (e = readdir(d)); errno = 0) {
-		if (e->d_name[0] == '.') {
+		if (e->d_name[0] == '.' || !printable(e->d_name, strlen(e->d_name))) {
 			continue;
 		}
 		if (l.n == max) {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tree_test.h: a fake /sys from a few lines of text, for tests. The text stands in cases/scan/ files and in tests:
+ * tree_test.h: a fake /sys from a few lines of text, for tests. The text stands in cases/scan/
+ *files and in tests:
  *
- *	device 0000:61:00.0 under=0000:60:01.0 id=10de:2203 sub=10de:1613 class=030000 driver=nvidia group=12 numa=0
- *	  sriov_totalvfs = 16		a file of the device
- *	  virtfn0 -> ../0000:61:00.4	a link
- *	vfs 0000:61:00.0 first=0000:61:00.4 count=16 driver=nvidia group=40
- *	dir class/iommu/dmar0		any directory; indented lines below it are its files
+ *	device 0000:61:00.0 under=0000:60:01.0 id=10de:2203 sub=10de:1613 class=030000 driver=nvidia
+ *group=12 numa=0 sriov_totalvfs = 16		a file of the device virtfn0 -> ../0000:61:00.4	a
+ *link vfs 0000:61:00.0 first=0000:61:00.4 count=16 driver=nvidia group=40 dir class/iommu/dmar0
+ *any directory; indented lines below it are its files
  *	copy devices/a/b devices/a/c	a directory with all that is in it
  *
- * device writes what the kernel writes: the identity files, the links from bus, driver and group. vfs does the same for that many
- * virtual functions (count up from `first`, `group` counts up), and the links between them and their card. Values may contain \n.
+ * device writes what the kernel writes: the identity files, the links from bus, driver and group.
+ *vfs does the same for that many virtual functions (count up from `first`, `group` counts up), and
+ *the links between them and their card. Values may contain \n.
  */
 #pragma once
 
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "node-daemon/pci.h"
+#include "node-daemon/pcifn.h"
 
 struct tree {
 	char *root; /* a new directory below /tmp */
@@ -123,7 +124,9 @@ attr_unused static void tree_link_to(struct tree *t, const char *path, const cha
 	tree_link(t, path, target);
 }
 
-/* --- devices ------------------------------------------------------------------------------------------------------ */
+/* --- devices
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct tree_device {
 	const char *address, *id, *sub, *class_code, *driver, *group, *numa;
@@ -131,7 +134,8 @@ struct tree_device {
 
 attr_unused static void tree_identity(struct tree *t, const char *dir, const struct tree_device *d)
 {
-	unsigned v = 0, dev = 0, sv = 0, sd = 0, class_code = (unsigned)strtoul(d->class_code, NULL, 16);
+	unsigned v = 0, dev = 0, sv = 0, sd = 0,
+		 class_code = (unsigned)strtoul(d->class_code, NULL, 16);
 	const struct {
 		const char *file;
 		char *text;
@@ -142,8 +146,8 @@ attr_unused static void tree_identity(struct tree *t, const char *dir, const str
 		{"subsystem_device", xprintf("0x%04x", sd)},
 		{"class", xprintf("0x%06x", class_code)},
 		{"numa_node", xstrdup(d->numa)},
-		{"modalias", xprintf("pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", v, dev, sv, sd, class_code >> 16,
-				     class_code >> 8 & 255, class_code & 255)},
+		{"modalias", xprintf("pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", v, dev, sv, sd,
+				     class_code >> 16, class_code >> 8 & 255, class_code & 255)},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
@@ -179,14 +183,16 @@ attr_unused static void tree_device(struct tree *t, const char *under, const str
 	tree_identity(t, dir, d);
 	tree_link_to(t, bus, dir);
 	if (d->driver) {
-		auto_free char *driver = xprintf("bus/pci/drivers/%s", d->driver), *back = xprintf("%s/%s", driver, d->address);
+		auto_free char *driver = xprintf("bus/pci/drivers/%s", d->driver),
+			       *back = xprintf("%s/%s", driver, d->address);
 		auto_free char *link = xprintf("%s/driver", dir);
 
 		tree_link_to(t, back, dir);
 		tree_link_to(t, link, driver);
 	}
 	if (d->group) {
-		auto_free char *group = xprintf("kernel/iommu_groups/%s", d->group), *link = xprintf("%s/iommu_group", dir);
+		auto_free char *group = xprintf("kernel/iommu_groups/%s", d->group),
+			       *link = xprintf("%s/iommu_group", dir);
 		auto_free char *member = xprintf("%s/devices/%s", group, d->address);
 
 		tree_link_to(t, member, dir);
@@ -218,22 +224,31 @@ attr_unused static void tree_vfs(struct tree *t, char **words, size_t n)
 {
 	const char *card = words[1], *group = tree_value(words, n, "group");
 	unsigned long count = strtoul(tree_or(tree_value(words, n, "count"), "1"), NULL, 10);
-	auto_free char *card_dir = tree_place(t, card), *parent = xstrndup(card_dir, strlen(card_dir) - strlen(card) - 1);
-	auto_free char *under = strchr(strchr(parent, '/') + 1, '/') ? xstrdup(strrchr(parent, '/') + 1) : NULL;
+	auto_free char *card_dir = tree_place(t, card),
+		       *parent = xstrndup(card_dir, strlen(card_dir) - strlen(card) - 1);
+	auto_free char *under =
+		strchr(strchr(parent, '/') + 1, '/') ? xstrdup(strrchr(parent, '/') + 1) : NULL;
 	uint64_t at;
 
-	if (pci_parse(tree_or(tree_value(words, n, "first"), ""), &at) < 0) {
+	if (pcifn_parse(tree_or(tree_value(words, n, "first"), ""), &at) < 0) {
 		tree_die("vfs needs first=", card);
 	}
 	for (unsigned long i = 0; i < count; i++, at++) {
-		char text[PCI_TEXT_MAX];
-		auto_free char *number = group ? xprintf("%lu", strtoul(group, NULL, 10) + i) : NULL;
-		auto_free char *virtfn = xprintf("%s/virtfn%lu", card_dir, i), *physfn = NULL, *to = NULL;
+		char text[PCIFN_TEXT_MAX];
+		auto_free char *number =
+			group ? xprintf("%lu", strtoul(group, NULL, 10) + i) : NULL;
+		auto_free char *virtfn = xprintf("%s/virtfn%lu", card_dir, i), *physfn = NULL,
+			       *to = NULL;
 
-		tree_device(t, under, &(struct tree_device){
-			.address = pci_text(at, text), .id = tree_or(tree_value(words, n, "id"), "10de:0000"), .sub = "10de:0000",
-			.class_code = tree_or(tree_value(words, n, "class"), "030200"), .driver = tree_value(words, n, "driver"),
-			.group = number, .numa = tree_or(tree_value(words, n, "numa"), "-1")});
+		tree_device(t, under,
+			    &(struct tree_device){
+				    .address = pcifn_text(at, text),
+				    .id = tree_or(tree_value(words, n, "id"), "10de:0000"),
+				    .sub = "10de:0000",
+				    .class_code = tree_or(tree_value(words, n, "class"), "030200"),
+				    .driver = tree_value(words, n, "driver"),
+				    .group = number,
+				    .numa = tree_or(tree_value(words, n, "numa"), "-1")});
 		physfn = xprintf("%s/physfn", t->where);
 		to = xprintf("../%s", card);
 		tree_link(t, physfn, to);
@@ -243,14 +258,19 @@ attr_unused static void tree_vfs(struct tree *t, char **words, size_t n)
 	}
 }
 
-/* --- lines -------------------------------------------------------------------------------------------------------- */
+/* --- lines
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static struct tree *tree_copying;
 static const char *tree_copy_from, *tree_copy_to;
 
-attr_unused static int tree_copy_one(const char *path, attr_unused const struct stat *st, int type, attr_unused struct FTW *ftw)
+attr_unused static int tree_copy_one(const char *path, attr_unused const struct stat *st, int type,
+				     attr_unused struct FTW *ftw)
 {
-	auto_free char *to = xprintf("%s%s", tree_copy_to, path + strlen(tree_copying->root) + 1 + strlen(tree_copy_from));
+	auto_free char *to =
+		xprintf("%s%s", tree_copy_to,
+			path + strlen(tree_copying->root) + 1 + strlen(tree_copy_from));
 	char bytes[8192];
 	ssize_t n;
 
@@ -292,11 +312,15 @@ attr_unused static void tree_directive(struct tree *t, char *line)
 		}
 	}
 	if (n >= 2 && str_eq(words[0], "device")) {
-		tree_device(t, tree_value(words, n, "under"), &(struct tree_device){
-			.address = words[1], .id = tree_or(tree_value(words, n, "id"), "8086:0000"),
-			.sub = tree_or(tree_value(words, n, "sub"), "0000:0000"), .class_code = tree_or(tree_value(words, n, "class"), "000000"),
-			.driver = tree_value(words, n, "driver"), .group = tree_value(words, n, "group"),
-			.numa = tree_or(tree_value(words, n, "numa"), "-1")});
+		tree_device(t, tree_value(words, n, "under"),
+			    &(struct tree_device){
+				    .address = words[1],
+				    .id = tree_or(tree_value(words, n, "id"), "8086:0000"),
+				    .sub = tree_or(tree_value(words, n, "sub"), "0000:0000"),
+				    .class_code = tree_or(tree_value(words, n, "class"), "000000"),
+				    .driver = tree_value(words, n, "driver"),
+				    .group = tree_value(words, n, "group"),
+				    .numa = tree_or(tree_value(words, n, "numa"), "-1")});
 	} else if (n >= 2 && str_eq(words[0], "vfs")) {
 		tree_vfs(t, words, n);
 	} else if (n == 2 && str_eq(words[0], "dir")) {
@@ -359,8 +383,8 @@ attr_unused static struct tree tree_make(const char *text)
 	return t;
 }
 
-attr_unused static int tree_remove_one(const char *path, attr_unused const struct stat *st, attr_unused int type,
-				       attr_unused struct FTW *ftw)
+attr_unused static int tree_remove_one(const char *path, attr_unused const struct stat *st,
+				       attr_unused int type, attr_unused struct FTW *ftw)
 {
 	return remove(path);
 }

@@ -7,11 +7,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define KERNEL_GROUP  1	       /* udev repeats events in group 2 */
-#define MESSAGE_BYTES (8 * KiB) /* lib/kobject_uevent.c: UEVENT_BUFFER_SIZE is 2048, and the header */
-#define QUEUE_BYTES   (1 * MiB) /* several hundred events: a card with 160 virtual functions brings as many */
+#define KERNEL_GROUP 1 /* udev repeats events in group 2 */
+#define MESSAGE_BYTES                                                                              \
+	(8 * KiB) /* lib/kobject_uevent.c: UEVENT_BUFFER_SIZE is 2048, and the header */
+#define QUEUE_BYTES                                                                                \
+	(1 * MiB) /* several hundred events: a card with 160 virtual functions brings as many */
 
-/* --- what it says ------------------------------------------------------------------------------------------------- */
+/* --- what it says
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* The text after KEY= in a string that begins with that, else NULL. */
 static const char *value(const char *s, const char *key)
@@ -21,7 +25,8 @@ static const char *value(const char *s, const char *key)
 	return strncmp(s, key, n) == 0 && s[n] == '=' ? s + n + 1 : NULL;
 }
 
-/* "add@/devices/...", then strings: ACTION=add, DEVPATH=/devices/..., SUBSYSTEM=pci, ... Documentation/core-api/kobject.rst */
+/* "add@/devices/...", then strings: ACTION=add, DEVPATH=/devices/..., SUBSYSTEM=pci, ...
+ * Documentation/core-api/kobject.rst */
 int uevent_parse(const char *bytes, size_t n, struct uevent *ret)
 {
 	struct uevent e = {0};
@@ -54,10 +59,12 @@ int uevent_parse(const char *bytes, size_t n, struct uevent *ret)
 	return 0;
 }
 
-/* vfio-dev comes with a bound function and with a vGPU of the vendor's interface; drivers and modules decide what can be bound. */
+/* vfio-dev comes with a bound function and with a vGPU of the vendor's interface; drivers and
+ * modules decide what can be bound. */
 bool uevent_matters(const struct uevent *e)
 {
-	static const char *const subsystems[] = {"pci", "mdev", "vfio-dev", "vfio", "iommu", "mdev_bus"};
+	static const char *const subsystems[] = {"pci",	 "mdev",  "vfio-dev",
+						 "vfio", "iommu", "mdev_bus"};
 	const char *name = strrchr(e->devpath, '/');
 
 	name = name ? name + 1 : e->devpath;
@@ -69,20 +76,26 @@ bool uevent_matters(const struct uevent *e)
 	if (str_eq(e->subsystem, "drivers")) {
 		return str_starts(e->devpath, "/bus/pci/") || str_starts(e->devpath, "/bus/mdev/");
 	}
-	return str_eq(e->subsystem, "module") && (str_starts(name, "vfio") || str_starts(name, "nvidia") || str_starts(name, "mdev"));
+	return str_eq(e->subsystem, "module") &&
+	       (str_starts(name, "vfio") || str_starts(name, "nvidia") || str_starts(name, "mdev"));
 }
 
-/* --- the socket --------------------------------------------------------------------------------------------------- */
+/* --- the socket
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 int uevent_open(struct err *err)
 {
 	struct sockaddr_nl from = {.nl_family = AF_NETLINK, .nl_groups = KERNEL_GROUP};
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT), bytes = QUEUE_BYTES;
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			NETLINK_KOBJECT_UEVENT),
+	    bytes = QUEUE_BYTES;
 
 	if (fd < 0) {
 		return err_set(err, "socket of kernel events: %s", strerror(errno));
 	}
-	/* Without capabilities the kernel cuts this to net.core.rmem_max; an overflow is noticed and answered by a scan. */
+	/* Without capabilities the kernel cuts this to net.core.rmem_max; an overflow is noticed
+	 * and answered by a scan. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0) {
 		err_set(err, "listening to kernel events: %s", strerror(errno));
@@ -116,7 +129,10 @@ int uevent_drain(int fd, struct err *err)
 	for (;;) {
 		struct sockaddr_nl from = {0};
 		struct iovec to = {bytes, sizeof(bytes)};
-		struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &to, .msg_iovlen = 1};
+		struct msghdr m = {.msg_name = &from,
+				   .msg_namelen = sizeof(from),
+				   .msg_iov = &to,
+				   .msg_iovlen = 1};
 		ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
 
 		if (n >= 0) {

@@ -2,9 +2,10 @@
 /*
  * uevent.h: the kernel says by itself when hardware comes, goes or changes hands.
  *
- * RIM: uevent_open listens to the kernel's multicast group of NETLINK_KOBJECT_UEVENT, which takes no capability and works from any
- * pod without a user namespace of its own (since Linux 4.18 every network namespace of the initial user namespace gets them). The
- * rest is pure. An event is only a reason to look again: nobody believes what it says, and one that is lost, cut or not understood
+ * RIM: uevent_open listens to the kernel's multicast group of NETLINK_KOBJECT_UEVENT, which takes
+ * no capability and works from any pod without a user namespace of its own (since Linux 4.18 every
+ * network namespace of the initial user namespace gets them). The rest is pure. An event is only a
+ * reason to look again: nobody believes what it says, and one that is lost, cut or not understood
  * is taken as a reason too.
  */
 #pragma once
@@ -17,7 +18,8 @@ struct uevent {
 	const char *subsystem; /* pci, mdev, ... */
 };
 
-/* What one message says; strings lie in it. 0; 1: none of the kernel's (udev's own); -1: no event at all. */
+/* What one message says; strings lie in it. 0; 1: none of the kernel's (udev's own); -1: no event
+ * at all. */
 int uevent_parse(const char *bytes, size_t n, struct uevent *ret);
 /* May it change what a scan sees? */
 bool uevent_matters(const struct uevent *e);

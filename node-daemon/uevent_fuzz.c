@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uevent_fuzz.c: bytes as a message of the kernel. What is understood lies within the message and ends in it. */
+/* uevent_fuzz.c: bytes as a message of the kernel. What is understood lies within the message and
+ * ends in it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ static void inside(const char *s, const char *bytes, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	auto_free char *bytes = xmalloc(size + 1); /* of its own, so that one byte too far is noticed */
+	auto_free char *bytes =
+		xmalloc(size + 1); /* of its own, so that one byte too far is noticed */
 	struct uevent e;
 
 	memcpy(bytes, data, size);

@@ -8,9 +8,10 @@
 
 static void pci_add(void)
 {
-	static const char m[] = "add@/devices/pci0000:00/0000:00:03.0/0000:08:00.4\0ACTION=add\0"
-				"DEVPATH=/devices/pci0000:00/0000:00:03.0/0000:08:00.4\0SUBSYSTEM=pci\0PCI_CLASS=30200\0PCI_ID=10DE:25B6\0"
-				"PCI_SUBSYS_ID=10DE:0000\0PCI_SLOT_NAME=0000:08:00.4\0MODALIAS=pci:v000010DEd000025B6\0SEQNUM=4711";
+	static const char m[] =
+		"add@/devices/pci0000:00/0000:00:03.0/0000:08:00.4\0ACTION=add\0"
+		"DEVPATH=/devices/pci0000:00/0000:00:03.0/0000:08:00.4\0SUBSYSTEM=pci\0PCI_CLASS=30200\0PCI_ID=10DE:25B6\0"
+		"PCI_SUBSYS_ID=10DE:0000\0PCI_SLOT_NAME=0000:08:00.4\0MODALIAS=pci:v000010DEd000025B6\0SEQNUM=4711";
 	struct uevent e;
 
 	is_int(uevent_parse(M(m), &e), 0);
@@ -27,7 +28,8 @@ static void what_matters(void)
 		bool matters;
 	} rows[] = {
 		{"pci", "/devices/pci0000:00/0000:00:03.0", true},
-		{"mdev", "/devices/pci0000:00/0000:08:00.4/f715f63c-0d00-4007-9c5a-b07b0c6c05de", true},
+		{"mdev", "/devices/pci0000:00/0000:08:00.4/f715f63c-0d00-4007-9c5a-b07b0c6c05de",
+		 true},
 		{"vfio-dev", "/devices/pci0000:00/0000:08:00.4/vfio-dev/vfio3", true},
 		{"vfio", "/devices/virtual/vfio/12", true},
 		{"drivers", "/bus/pci/drivers/vfio-pci", true},
@@ -77,10 +79,9 @@ static void socket_opens(void)
 	is_int(uevent_drain(fd, &err) < 0, 0);
 }
 
-TESTS(
-	{"a function that comes is an event with action, path and subsystem", pci_add},
-	{"PCI, mdev, vfio, their drivers and modules matter; networks and disks do not", what_matters},
-	{"what is cut, empty or lacks a field is no event, and nothing is written", no_events},
-	{"udev's own messages are told apart", udevs_own},
-	{"the kernel's events can be listened to without a capability", socket_opens},
-)
+TESTS({"a function that comes is an event with action, path and subsystem", pci_add},
+      {"PCI, mdev, vfio, their drivers and modules matter; networks and disks do not",
+       what_matters},
+      {"what is cut, empty or lacks a field is no event, and nothing is written", no_events},
+      {"udev's own messages are told apart", udevs_own},
+      {"the kernel's events can be listened to without a capability", socket_opens}, )

@@ -7,7 +7,8 @@
 
 #include "node-daemon/vgpu.h"
 
-/* --- what goes together ---------------------------------------------------------------------------------------- */
+/* --- what goes together
+ * ---------------------------------------------------------------------------------------- */
 
 struct maker {
 	const struct machine *m;
@@ -16,7 +17,7 @@ struct maker {
 
 static bool same_board(const struct pci_function *x, const struct pci_function *y)
 {
-	return pci_slot(x->address) == pci_slot(y->address) &&
+	return pcifn_slot(x->address) == pcifn_slot(y->address) &&
 	       (x->kind == PCI_COMPANION || y->kind == PCI_COMPANION);
 }
 
@@ -25,7 +26,8 @@ static bool together(const struct pci_function *x, const struct pci_function *y)
 	return (x->group >= 0 && x->group == y->group) || same_board(x, y);
 }
 
-/* Takes every function that goes with a member of the unit, until none is left. A bridge brings nobody along but by its group. */
+/* Takes every function that goes with a member of the unit, until none is left. A bridge brings
+ * nobody along but by its group. */
 static size_t collect(struct maker *k, size_t first, size_t number)
 {
 	const struct machine *m = k->m;
@@ -36,7 +38,8 @@ static size_t collect(struct maker *k, size_t first, size_t number)
 		more = false;
 		for (size_t i = 0; i < m->functions.n; i++) {
 			for (size_t j = 0; j < m->functions.n && k->owner[i] == number; j++) {
-				if (!k->owner[j] && together(m->functions.items[i], m->functions.items[j])) {
+				if (!k->owner[j] &&
+				    together(m->functions.items[i], m->functions.items[j])) {
 					k->owner[j] = number;
 					more = true;
 					n++;
@@ -55,7 +58,7 @@ static void fill(struct maker *k, struct arena *a, size_t number, size_t n, stru
 	for (size_t i = 0; i < m->functions.n; i++) {
 		const struct pci_function *f = m->functions.items[i];
 
-		if (k->owner[i] != number || pci_is_bridge(&f->ids)) {
+		if (k->owner[i] != number || pcifn_is_bridge(&f->ids)) {
 			continue;
 		}
 		u->functions.items[u->functions.n++] = f;
@@ -82,14 +85,18 @@ void units_make(const struct machine *m, struct arena *a, struct unit_list *ret)
 	}
 }
 
-/* --- modes ------------------------------------------------------------------------------------------------------- */
+/* --- modes
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 const char *unit_mode(const struct unit *u)
 {
 	if (u->card->face != VGPU_NONE) {
 		return "vgpu";
 	}
-	return !*u->card->driver ? "unbound" : pci_driver_is_vfio(u->card->driver) ? "vfio" : "host";
+	return !*u->card->driver		       ? "unbound"
+	       : pcifn_driver_is_vfio(u->card->driver) ? "vfio"
+						       : "host";
 }
 
 const char *unit_iommu_words(const struct machine *m)
@@ -117,7 +124,8 @@ static size_t common(const struct pci_address_list *x, const struct pci_address_
 	return n;
 }
 
-/* Below a root port there is either the card itself or a switch: its upstream port, one downstream port a card, the cards. */
+/* Below a root port there is either the card itself or a switch: its upstream port, one downstream
+ * port a card, the cards. */
 const char *unit_link(const struct unit *x, const struct unit *y)
 {
 	size_t n = common(&x->card->above, &y->card->above);
@@ -125,7 +133,8 @@ const char *unit_link(const struct unit *x, const struct unit *y)
 	return n >= 2 ? "switch" : n == 1 ? "root" : NULL;
 }
 
-/* --- can it be given --------------------------------------------------------------------------------------------- */
+/* --- can it be given
+ * --------------------------------------------------------------------------------------------- */
 
 struct judge {
 	const struct machine *m;
@@ -137,18 +146,19 @@ struct judge {
 
 static bool say(struct judge *j, const char *status, const char *reason, const char *message)
 {
-	*j->ret = (struct condition){.type = "Available", .status = status, .reason = reason, .message = message};
+	*j->ret = (struct condition){
+		.type = "Available", .status = status, .reason = reason, .message = message};
 	return true;
 }
 
 /* "0000:61:00.1 (audio)", "0000:81:00.1 (network controller)" */
 static const char *who(struct judge *j, const struct pci_function *f)
 {
-	const char *role = pci_role(&f->ids);
-	char text[PCI_TEXT_MAX];
+	const char *role = pcifn_role(&f->ids);
+	char text[PCIFN_TEXT_MAX];
 
-	return arena_printf(j->arena, "%s (%s)", pci_text(f->address, text),
-			    str_eq(role, "other") ? pci_class_words(f->ids.class_code) : role);
+	return arena_printf(j->arena, "%s (%s)", pcifn_text(f->address, text),
+			    str_eq(role, "other") ? pcifn_class_words(f->ids.class_code) : role);
 }
 
 static bool unreadable(struct judge *j)
@@ -158,22 +168,29 @@ static bool unreadable(struct judge *j)
 
 		if (f->unsure) {
 			return say(j, "Unknown", "Unreadable",
-				   arena_printf(j->arena, "%s; nothing is done with the unit until it reads", f->trouble));
+				   arena_printf(j->arena,
+						"%s; nothing is done with the unit until it reads",
+						f->trouble));
 		}
 	}
 	if (j->u->group && *j->u->group->trouble) {
 		return say(j, "Unknown", "Unreadable",
-			   arena_printf(j->arena, "%s; nothing is done with the unit until it reads", j->u->group->trouble));
+			   arena_printf(j->arena,
+					"%s; nothing is done with the unit until it reads",
+					j->u->group->trouble));
 	}
 	return false;
 }
 
-/* Two functions in one group cannot go to two virtual machines. Mediated devices have groups of their own. */
-static const struct pci_vf *sharing(const struct pci_function *card, const struct pci_vf **ret_other)
+/* Two functions in one group cannot go to two virtual machines. Mediated devices have groups of
+ * their own. */
+static const struct pci_vf *sharing(const struct pci_function *card,
+				    const struct pci_vf **ret_other)
 {
 	for (size_t i = 0; i < card->vfs.n && card->face == VGPU_VENDOR; i++) {
 		for (size_t k = 0; k < i; k++) {
-			if (card->vfs.items[i].group >= 0 && card->vfs.items[i].group == card->vfs.items[k].group) {
+			if (card->vfs.items[i].group >= 0 &&
+			    card->vfs.items[i].group == card->vfs.items[k].group) {
 				*ret_other = &card->vfs.items[k];
 				return &card->vfs.items[i];
 			}
@@ -186,7 +203,7 @@ static bool cut(struct judge *j)
 {
 	const struct pci_function *card = j->u->card;
 	const struct pci_vf *other, *vf;
-	char x[PCI_TEXT_MAX], y[PCI_TEXT_MAX];
+	char x[PCIFN_TEXT_MAX], y[PCIFN_TEXT_MAX];
 	size_t made = vgpu_made(card);
 	bool more = false;
 
@@ -195,68 +212,81 @@ static bool cut(struct judge *j)
 	}
 	vf = sharing(card, &other);
 	if (vf) {
-		return say(j, "False", "SlotsShareGroup",
-			   arena_printf(j->arena,
-					"virtual functions %s and %s share IOMMU group %" PRId64
-					", so only one virtual machine could use them; switch on ACS and ARI in the firmware, "
-					"or use another slot",
-					pci_text(other->address, x), pci_text(vf->address, y), vf->group));
+		return say(
+			j, "False", "SlotsShareGroup",
+			arena_printf(
+				j->arena,
+				"virtual functions %s and %s share IOMMU group %" PRId64
+				", so only one virtual machine could use them; switch on ACS and ARI in the firmware, "
+				"or use another slot",
+				pcifn_text(other->address, x), pcifn_text(vf->address, y),
+				vf->group));
 	}
 	list_each(p, &j->seen->profiles) {
 		more |= p->available > 0;
 	}
 	if (more) {
-		return say(j, "True", "VGPUs", arena_printf(j->arena, "%zu vGPUs are made, more fit", made));
+		return say(j, "True", "VGPUs",
+			   arena_printf(j->arena, "%zu vGPUs are made, more fit", made));
 	}
 	if (made) {
-		return say(j, "False", "VGPUsFull", arena_printf(j->arena, "%zu vGPUs are made, no more fit", made));
+		return say(j, "False", "VGPUsFull",
+			   arena_printf(j->arena, "%zu vGPUs are made, no more fit", made));
 	}
-	return say(j, "False", "NoVGPUTypes",
-		   "the driver offers no vGPU type now: the card is not initialised yet, or in MIG mode without GPU instances "
-		   "(make some with nvidia-smi mig -cgi)");
+	return say(
+		j, "False", "NoVGPUTypes",
+		"the driver offers no vGPU type now: the card is not initialised yet, or in MIG mode without GPU instances "
+		"(make some with nvidia-smi mig -cgi)");
 }
 
 static bool no_iommu(struct judge *j)
 {
 	if (!*j->m->iommu) {
-		return say(j, "False", "NoIOMMU", arena_printf(j->arena, "IOMMU: %s", unit_iommu_words(j->m)));
+		return say(j, "False", "NoIOMMU",
+			   arena_printf(j->arena, "IOMMU: %s", unit_iommu_words(j->m)));
 	}
 	if (j->u->card->group < 0) {
-		return say(j, "False", "NoIOMMUGroup",
-			   "the kernel gives the card no IOMMU group; look for its address in the kernel log, the firmware "
-			   "table that names the IOMMU's devices may lack it");
+		return say(
+			j, "False", "NoIOMMUGroup",
+			"the kernel gives the card no IOMMU group; look for its address in the kernel log, the firmware "
+			"table that names the IOMMU's devices may lack it");
 	}
 	return false;
 }
 
 static bool boot_display(struct judge *j)
 {
-	if (!j->u->card->boot_display || pci_driver_is_vfio(j->u->card->driver)) {
+	if (!j->u->card->boot_display || pcifn_driver_is_vfio(j->u->card->driver)) {
 		return false; /* bound to vfio-pci by an admin: taken from the console already */
 	}
-	return say(j, "False", "BootDisplay",
-		   "the firmware shows its console on this GPU, so it stays with the host; make another adapter the primary "
-		   "display in the firmware's setup, or bind this one to vfio-pci yourself");
+	return say(
+		j, "False", "BootDisplay",
+		"the firmware shows its console on this GPU, so it stays with the host; make another adapter the primary "
+		"display in the firmware's setup, or bind this one to vfio-pci yourself");
 }
 
 static bool blocks(const struct pci_function *f)
 {
-	return *f->driver && !pci_driver_is_vfio(f->driver) && !pci_driver_is_harmless(f->driver);
+	return *f->driver && !pcifn_driver_is_vfio(f->driver) &&
+	       !pcifn_driver_is_harmless(f->driver);
 }
 
-/* Devices that are none of ours, on a driver of the host: the group is not viable, and we do not touch them. */
+/* Devices that are none of ours, on a driver of the host: the group is not viable, and we do not
+ * touch them. */
 static bool foreign(struct judge *j)
 {
 	list_each(item, &j->u->functions) {
 		const struct pci_function *f = *item;
 
 		if (f->kind == PCI_MEMBER && blocks(f)) {
-			return say(j, "False", "GroupNotViable",
-				   arena_printf(j->arena,
-						"%s in IOMMU group %" PRId64
-						" is on the host's driver %s, and the kernel hands the group out only as a whole; "
-						"move the card to another slot, or switch on ACS in the firmware",
-						who(j, f), f->group, f->driver));
+			return say(
+				j, "False", "GroupNotViable",
+				arena_printf(
+					j->arena,
+					"%s in IOMMU group %" PRId64
+					" is on the host's driver %s, and the kernel hands the group out only as a whole; "
+					"move the card to another slot, or switch on ACS in the firmware",
+					who(j, f), f->group, f->driver));
 		}
 	}
 	return false;
@@ -268,22 +298,27 @@ static bool on_host(struct judge *j)
 		const struct pci_function *f = *item;
 
 		if (f->kind == PCI_GPU && blocks(f)) {
-			return say(j, "False", "HostDriver",
-				   arena_printf(j->arena,
-						"%s is on the host's driver %s; a GPUPool or a PCIDeviceClaim that names it "
-						"gives it to virtual machines",
-						who(j, f), f->driver));
+			return say(
+				j, "False", "HostDriver",
+				arena_printf(
+					j->arena,
+					"%s is on the host's driver %s; a GPUPool or a PCIDeviceClaim that names it "
+					"gives it to virtual machines",
+					who(j, f), f->driver));
 		}
 	}
 	list_each(item, &j->u->functions) {
 		const struct pci_function *f = *item;
 
-		if (f->kind == PCI_COMPANION && blocks(f) && pci_driver_is_vfio(j->u->card->driver)) {
-			return say(j, "False", "CompanionOnHost",
-				   arena_printf(j->arena,
-						"%s goes with the GPU and is still on the host's driver %s; bind it to "
-						"vfio-pci too, or claim the GPU with a PCIDeviceClaim, which binds both",
-						who(j, f), f->driver));
+		if (f->kind == PCI_COMPANION && blocks(f) &&
+		    pcifn_driver_is_vfio(j->u->card->driver)) {
+			return say(
+				j, "False", "CompanionOnHost",
+				arena_printf(
+					j->arena,
+					"%s goes with the GPU and is still on the host's driver %s; bind it to "
+					"vfio-pci too, or claim the GPU with a PCIDeviceClaim, which binds both",
+					who(j, f), f->driver));
 		}
 	}
 	return false;
@@ -291,25 +326,28 @@ static bool on_host(struct judge *j)
 
 static void can_be_given(struct judge *j)
 {
-	bool bound = pci_driver_is_vfio(j->u->card->driver);
+	bool bound = pcifn_driver_is_vfio(j->u->card->driver);
 	const char *what = bound ? "bound to vfio-pci" : "no driver has it";
 
 	if (j->u->gpus > 1) {
-		what = arena_printf(j->arena, "%s; %zu GPUs share IOMMU group %" PRId64 " and go together", what, j->u->gpus,
-				    j->u->card->group);
+		what = arena_printf(j->arena,
+				    "%s; %zu GPUs share IOMMU group %" PRId64 " and go together",
+				    what, j->u->gpus, j->u->card->group);
 	}
 	say(j, "True", bound ? "Idle" : "Unbound", what);
 }
 
-void unit_available(const struct machine *m, const struct unit *u, const struct status_unit *seen, struct arena *a,
-		    struct condition *ret)
+void unit_available(const struct machine *m, const struct unit *u, const struct status_unit *seen,
+		    struct arena *a, struct condition *ret)
 {
 	struct judge j = {m, u, seen, a, ret};
 
-	if (!unreadable(&j) && !cut(&j) && !no_iommu(&j) && !boot_display(&j) && !foreign(&j) && !on_host(&j)) {
+	if (!unreadable(&j) && !cut(&j) && !no_iommu(&j) && !boot_display(&j) && !foreign(&j) &&
+	    !on_host(&j)) {
 		can_be_given(&j);
 	}
 	if (*u->card->trouble && !u->card->unsure) {
-		ret->message = arena_printf(a, "%s; not readable: %s", ret->message, u->card->trouble);
+		ret->message =
+			arena_printf(a, "%s; not readable: %s", ret->message, u->card->trouble);
 	}
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unit.h: which functions of a machine go together, and whether they can be given to a virtual machine. Pure.
+ * unit.h: which functions of a machine go together, and whether they can be given to a virtual
+ * machine. Pure.
  *
- * The kernel hands out IOMMU groups, never single functions of one. So a unit is a GPU, all that shares its group (bridges aside:
- * they stay with the kernel), and the companions on its board with all that shares theirs. Two GPUs that share a group are one unit
- * and never go to two virtual machines. Without IOMMU groups the slot makes the unit. Virtual functions are places of their card's
- * unit. A unit's name is the address of its first GPU, which a reboot does not change.
+ * The kernel hands out IOMMU groups, never single functions of one. So a unit is a GPU, all that
+ * shares its group (bridges aside: they stay with the kernel), and the companions on its board with
+ * all that shares theirs. Two GPUs that share a group are one unit and never go to two virtual
+ * machines. Without IOMMU groups the slot makes the unit. Virtual functions are places of their
+ * card's unit. A unit's name is the address of its first GPU, which a reboot does not change.
  */
 #pragma once
 
@@ -13,7 +15,7 @@
 #include "node-daemon/status.h"
 
 struct unit {
-	const struct pci_function *card; /* first GPU */
+	const struct pci_function *card;	     /* first GPU */
 	LIST(const struct pci_function *) functions; /* by address, bridges left out */
 	size_t gpus;
 	const struct iommu_group *group; /* of the card, or NULL */
@@ -30,8 +32,8 @@ const char *unit_mode(const struct unit *u);
 const char *unit_iommu_words(const struct machine *m);
 
 /* The condition Available; profiles are those of the unit's card. Strings lie in the arena. */
-void unit_available(const struct machine *m, const struct unit *u, const struct status_unit *seen, struct arena *a,
-		    struct condition *ret);
+void unit_available(const struct machine *m, const struct unit *u, const struct status_unit *seen,
+		    struct arena *a, struct condition *ret);
 
 /* switch, root, or NULL: how near two units are (status.units[].links). */
 const char *unit_link(const struct unit *x, const struct unit *y);

@@ -8,7 +8,9 @@
 
 #define VENDOR_NVIDIA 0x10de
 
-/* --- the table ------------------------------------------------------------------------------------------------ */
+/* --- the table
+ * ------------------------------------------------------------------------------------------------
+ */
 
 const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n)
 {
@@ -57,7 +59,9 @@ const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name)
 	return NULL;
 }
 
-/* --- the card -------------------------------------------------------------------------------------------------- */
+/* --- the card
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* 746 of nvidia-746, 1148 of 1148. */
 static int64_t number_of(const char *id)
@@ -77,7 +81,8 @@ const char *vgpu_type_name(const struct pci_function *card, const char *id)
 			return t->name;
 		}
 	}
-	k = card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_id(card->ids.device, number_of(id)) : NULL;
+	k = card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_id(card->ids.device, number_of(id))
+					      : NULL;
 	return k ? k->name : id;
 }
 
@@ -106,12 +111,15 @@ size_t vgpu_free_places(const struct pci_function *card)
 	size_t n = 0;
 
 	list_each(vf, &card->vfs) {
-		n += vf->face != VGPU_NONE && !vf->gone && !*vf->type && !has_mdev(card, vf->address);
+		n += vf->face != VGPU_NONE && !vf->gone && !*vf->type &&
+		     !has_mdev(card, vf->address);
 	}
 	return n;
 }
 
-/* --- profiles --------------------------------------------------------------------------------------------------- */
+/* --- profiles
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct maker {
 	const struct pci_function *card;
@@ -141,7 +149,9 @@ static void add(struct maker *m, const struct status_profile *p)
 		k = vgpu_known_name(m->card->ids.device, p->name);
 	}
 	m->items[m->n] = *p;
-	m->items[m->n].framebuffer_mib = p->framebuffer_mib ? p->framebuffer_mib : k ? k->framebuffer_mib : 0;
+	m->items[m->n].framebuffer_mib = p->framebuffer_mib ? p->framebuffer_mib
+					 : k		    ? k->framebuffer_mib
+							    : 0;
 	m->items[m->n].max = p->max ? p->max : k ? k->max : 0;
 	m->n++;
 }
@@ -151,12 +161,14 @@ static bool is_mig(const char *name)
 {
 	const char *word = last_word(name), *dash = strrchr(word, '-');
 
-	return dash && dash > word && dash[-1] >= '0' && dash[-1] <= '9' && dash - word >= 2 && dash[-2] == '-';
+	return dash && dash > word && dash[-1] >= '0' && dash[-1] <= '9' && dash - word >= 2 &&
+	       dash[-2] == '-';
 }
 
 /*
- * With vendor VFIO a card on which something was made lists only what still fits, and nothing when it is full. The types of an
- * empty card of that kind stay in the report, so that a vGPU's life does not change what the node can give.
+ * With vendor VFIO a card on which something was made lists only what still fits, and nothing when
+ * it is full. The types of an empty card of that kind stay in the report, so that a vGPU's life
+ * does not change what the node can give.
  */
 static void add_unlisted(struct maker *m, struct arena *a, const char *made_name)
 {
@@ -165,7 +177,8 @@ static void add_unlisted(struct maker *m, struct arena *a, const char *made_name
 
 	for (size_t i = 0; i < n; i++) {
 		if (k[i].id && is_mig(k[i].name) == is_mig(made_name)) {
-			add(m, &(struct status_profile){.name = k[i].name, .id = arena_printf(a, "%u", k[i].id)});
+			add(m, &(struct status_profile){.name = k[i].name,
+							.id = arena_printf(a, "%u", k[i].id)});
 		}
 	}
 }
@@ -177,8 +190,10 @@ static void count_used(struct maker *m, const char *type_id)
 	m->used_mib += p ? p->framebuffer_mib : 0;
 }
 
-/* How many more fit: what the driver offers, but no more than memory and the driver's own maximum allow (nvidia.md 2.4). */
-static int64_t still_fit(const struct maker *m, const struct vgpu_type *t, const struct status_profile *p)
+/* How many more fit: what the driver offers, but no more than memory and the driver's own maximum
+ * allow (nvidia.md 2.4). */
+static int64_t still_fit(const struct maker *m, const struct vgpu_type *t,
+			 const struct status_profile *p)
 {
 	int64_t made = (int64_t)vgpu_made(m->card), fit = t->offered;
 
@@ -256,16 +271,19 @@ void vgpu_profiles(const struct pci_function *card, struct arena *a, struct stat
 	ret->profiles.n = m.n;
 }
 
-/* --- slots ------------------------------------------------------------------------------------------------------ */
+/* --- slots
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *address(struct arena *a, uint64_t at)
 {
-	char text[PCI_TEXT_MAX];
+	char text[PCIFN_TEXT_MAX];
 
-	return arena_strdup(a, pci_text(at, text));
+	return arena_strdup(a, pcifn_text(at, text));
 }
 
-static void add_mdevs(const struct pci_function *card, uint64_t place, struct arena *a, struct status_unit *ret)
+static void add_mdevs(const struct pci_function *card, uint64_t place, struct arena *a,
+		      struct status_unit *ret)
 {
 	list_each(d, &card->mdevs) {
 		if (d->parent == place && ret->slots.n < MACHINE_MAX_VFS) {

@@ -2,9 +2,10 @@
 /*
  * vgpu.h: vGPU types of a card: what the driver says, completed from a table. Pure.
  *
- * A driver says little: with vendor VFIO only the types that a free function could take now, without sizes or counts, and nothing
- * at all on a full card. node-daemon/vgpu_types.tsv knows NVIDIA's cards; what the driver says goes before the table. What neither
- * knows is left out, never guessed.
+ * A driver says little: with vendor VFIO only the types that a free function could take now,
+ * without sizes or counts, and nothing at all on a full card. node-daemon/vgpu_types.tsv knows
+ * NVIDIA's cards; what the driver says goes before the table. What neither knows is left out, never
+ * guessed.
  */
 #pragma once
 
@@ -17,7 +18,8 @@ struct vgpu_known {
 	char name[42];
 };
 
-/* A row of the table: the type of that number, or the type whose name has the same last word (the rest has changed over time). NULL. */
+/* A row of the table: the type of that number, or the type whose name has the same last word (the
+ * rest has changed over time). NULL. */
 const struct vgpu_known *vgpu_known_id(uint16_t device, int64_t id);
 const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name);
 /* All rows of a card, in the order of their ids; NULL and 0 when the table lacks it. */
@@ -26,11 +28,13 @@ const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n);
 /* Name of a type id of the card (nvidia-746, 1148), the id itself when nobody knows its name. */
 const char *vgpu_type_name(const struct pci_function *card, const char *id);
 
-/* How many vGPUs exist on the card, and how many functions of it have none (for a card that carries them itself: 0). */
+/* How many vGPUs exist on the card, and how many functions of it have none (for a card that carries
+ * them itself: 0). */
 size_t vgpu_made(const struct pci_function *card);
 size_t vgpu_free_places(const struct pci_function *card);
 
-/* The types of the card with what still fits; lists lie in the arena, strings in the machine or the table. */
+/* The types of the card with what still fits; lists lie in the arena, strings in the machine or the
+ * table. */
 void vgpu_profiles(const struct pci_function *card, struct arena *a, struct status_unit *ret);
 /* The places for vGPUs, in the order of the virtual functions. */
 void vgpu_slots(const struct pci_function *card, struct arena *a, struct status_unit *ret);

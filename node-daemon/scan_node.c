@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "node-daemon/scan_inner.h"
+
+/* Each driver names its units in /sys/class/iommu: dmar0, ivhd1, smmu3.0x2b400000, virtio2. */
+static const char *iommu_kind(const char *unit)
+{
+	static const struct {
+		const char *prefix, *kind;
+	} kinds[] = {{"dmar", "intel"},
+		     {"ivhd", "amd"},
+		     {"smmu", "smmu"},
+		     {"arm-smmu", "smmu"},
+		     {"virtio", "virtio"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (str_starts(unit, kinds[i].prefix)) {
+			return kinds[i].kind;
+		}
+	}
+	return "other";
+}
+
+/*
+ * With enable_unsafe_noiommu_mode vfio makes up a group of its own for each device that it binds
+ * (drivers/vfio/group.c). These protect nothing, and KubeVirt cannot use them: not a group.
+ */
+static bool made_up(struct scan *s, int64_t group)
+{
+	auto_free char *path = xprintf("kernel/iommu_groups/%" PRId64 "/name", group);
+	char text[64];
+
+	return sysfs_read(s->sys, path, text, sizeof(text)) > 0 && str_eq(text, "vfio-noiommu");
+}
+
+static void look_at_iommu(struct scan *s)
+{
+	struct machine *m = s->m;
+	const char **units;
+	size_t n;
+
+	sysfs_list(s->sys, "class/iommu", MACHINE_MAX_ENTRIES, &m->arena, &units, &n);
+	if (n) {
+		m->iommu = iommu_kind(units[0]);
+		return;
+	}
+	for (size_t i = 0; i < m->functions.n; i++) {
+		struct pci_function *f = m->functions.items[i];
+
+		if (f->group >= 0 && made_up(s, f->group)) {
+			f->group = -1;
+		} else if (f->group >= 0) {
+			m->iommu = "other";
+		}
+	}
+	if (!*m->iommu && !m->functions.n) {
+		sysfs_list(s->sys, "kernel/iommu_groups", 1, &m->arena, &units, &n);
+		m->iommu = n ? "other" : "";
+	}
+	m->acpi_dmar = sysfs_exists(s->sys, "firmware/acpi/tables/DMAR");
+	m->acpi_ivrs = sysfs_exists(s->sys, "firmware/acpi/tables/IVRS");
+}
+
+void scan_node(struct scan *s)
+{
+	char text[64];
+
+	look_at_iommu(s);
+	s->m->vfio_pci = sysfs_exists(s->sys, "bus/pci/drivers/vfio-pci");
+	if (sysfs_read(s->sys, "module/nvidia/version", text, sizeof(text)) > 0) {
+		s->m->nvidia = arena_strdup(&s->m->arena, text);
+	}
+}
