@@ -66,6 +66,7 @@ static void lasting_401_reaches_the_caller_once(void)
 	s = get_done("/x");
 	is_int(s->status, 401);
 	is_str(buf_text(&s->body), "{\"reason\":\"Unauthorized\"}");
+	ok(http_refused(http));
 	watch = stream("/watch");
 	wait_for(watch->times);
 	is_int(watch->status, 401);
@@ -77,6 +78,10 @@ static void lasting_401_reaches_the_caller_once(void)
 	s = get_done("/x");
 	is_int(s->status, 401);
 	is_int(srv->n_requests, 4); /* something new: once more, not for ever */
+	ok(http_refused(http));
+	want_token = "wrong-as-well";
+	get_done("/x");
+	ok(!http_refused(http));
 }
 
 static void half_written_token_leaves_the_old_one_in_force(void)

@@ -39,12 +39,12 @@ static char dir[40], notices[4096];
 static struct seen seen[600];
 static int n_seen;
 
-static void expect_nothing(struct srv_request *r attr_unused)
+attr_unused static void expect_nothing(struct srv_request *r attr_unused)
 {
 }
 
 /* /ok and everything else: 200. */
-static void answer_ok(struct srv_request *r)
+attr_unused static void answer_ok(struct srv_request *r)
 {
 	srv_reply(r, 200, NULL, "{\"ok\":true}");
 }

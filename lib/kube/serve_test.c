@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/test.h"
-#include "kube/monitor.h"
 
 static struct loop *loop;
 static struct serve *serve;
@@ -312,45 +311,6 @@ static void no_host_means_every_address(void)
 	end();
 }
 
-static void the_monitor_shows_metrics_and_health(void)
-{
-	const struct monitor_options o = {"127.0.0.1:0", "127.0.0.1:0"};
-	struct monitor *m = monitor_create(&o);
-	struct err err;
-	const char *text;
-
-	begin();
-	is_int(monitor_start(m, &(struct measure_sources){.loop = loop}, &err), 0);
-	metric_add(monitor_metrics(m), MEASURE_REST_REQUESTS, 1, METRIC_LABELS("200", "GET", "h"));
-	text = ask_port(monitor_metrics_port(m), "GET /metrics" REST);
-	ok(strstr(text, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
-	ok(strstr(text,
-		  "\nrest_client_requests_total{code=\"200\",method=\"GET\",host=\"h\"} 1\n"));
-	ok(strstr(text, "\n# TYPE process_cpu_seconds_total counter\n"));
-	ok(str_starts(ask_port(monitor_metrics_port(m), "GET /healthz" REST), "HTTP/1.1 404 "));
-	ok(str_ends(ask_port(monitor_health_port(m), "GET /healthz" REST), "\r\n\r\nok\n"));
-	text = ask_port(monitor_health_port(m), "GET /readyz" REST);
-	ok(str_starts(text, "HTTP/1.1 503 "));
-	ok(str_ends(text, "\r\n\r\nnot ready\n"));
-	monitor_destroy(m);
-	end();
-}
-
-static void zero_switches_the_monitor_off(void)
-{
-	const struct monitor_options o = {"0", "0"};
-	struct monitor *m = monitor_create(&o);
-	struct err err;
-
-	begin();
-	is_int(monitor_start(m, &(struct measure_sources){.loop = loop}, &err), 0);
-	ok(!monitor_metrics(m));
-	is_int(monitor_metrics_port(m), 0);
-	is_int(monitor_health_port(m), 0);
-	monitor_destroy(m);
-	end();
-}
-
 TESTS({"a route is answered, whatever its query", a_route_is_answered},
       {"a header may come in pieces", a_header_may_come_in_pieces},
       {"other paths, methods and what is no HTTP are refused", what_is_not_ours_is_refused},
@@ -362,6 +322,4 @@ TESTS({"a route is answered, whatever its query", a_route_is_answered},
       {"a large answer waits for its reader; a larger one is an error",
        a_large_answer_waits_for_its_reader},
       {"an address that cannot be is named", an_address_that_cannot_be_is_named},
-      {"no host means every address", no_host_means_every_address},
-      {"the monitor shows metrics and health", the_monitor_shows_metrics_and_health},
-      {"zero switches the monitor off", zero_switches_the_monitor_off}, )
+      {"no host means every address", no_host_means_every_address}, )

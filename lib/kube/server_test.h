@@ -104,7 +104,7 @@ static void srv_begin(struct srv_request *r, int status, const char *header)
 	srv_flush(r->conn);
 }
 
-static void srv_data(struct srv_request *r, const char *bytes, size_t n, bool end)
+attr_unused static void srv_data(struct srv_request *r, const char *bytes, size_t n, bool end)
 {
 	buf_add(&r->reply, bytes, n);
 	r->ended = end;
