@@ -6,8 +6,8 @@
  *	static const struct flag flags[] = {
  *		{"node", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .required =
  *true, .help = "name of this node"},
- *		{"timeout", 't', FLAG_DURATION, offsetof(struct options, timeout_ms), .value = "30s",
- *.help = "..."}, {0},
+ *		{"timeout", 't', FLAG_DURATION, offsetof(struct options, timeout_ms), .value =
+ *"30s", .help = "..."}, {0},
  *	};
  * Forms: --name=value, --name value, --bool, --bool=false, -o value, -ovalue, -o=value; flags and
  *arguments in any order, "--" ends flags. A flag given twice: the last counts, except FLAG_LIST,

@@ -57,10 +57,8 @@ attr_unused static void begin(void)
 attr_unused static char *expand(const char *text)
 {
 	const char *const names[] = {"$D", "$CERT", "$CA", "$KEY", "$OTHER"};
-	auto_free char *cert64 = base64_encode(client.cert),
-		       *ca64 = base64_encode(ca.cert);
-	auto_free char *key64 = base64_encode(client.key),
-		       *other64 = base64_encode(other.key);
+	auto_free char *cert64 = base64_encode(client.cert), *ca64 = base64_encode(ca.cert);
+	auto_free char *key64 = base64_encode(client.key), *other64 = base64_encode(other.key);
 	const char *const values[] = {dir, cert64, ca64, key64, other64};
 	char *out = xstrdup(text);
 

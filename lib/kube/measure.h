@@ -45,7 +45,7 @@ enum measure {
 	MEASURE_CERT_ERRORS,
 	MEASURE_CONNECTIONS,
 	MEASURE_SLOW_TURNS,
-	MEASURE_WATCH_LISTS,	/* resource, in this and the next four */
+	MEASURE_WATCH_LISTS, /* resource, in this and the next four */
 	MEASURE_WATCH_STREAMS,
 	MEASURE_WATCH_FAILURES,
 	MEASURE_WATCH_EVENTS,
