@@ -5,6 +5,7 @@
  *	plan_permit.c	gather, whose CR it is, what is said and written
  *	permit_want.c	which names are wanted, and by whom devices are used
  *	permit_list.c	one list: which entries are ours, which go, which come
+ *	permit_watch.c	which change wakes the plan
  *	permit_wake.c	VMIs that were refused and need not be any more
  */
 #pragma once
@@ -61,5 +62,10 @@ void permit_list_next(struct permit_seen *s, struct permit_list *l);
 const char *permit_note_write(const struct permit_seen *s, bool made_field);
 bool permit_lists_name(const struct permit_seen *s, const char *resource);
 
+/* permit_watch.c */
+extern const struct plan_watch permit_watches[];
+
 /* permit_wake.c */
+/* KubeVirt refused it for want of a name. */
+bool permit_refused(const struct kv_vmi *v);
 void permit_wake(const struct permit_seen *s, struct plan *plan);

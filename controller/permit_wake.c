@@ -11,7 +11,7 @@
 
 #define WAKE_AGAIN_MS 30000
 
-static bool refused(const struct kv_vmi *v)
+bool permit_refused(const struct kv_vmi *v)
 {
 	const struct condition *c = condition_find(&v->conditions, "Synchronized");
 
@@ -57,7 +57,7 @@ void permit_wake(const struct permit_seen *s, struct plan *plan)
 	for (size_t i = 0; i < all.n; i++) {
 		const struct kv_vmi *v = (const struct kv_vmi *)all.items[i];
 
-		if (!v->obj.deleting && refused(v) && all_permitted(s, &v->gpus) &&
+		if (!v->obj.deleting && permit_refused(v) && all_permitted(s, &v->gpus) &&
 		    all_permitted(s, &v->host_devices)) {
 			wake_one(s, plan, v);
 		}

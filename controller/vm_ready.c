@@ -197,16 +197,25 @@ static struct verdict creating(const struct vm_seen *s)
 		       : verdict_none();
 }
 
-/* The same words from the moment that the VM is made until KubeVirt says something: nothing is
- * written in between. */
+/* KubeVirt tried, and says why not: printableStatus is Stopped then as if nobody had. */
+static bool failed_to_start(const struct vm_seen *s)
+{
+	return s->vm && (condition_is(&s->vm->conditions, "Failure", "True") ||
+			 (s->vm->start_failure && s->vm->start_failure->count));
+}
+
+/*
+ * The same words from the moment that the VM is made until KubeVirt says something: nothing is
+ * written in between.
+ */
 static struct verdict starting(const struct vm_seen *s)
 {
-	bool not_yet = !s->vm || (stopped(s) && vm_strategy_runs(s->wanted) &&
-				  vm_strategy_runs(s->live) && !ended(s));
-	bool not_seen = s->vm && !vm_looked_at(s) && vm_strategy_runs(s->live);
+	bool should = vm_strategy_runs(s->live) && (vm_strategy_runs(s->wanted) || !vm_looked_at(s));
 
-	return not_yet || not_seen ? verdict_no("Starting", "KubeVirt is to start it")
-				   : verdict_none();
+	if (s->vm && (!stopped(s) || !should || ended(s) || failed_to_start(s))) {
+		return verdict_none();
+	}
+	return verdict_no("Starting", "KubeVirt is to start it");
 }
 
 static struct verdict restart_required(const struct vm_seen *s)
@@ -248,7 +257,7 @@ static struct verdict stopped_by_user(const struct vm_seen *s)
 
 static struct verdict stopped_as_asked(const struct vm_seen *s)
 {
-	if (!stopped(s)) {
+	if (!stopped(s) || (vm_strategy_runs(s->wanted) && !ended(s))) {
 		return verdict_none();
 	}
 	return verdict_yes("Stopped",

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which change wakes which object: the watches of the plans (vm_wake.c, permit_watch.c), over a
+ * cache that tells them what a running controller would.
+ */
+#include "base/buf.h"
+#include "base/test.h"
+#include "api/apps.h"
+#include "api/kubevirt.h"
+#include "api/vmgpu.h"
+#include "controller/kinds.h"
+#include "json/yaml.h"
+
+static struct cache *c;
+static struct buf woken;
+static const char *told; /* of which reconciler */
+
+static void wake(void *ctx, const char *ns, const char *name)
+{
+	buf_printf(&woken, "%s%s/%s", woken.len ? " " : "", ns, name);
+	(void)ctx;
+}
+
+static void listen(void *ctx, const struct kube_kind *k, const struct obj *old,
+		   const struct obj *now)
+{
+	(void)ctx;
+	for (size_t i = 0; controller_reconcilers[i]; i++) {
+		const struct reconciler *r = controller_reconcilers[i];
+
+		for (const struct plan_watch *w = r->watches; w->kind; w++) {
+			if (w->kind == k && str_eq(r->name, told)) {
+				w->map(c, old, now, wake, NULL);
+			}
+		}
+	}
+}
+
+static void start(const char *reconciler)
+{
+	cache_destroy(c);
+	c = cache_create(controller_kinds);
+	cache_listen(c, listen, NULL);
+	told = reconciler;
+	buf_finish(&woken);
+	buf_init(&woken, MiB);
+}
+
+static void put(const char *text)
+{
+	struct err err = {""};
+	json_t *docs = yaml_read("test", text, strlen(text), &err), *o;
+	size_t i;
+
+	is_str(err.text, "");
+	buf_reset(&woken);
+	json_array_foreach(docs, i, o) {
+		is_int(cache_load_json(c, o, &err), 0);
+	}
+	json_decref(docs);
+}
+
+static void gone(const struct kube_kind *k, const char *ns, const char *name)
+{
+	buf_reset(&woken);
+	is_int(cache_del(c, k, ns, name), CACHE_REMOVED);
+}
+
+static void wakes(const char *want)
+{
+	is_str(buf_text(&woken), want);
+}
+
+#define APP(kind, name, spec)                                                                      \
+	"{apiVersion: apps.cozystack.io/v1alpha1, kind: " kind ", metadata: {name: " name          \
+	", namespace: t, uid: " name "}, spec: " spec "}\n---\n"
+#define L40S "nvidia.com/AD102GL_L40S"
+#define A100 "nvidia.com/GA100_A100_PCIE_80GB"
+#define ASKS(name) "{gpus: [{name: " name "}]}"
+#define KUBEVIRT(list, ours)                                                                       \
+	"{apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: k, "   \
+	"annotations: {vmgpu.io/permitted-host-devices: '{\"pciHostDevices\":[" ours               \
+	"]}'}}, spec: {configuration: {" list "}}, status: {phase: Deployed}}\n---\n"
+#define LISTS(name)                                                                                \
+	"permittedHostDevices: {pciHostDevices: [{pciVendorSelector: x, resourceName: " name "}]}"
+#define UNIT(name, id, available)                                                                  \
+	"{name: " name ", vendorID: '10de', deviceID: '" id                                        \
+	"', aliases: [nvidia.com/other], conditions: [{type: Available, status: '" available       \
+	"'}]}"
+#define NODE(units)                                                                                   \
+	"{apiVersion: vmgpu.io/v1alpha1, kind: GPUNode, metadata: {name: n}, status: {units: [" units \
+	"]}}\n---\n"
+#define MACHINE(name, devices, status)                                                             \
+	"{apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, metadata: {name: " name        \
+	", namespace: t}, spec: {domain: {devices: {hostDevices: " devices "}}}, status: " status  \
+	"}\n---\n"
+#define HAS(name) "[{name: gpu1, deviceName: " name "}]"
+#define KV_VM(name, devices)                                                                       \
+	"{apiVersion: kubevirt.io/v1, kind: VirtualMachine, metadata: {name: " name                \
+	", namespace: t}, spec: {template: {spec: {domain: {devices: {hostDevices: " devices       \
+	"}}}}}}\n---\n"
+
+/* --- VMs -------------------------------------------------------------------------------------- */
+
+static void children_wake_by_their_name(void)
+{
+	start("vminstance");
+	put(APP("VMInstance", "a", "{}"));
+	put(KV_VM("vm-instance-a", "[]"));
+	wakes("t/a");
+	put(KV_VM("a", "[]")); /* --naming=plain */
+	wakes("t/a");
+	put(KV_VM("virtual-machine-a", "[]"));
+	wakes("");
+	put("{apiVersion: v1, kind: Service, metadata: {name: vm-instance-a, namespace: t}}");
+	wakes("t/a");
+	put("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: vm-instance-a, namespace: t}}");
+	wakes("t/a");
+	put("{apiVersion: v1, kind: Service, metadata: {name: vm-instance-a, namespace: other}}");
+	wakes("");
+	gone(&kind_kv_vm, "t", "vm-instance-a");
+	wakes("t/a");
+}
+
+static void a_virtual_machine_wakes_the_instance_of_its_name(void)
+{
+	start("vminstance");
+	put(APP("VirtualMachine", "a", "{}") APP("VMInstance", "a", "{}"));
+	gone(&kind_virtual_machine, "t", "a");
+	wakes("t/a");
+}
+
+#define ATTACHED                                                                                           \
+	"{apiVersion: apps.cozystack.io/v1alpha1, kind: VMInstance, metadata: {name: has, namespace: t}, " \
+	"spec: {gpus: [{name: " L40S "}]}, status: {gpus: [{name: " L40S ", deviceName: " L40S             \
+	"}], "                                                                                             \
+	"conditions: [{type: GPUsAvailable, status: 'True', reason: Attached}]}}\n---\n"
+#define WAITING                                                                                              \
+	"{apiVersion: apps.cozystack.io/v1alpha1, kind: VMInstance, metadata: {name: waits, namespace: t}, " \
+	"spec: {gpus: [{name: " L40S "}]}, status: {gpus: [{name: " L40S ", deviceName: " L40S               \
+	"}], "                                                                                               \
+	"conditions: [{type: GPUsAvailable, status: 'False', reason: NoneFree}]}}\n---\n"
+
+static void nodes_wake_who_looks_for_gpus(void)
+{
+	start("vminstance");
+	put(ATTACHED WAITING APP("VMInstance", "none", "{}"));
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("t/waits");
+}
+
+static void the_cr_wakes_who_asks_for_gpus(void)
+{
+	start("vminstance");
+	put(ATTACHED APP("VMInstance", "none", "{}"));
+	put(KUBEVIRT("", ""));
+	wakes("t/has");
+}
+
+static void machines_wake_who_waits_for_their_gpus(void)
+{
+	start("vminstance");
+	put(ATTACHED WAITING);
+	put(MACHINE("other", HAS(L40S), "{phase: Pending}"));
+	wakes("");
+	put(MACHINE("other", HAS(L40S), "{phase: Scheduled, nodeName: n}"));
+	wakes("t/waits");
+	put(MACHINE("other", HAS(L40S), "{phase: Running, nodeName: n}"));
+	wakes("");
+	put(MACHINE("other", HAS(L40S), "{phase: Succeeded, nodeName: n}"));
+	wakes("t/waits");
+	put(MACHINE("another", HAS(A100), "{phase: Running, nodeName: n}"));
+	wakes("");
+	gone(&kind_kv_vmi, "t", "another");
+	wakes("");
+	put(MACHINE("vm-instance-has", HAS(L40S), "{phase: Pending}"));
+	wakes("t/has");
+}
+
+#define VOLUME(ns, name, phase)                                                                    \
+	"{apiVersion: cdi.kubevirt.io/v1beta1, kind: DataVolume, metadata: {name: " name           \
+	", namespace: " ns "}, status: {phase: " phase "}}\n---\n"
+
+static void disks_wake_who_names_them(void)
+{
+	start("vminstance");
+	put(APP("VMInstance", "a", "{disks: [data]}")
+		    APP("VMInstance", "b", "{disks: [{name: data2}]}")
+			    APP("VMInstance", "none", "{cloudInit: data}"));
+	put(VOLUME("t", "vm-disk-data", "Succeeded"));
+	wakes("t/a");
+	put(VOLUME("other", "vm-disk-data", "Succeeded"));
+	wakes("");
+	put(VOLUME("t", "vm-instance-b", "Succeeded"));
+	wakes("t/b");
+}
+
+static void images_wake_when_they_come_or_go(void)
+{
+	start("virtualmachine");
+	put(APP("VirtualMachine", "a", "{systemDisk: {image: rocky}}")
+		    APP("VirtualMachine", "b", "{}"));
+	put(VOLUME("cozy-public", "vm-default-images-rocky", "Succeeded"));
+	wakes("t/a");
+	put(VOLUME("cozy-public", "vm-default-images-rocky", "Failed"));
+	wakes("");
+	gone(&kind_data_volume, "cozy-public", "vm-default-images-rocky");
+	wakes("t/a");
+	put(VOLUME("cozy-public", "vm-image-ubuntu", "Succeeded"));
+	wakes("t/b");
+}
+
+static void sizes_wake_who_has_them(void)
+{
+	start("vminstance");
+	put(APP("VMInstance", "a", "{instanceType: big, instanceProfile: windows}")
+		    APP("VMInstance", "b", "{}"));
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: big}}");
+	wakes("t/a");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: u1.medium}}");
+	wakes("t/b");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterPreference, metadata: {name: windows}}");
+	wakes("t/a");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterPreference, metadata: {name: ubuntu}}");
+	wakes("t/b");
+}
+
+static void classes_wake_who_may_have_a_system_disk(void)
+{
+	const char *class =
+		"{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: replicated}}";
+
+	start("vminstance");
+	put(APP("VMInstance", "a", "{systemDisk: {}}") APP("VMInstance", "b", "{}"));
+	put(class);
+	wakes("t/a");
+	start("virtualmachine");
+	put(APP("VirtualMachine", "a", "{}"));
+	put(class);
+	wakes("t/a");
+	gone(&kind_storage_class, NULL, "replicated");
+	wakes("t/a");
+}
+
+/* --- the KubeVirt CR -------------------------------------------------------------------------- */
+
+static void a_name_that_the_cr_lacks_wakes_it(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True") ", " UNIT(A100, "20b5", "True"))
+		    KUBEVIRT(LISTS(L40S), ""));
+	put(APP("VMInstance", "a", ASKS(L40S)));
+	wakes("");
+	put(APP("VMInstance", "b", ASKS(A100)));
+	wakes("k/kubevirt");
+	put(APP("VMInstance", "b", ASKS("nvidia.com/unheard-of")));
+	wakes("");
+	put(APP("VMInstance", "none", "{}"));
+	wakes("");
+	put(APP("VirtualMachine", "d", ASKS("10de:20b5"))); /* the same card */
+	wakes("k/kubevirt");
+	put(KV_VM("plain", HAS(A100)));
+	wakes("k/kubevirt");
+	put(KV_VM("plain2", HAS(L40S)));
+	wakes("");
+	put(MACHINE("m", HAS(A100), "{phase: Pending}"));
+	wakes("k/kubevirt");
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {gpus: [{name: x}]}}}"));
+	wakes("k/kubevirt");
+	put(APP("Kubernetes", "d", "{nodeGroups: {g: {}}}"));
+	wakes("");
+}
+
+static void without_a_list_every_device_counts(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT("", ""));
+	put(KV_VM("plain", HAS("example.com/unheard-of")));
+	wakes("k/kubevirt");
+	gone(&kind_kv_vm, "t", "plain");
+	wakes("k/kubevirt");
+	put(KV_VM("none", "[]"));
+	wakes("");
+}
+
+static void the_last_that_asked_for_a_name_of_ours_wakes_it(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), "[\"10DE:26B9\",\"" L40S "\"]"));
+	put(APP("VMInstance", "a", ASKS(L40S)) APP("VMInstance", "b", ASKS(L40S))
+		    KV_VM("a", HAS(L40S)));
+	gone(&kind_vm_instance, "t", "a");
+	wakes(""); /* b asks still */
+	gone(&kind_vm_instance, "t", "b");
+	wakes(""); /* a VM has it still */
+	gone(&kind_kv_vm, "t", "a");
+	wakes("k/kubevirt");
+	put(APP("VMInstance", "a", ASKS(L40S)));
+	put(APP("VMInstance", "a", "{}"));
+	wakes("k/kubevirt");
+}
+
+static void entries_of_others_do_not_matter(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), ""));
+	put(APP("VMInstance", "a", ASKS(L40S)));
+	gone(&kind_vm_instance, "t", "a");
+	wakes("");
+}
+
+static void what_nodes_call_their_gpus_wakes_it(void)
+{
+	start("permit");
+	put(KUBEVIRT(LISTS(L40S), ""));
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("k/kubevirt");
+	put(NODE(UNIT(L40S, "26b9", "False")));
+	wakes("");
+	put(NODE(UNIT(L40S, "26ba", "False")));
+	wakes("k/kubevirt");
+	put(NODE(UNIT(A100, "26ba", "False")));
+	wakes("k/kubevirt");
+	put(NODE(UNIT(A100, "26ba", "False") ", " UNIT(A100, "26ba", "False")));
+	wakes("k/kubevirt");
+	gone(&kind_gpu_node, NULL, "n");
+	wakes("k/kubevirt");
+}
+
+static void a_refused_machine_wakes_it(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), ""));
+	put(MACHINE("m", HAS(L40S), "{phase: Pending}"));
+	wakes("");
+	put(MACHINE(
+		"m", HAS(L40S),
+		"{phase: Pending, conditions: [{type: Synchronized, status: 'False', reason: FailedCreate, message: GPU "
+		"x is not permitted in permittedHostDevices configuration}]}"));
+	wakes("k/kubevirt");
+}
+
+TESTS({"children wake by their name", children_wake_by_their_name},
+      {"a VirtualMachine wakes the VMInstance of its name",
+       a_virtual_machine_wakes_the_instance_of_its_name},
+      {"nodes wake who looks for GPUs", nodes_wake_who_looks_for_gpus},
+      {"the KubeVirt CR wakes who asks for GPUs", the_cr_wakes_who_asks_for_gpus},
+      {"machines wake who waits for their GPUs", machines_wake_who_waits_for_their_gpus},
+      {"disks wake who names them", disks_wake_who_names_them},
+      {"images wake when they come or go", images_wake_when_they_come_or_go},
+      {"instance types and preferences wake who has them", sizes_wake_who_has_them},
+      {"storage classes wake who may have a system disk", classes_wake_who_may_have_a_system_disk},
+      {"a name that the CR lacks wakes it", a_name_that_the_cr_lacks_wakes_it},
+      {"without a list every device counts", without_a_list_every_device_counts},
+      {"the last that asked for a name of ours wakes it",
+       the_last_that_asked_for_a_name_of_ours_wakes_it},
+      {"entries of others do not matter", entries_of_others_do_not_matter},
+      {"what nodes call their GPUs wakes it, not what becomes of them",
+       what_nodes_call_their_gpus_wakes_it},
+      {"a machine that KubeVirt refused wakes it", a_refused_machine_wakes_it})
