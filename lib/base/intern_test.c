@@ -17,6 +17,19 @@ static void the_same_text_is_the_same_pointer(void)
 	ok(!in);
 }
 
+/* Their hashes are the same. */
+static void texts_of_one_hash_are_two_texts(void)
+{
+	struct intern *in = intern_create();
+	const char *a = intern_get(in, "k24956", 6), *b = intern_get(in, "k149454", 7);
+
+	is_str(a, "k24956");
+	is_str(b, "k149454");
+	intern_drop(in, a);
+	ok(b == intern_get(in, "k149454", 7));
+	intern_destroy(in);
+}
+
 static void lives_until_the_last_reference_is_dropped(void)
 {
 	struct intern *in = intern_create();
@@ -91,6 +104,8 @@ static void memory_is_given_back(void)
 }
 
 TESTS({"the same text is the same pointer", the_same_text_is_the_same_pointer},
-      {"a string lives until its last reference is dropped", lives_until_the_last_reference_is_dropped},
+      {"two texts of one hash are two texts", texts_of_one_hash_are_two_texts},
+      {"a string lives until its last reference is dropped",
+       lives_until_the_last_reference_is_dropped},
       {"counts are right over 100000 random steps", counts_are_right_over_100000_random_steps},
       {"an emptied table gives its memory back", memory_is_given_back})

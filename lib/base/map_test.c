@@ -20,6 +20,19 @@ static void finds_what_was_put(void)
 	is_int(m.n, 2);
 }
 
+/* Their hashes are the same. */
+static void keys_of_one_hash_are_two_keys(void)
+{
+	auto_map struct map m;
+
+	map_init(&m);
+	map_put(&m, "k24956", &values[0]);
+	ok(!map_get(&m, "k149454"));
+	ok(!map_put(&m, "k149454", &values[1]));
+	ok(map_del(&m, "k24956") == &values[0]);
+	ok(map_get(&m, "k149454") == &values[1]);
+}
+
 static void a_second_put_takes_over_key_and_value(void)
 {
 	auto_map struct map m;
@@ -129,8 +142,10 @@ static void churn_does_not_grow_the_table(void)
 }
 
 TESTS({"a map finds what was put and nothing else", finds_what_was_put},
+      {"two keys of one hash are two keys", keys_of_one_hash_are_two_keys},
       {"a second put takes over key and value", a_second_put_takes_over_key_and_value},
       {"a deleted key is gone and can come back", deleted_is_gone_and_can_come_back},
       {"deleting while iterating sees each entry once", deleting_while_iterating_sees_each_once},
-      {"a map agrees with a plain array over 100000 steps", agrees_with_a_plain_array_over_100000_steps},
+      {"a map agrees with a plain array over 100000 steps",
+       agrees_with_a_plain_array_over_100000_steps},
       {"adding and deleting does not grow the table", churn_does_not_grow_the_table})

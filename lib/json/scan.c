@@ -86,7 +86,7 @@ static void init(struct scan *s, const struct type *type, enum scan_shape shape,
 	view_init(&s->views[SCAN_KIND], a, SCAN_MAX_ITEM);
 	view_init(&s->views[SCAN_WIRE], &s->wire_arena, 0);
 	arena_init(&s->item_arena, SCAN_MAX_MEMORY);
-	arena_init(&s->wire_arena, SCAN_MAX_MEMORY);
+	arena_init(&s->wire_arena, SCAN_MAX_TOKEN + MiB);
 	buf_init(&s->carry, SCAN_MAX_TOKEN);
 	scan_set_shape(s, shape);
 }

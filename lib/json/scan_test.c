@@ -120,6 +120,33 @@ static void the_last_of_two_map_keys_takes_the_place_of_the_first(void)
 		   ITEM("\"groups\":{\"b\":{\"replicas\":2},\"a\":{\"replicas\":0}}"));
 }
 
+static void the_last_of_two_keys_side_by_side(void)
+{
+	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"labels\":{\"a\":\"1\",\"a\":\"2\"}}}",
+		   "ITEM {\"metadata\":{\"labels\":{\"a\":\"2\"}}}\nok");
+	is_scanned(SCAN_OBJECT,
+		   "{\"metadata\":{\"labels\":{\"a\":\"1\",\"b\":\"2\",\"b\":\"3\",\"c\":\"4\"}}}",
+		   "ITEM {\"metadata\":{\"labels\":{\"a\":\"1\",\"b\":\"3\",\"c\":\"4\"}}}\nok");
+}
+
+/* Strings of each length, side by side in memory, and more than a list begins with. */
+static void strings_of_each_length_lie_apart(void)
+{
+	auto_free char *document = NULL;
+	auto_scan_buf text, want;
+
+	buf_init(&text, MiB);
+	for (int n = 0; n < 100; n++) {
+		buf_printf(&text, "%s\"%.*s%.*s\"", n ? "," : "", n / 2,
+			   "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", n - n / 2,
+			   "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	}
+	buf_init(&want, MiB);
+	buf_printf(&want, "ITEM {\"spec\":{\"args\":[%s]}}\nok", text.bytes);
+	document = xprintf("{\"spec\":{\"args\":[%s]}}", text.bytes);
+	is_scanned(SCAN_OBJECT, document, want.bytes);
+}
+
 static void order_of_maps_is_kept(void)
 {
 	is_scanned(SCAN_OBJECT, "{\"metadata\":{\"labels\":{\"z\":\"1\",\"a\":\"2\",\"m\":\"3\"}}}",
@@ -434,6 +461,28 @@ static void endless_nesting(void)
 		   "byte 10024: nested too deeply");
 }
 
+/*
+ * Objects and arrays in an order that repeats with no power of two, to the very depth that is
+ * allowed.
+ */
+static void containers_close_in_order_at_each_depth(void)
+{
+	struct scan *s = scan_create(&sample_type, SCAN_OBJECT, NULL, NULL);
+
+	is_int(scan_feed(s, "{\"a\":", 5, NULL), 0);
+	for (int i = 0; i < SCAN_MAX_DEPTH - 1; i++) {
+		is_int(i % 7 % 3 ? scan_feed(s, "[", 1, NULL) : scan_feed(s, "{\"a\":", 5, NULL),
+		       0);
+	}
+	is_int(scan_feed(s, "1", 1, NULL), 0);
+	for (int i = SCAN_MAX_DEPTH - 2; i >= 0; i--) {
+		is_int(scan_feed(s, i % 7 % 3 ? "]" : "}", 1, NULL), 0);
+	}
+	is_int(scan_feed(s, "}", 1, NULL), 0);
+	is_int(scan_end(s, NULL), 0);
+	scan_destroy(s);
+}
+
 static void an_endless_object(void)
 {
 	is_refused(SCAN_OBJECT, "{\"a\":[", "\"0123456\",  ",
@@ -452,23 +501,27 @@ static void an_endless_raw_value(void)
 
 static void an_object_that_decodes_to_too_much(void)
 {
-	size_t memory;
+	static const char *const floods[][2] = {
+		{"{\"items\":[{\"spec\":{\"gpus\":[", "{},"},
+		{"{\"items\":[{\"spec\":{\"gpus\":[", "[],"},
+		{"{\"items\":[{\"spec\":{\"gpus\":[", "1,"},
+		{"{\"items\":[{\"spec\":{\"groups\":{", "\"a\":{},"},
+		{"{\"items\":[{\"spec\":{\"ports\":[", "1,"},
+		{"{\"items\":[{\"spec\":{\"args\":[", "\"a\","},
+		{"{\"items\":[{\"spec\":{", "\"best\":{},"},
+		{"{\"items\":[{\"metadata\":{\"labels\":{", "\"a\":1,"},
+		{"{", "\"\\u0061\":1,"},
+		/* What the wire's own view keeps is bounded as well. */
+		{"{", "\"details\":{\"causes\":[{\"reason\":\"abcdefgh\"}]},"},
+	};
 
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"gpus\":[", "{},", 12 * KiB, &memory),
-	    "the object takes too much memory");
-	ok(memory < SCAN_MAX_MEMORY + 4 * MiB);
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"ports\":[", "1,", 12 * KiB, &memory),
-	    "the object takes too much memory");
-	has(flood(SCAN_LIST, "{\"items\":[{\"spec\":{\"args\":[", "\"a\",", 12 * KiB, &memory),
-	    "the object takes too much memory");
-	has(flood(SCAN_LIST, "{\"items\":[{\"metadata\":{\"labels\":{", "\"a\":1,", 12 * KiB,
-		  &memory),
-	    "the object takes too much memory");
-	/* What the wire's own view keeps is bounded as well. */
-	has(flood(SCAN_LIST, "{", "\"details\":{\"causes\":[{\"reason\":\"abcdefgh\"}]},", 12 * KiB,
-		  &memory),
-	    "the object takes too much memory");
-	ok(memory < SCAN_MAX_MEMORY + 4 * MiB);
+	for (size_t i = 0; i < ARRAY_LEN(floods); i++) {
+		size_t memory;
+
+		has(flood(SCAN_LIST, floods[i][0], floods[i][1], 12 * KiB, &memory),
+		    "the object takes too much memory");
+		ok(memory < SCAN_MAX_MEMORY + SCAN_MAX_TOKEN + 4 * MiB);
+	}
 }
 
 static void an_endless_list_needs_no_memory(void)
@@ -525,6 +578,8 @@ TESTS({"every kind of field is decoded", every_kind_of_field},
       {"the last of two keys wins whole", the_last_of_two_keys_wins_whole},
       {"the last of two map keys takes the place of the first",
        the_last_of_two_map_keys_takes_the_place_of_the_first},
+      {"of two map keys side by side the last one wins", the_last_of_two_keys_side_by_side},
+      {"strings of each length lie apart in memory", strings_of_each_length_lie_apart},
       {"the order of a map is kept", order_of_maps_is_kept},
       {"inline rows of one key are read together", rows_of_one_key_are_read_together},
       {"a derived row is not on the wire", derived_rows_are_not_on_the_wire},
@@ -551,6 +606,7 @@ TESTS({"every kind of field is decoded", every_kind_of_field},
       {"a string of 100 MB is refused early", an_endless_string},
       {"a number of 100 MB is refused early", an_endless_number},
       {"nesting of 100 MB is refused early", endless_nesting},
+      {"containers close in order at each depth", containers_close_in_order_at_each_depth},
       {"an object of 100 MB is refused early", an_endless_object},
       {"raw text of 100 MB is refused early", an_endless_raw_value},
       {"an object that decodes to too much memory is refused", an_object_that_decodes_to_too_much},

@@ -115,11 +115,15 @@ static void surrogates_come_in_pairs(void)
 	refuses("\"\\ud83d\"");
 	refuses("\"\\ud83dx\"");
 	refuses("\"\\ud83d\\n\"");
+	refuses("\"\\ud83d\\nde00\"");
+	refuses("\"\\ud83dxude00\"");
 	refuses("\"\\ud83d\\u0041\"");
 	refuses("\"\\ud83d\\ud83d\"");
 	refuses("\"\\ud83d\\u\"");
 	refuses("\"\\ude00\"");
 	refuses("\"\\ude00\\ud83d\"");
+	refuses("\"\\udc00\\udc00\"");
+	refuses("\"\\udfff\"");
 }
 
 static void utf8_of_each_length(void)

@@ -218,6 +218,9 @@ static void unknown_fields_are_named_with_what_is_near(void)
 	is_error("{\"spec\":{\"Running\":true}}",
 		 "unknown field \"spec.Running\", did you mean \"running\"?");
 	is_error("{\"spec\":{\"template\":{}}}", "unknown field \"spec.template\"");
+	is_error("{\"metadata\":{\"lbells\":{}}}",
+		 "unknown field \"metadata.lbells\", did you mean \"labels\"?");
+	is_error("{\"psec\":{}}", "unknown field \"psec\", did you mean \"spec\"?");
 	is_error("{\"spek\":{}}", "unknown field \"spek\", did you mean \"spec\"?");
 	is_error("{\"x\":{}}", "unknown field \"x\"");
 	is_error("{\"spec\":{\"number of spare\":2}}", "unknown field \"spec.number of spare\"");
@@ -251,9 +254,21 @@ static void strict_reading_takes_null_for_unset(void)
 	is_json(&sample_type, &s, "{\"spec\":{\"gpus\":[{}],\"groups\":{\"a\":{\"replicas\":0}}}}");
 }
 
+static void null_is_an_object_with_nothing_set(void)
+{
+	json_t *json = json_null();
+	struct sample s;
+
+	fresh_arena();
+	memset(&s, 'x', sizeof(s));
+	is_int(type_read(&sample_type, json, true, &arena, &s, NULL), 0);
+	is_json(&sample_type, &s, "{}");
+}
+
 static void a_long_path_is_cut_not_lost(void)
 {
 	auto_free char *key = xmalloc(3000), *text = NULL;
+	json_t *json;
 	struct sample s;
 	struct err err = {""};
 
@@ -264,6 +279,15 @@ static void a_long_path_is_cut_not_lost(void)
 	is_int(read_sample(text, true, &s, &err), -1);
 	has(err.text, "unknown field \"spec.kkkk");
 	has(err.text, "kkk...\"");
+	/* Not within a character: jansson takes valid UTF-8 only. */
+	for (size_t i = 1; i < 2999; i += 2) {
+		memcpy(text + 10 + i, "\u00e9", 2);
+	}
+	is_int(read_sample(text, true, &s, &err), -1);
+	has(err.text, "\u00e9\u00e9...\"");
+	json = json_string(err.text);
+	ok(json);
+	json_decref(json);
 }
 
 /* --- packing ---------------------------------------------------------------------------------- */
@@ -325,6 +349,30 @@ static void a_packed_copy_is_one_small_block(void)
 	ok((const char *)packed + sizeof(*packed) == packed->name);
 	type_free(&sample_type, packed, in);
 	intern_destroy(in);
+}
+
+struct gaps {
+	int64_t before, number, after;
+	struct opt_int maybe;
+	int64_t last;
+};
+static const struct field gaps_fields[] = {
+	FIELD(struct gaps, number, "number", TYPE_INT),
+	FIELD(struct gaps, maybe, "maybe", TYPE_OPT_INT),
+	{0},
+};
+static const struct type gaps_type = {"gaps", sizeof(struct gaps), gaps_fields, NULL};
+
+static void a_member_without_a_row_is_not_packed(void)
+{
+	struct gaps g = {1, 2, 3, {4, true}, 5}, *packed = type_pack(&gaps_type, &g, NULL);
+
+	is_int(packed->before, 0);
+	is_int(packed->number, 2);
+	is_int(packed->after, 0);
+	is_int(packed->maybe.value, 4);
+	is_int(packed->last, 0);
+	type_free(&gaps_type, packed, NULL);
 }
 
 static void without_a_table_nothing_is_interned(void)
@@ -466,11 +514,13 @@ TESTS({"a tree is read and written", a_tree_is_read_and_written},
       {"inline rows of one key know each other's fields",
        two_rows_of_a_key_know_each_others_fields},
       {"strict reading takes null for unset", strict_reading_takes_null_for_unset},
+      {"null is an object with nothing set", null_is_an_object_with_nothing_set},
       {"a path too long to print is still an error", a_long_path_is_cut_not_lost},
       {"a packed copy equals its object and outlives it", a_packed_copy_equals_and_outlives},
       {"a packed copy can be packed again", a_copy_of_a_copy},
       {"packed copies share interned strings", interned_strings_are_shared},
       {"a packed copy is one small block", a_packed_copy_is_one_small_block},
+      {"a member without a row is not packed", a_member_without_a_row_is_not_packed},
       {"without a table nothing is interned", without_a_table_nothing_is_interned},
       {"transient fields are not packed, derived ones are",
        transient_fields_are_not_packed_derived_ones_are},
