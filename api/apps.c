@@ -75,7 +75,7 @@ static const struct type system_disk_type = {"systemDisk", sizeof(struct system_
 static const struct field gpu_status_fields[] = {
 	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, device_name, "deviceName", TYPE_STR, .flags = TYPE_INTERN),
-	FIELD(T, count, "count", TYPE_INT),
+	FIELD(T, count, "count", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	FIELD(T, permitted, "permitted", TYPE_BOOL),
 	FIELD(T, free_nodes, "freeNodes", TYPE_INT),
 	FIELD(T, allocated, "allocated", TYPE_INT, .flags = TYPE_KEEP_ZERO),
@@ -356,7 +356,7 @@ static const struct field node_group_status_fields[] = {
 	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, desired, "desired", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	FIELD(T, ready, "ready", TYPE_INT, .flags = TYPE_KEEP_ZERO),
-	FIELD(T, waiting_for_gpu, "waitingForGPU", TYPE_INT),
+	FIELD(T, waiting_for_gpu, "waitingForGPU", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	{0},
 };
 #undef T

@@ -81,6 +81,28 @@ static const struct field pvc_fields[] = {
 static const struct type pvc_type = {"PersistentVolumeClaim", sizeof(T), pvc_fields, obj_finish};
 #undef T
 
+#define T struct core_namespace
+static const struct field namespace_labels_fields[] = {
+	FIELD(T, etcd, "namespace.cozystack.io/etcd", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, ingress, "namespace.cozystack.io/ingress", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, host, "namespace.cozystack.io/host", TYPE_STR),
+	{0},
+};
+static const struct type namespace_labels = {"labels", sizeof(T), namespace_labels_fields, NULL};
+static const struct field namespace_metadata_fields[] = {
+	FIELD_INLINE("labels", &namespace_labels),
+	{0},
+};
+static const struct type namespace_metadata = {"metadata", sizeof(T), namespace_metadata_fields,
+					       NULL};
+static const struct field namespace_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("metadata", &namespace_metadata),
+	{0},
+};
+static const struct type namespace_type = {"Namespace", sizeof(T), namespace_fields, obj_finish};
+#undef T
+
 static const struct field storage_class_fields[] = {OBJ_METADATA, {0}};
 static const struct type storage_class_type = {
 	"StorageClass",
@@ -156,7 +178,7 @@ const struct kube_kind kind_service =
 	CORE("Service", "services", .namespaced = true, .type = &service_type);
 const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);
 const struct kube_kind kind_config_map = CORE("ConfigMap", "configmaps", .namespaced = true);
-const struct kube_kind kind_namespace = CORE("Namespace", "namespaces");
+const struct kube_kind kind_namespace = CORE("Namespace", "namespaces", .type = &namespace_type);
 const struct kube_kind kind_pvc = CORE("PersistentVolumeClaim", "persistentvolumeclaims",
 				       .namespaced = true, .type = &pvc_type);
 const struct kube_kind kind_storage_class = {

@@ -32,6 +32,12 @@ struct core_pvc {
 	const char *phase;
 };
 
+/* Labels of a Cozystack tenant's namespace: whose etcd and ingress it uses, and its host name. */
+struct core_namespace {
+	struct obj obj;
+	const char *etcd, *ingress, *host;
+};
+
 struct core_storage_class {
 	struct obj obj;
 };

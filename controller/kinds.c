@@ -2,8 +2,10 @@
 #include "controller/kinds.h"
 
 #include "api/apps.h"
+#include "api/capi.h"
 #include "api/kubevirt.h"
 #include "api/vmgpu.h"
+#include "controller/plan_cluster.h"
 #include "controller/plan_disk.h"
 #include "controller/plan_permit.h"
 #include "controller/plan_vm.h"
@@ -25,15 +27,24 @@ const struct kube_kind *const controller_kinds[] = {
 	&kind_secret,
 	&kind_pvc,
 	&kind_storage_class,
+	&kind_namespace,
+	&kind_capi_cluster,
+	&kind_capi_control_plane,
+	&kind_capi_kubevirt_cluster,
+	&kind_capi_bootstrap,
+	&kind_capi_machine_template,
+	&kind_capi_machine_deployment,
+	&kind_capi_machine_health_check,
+	&kind_capi_machine_set,
+	&kind_capi_machine,
+	&kind_flux_release,
+	&kind_flux_repository,
 	NULL,
 };
 
 const struct reconciler *const controller_reconcilers[] = {
-	&reconcile_virtual_machine,
-	&reconcile_vm_instance,
-	&reconcile_vm_disk,
-	&reconcile_permit,
-	NULL,
+	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk,
+	&reconcile_kubernetes,	    &reconcile_permit,	    NULL,
 };
 
 bool controller_crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)

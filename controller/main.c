@@ -15,7 +15,7 @@ struct settings {
 	bool elect, cozy_proxy, node_ports;
 	int64_t lease_duration, renew_period, renew_deadline, retry_period, passes;
 	int naming, permit;
-	const char *images_ns;
+	const char *images_ns, *worker_image, *gpu_operator_chart;
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -47,6 +47,10 @@ static const struct flag flags[] = {
 	 .help = "Cozystack's cozy-proxy runs here: Services get its label and annotations, externalMethod WholeIP and externalAllowICMP work (without it that label would keep kube-proxy away)"},
 	{"load-balancer-node-ports", 0, FLAG_BOOL, AT(node_ports), .value = "true",
 	 .help = "Services of external VMs have node ports; false where the load balancer needs none"},
+	{"worker-image", 0, FLAG_STRING, AT(worker_image), .arg = "IMAGE",
+	 .help = "container disk with kubeadm that the workers of tenant clusters boot; {minor} stands for their Kubernetes version, as v1.35"},
+	{"gpu-operator-chart", 0, FLAG_STRING, AT(gpu_operator_chart), .arg = "NAMESPACE/NAME",
+	 .help = "Cozystack's chart of the gpu-operator, an ExternalArtifact, for tenant clusters (default: NVIDIA's own chart)"},
 	{0},
 };
 
@@ -90,6 +94,8 @@ static int run(struct program *p, struct monitor *m, const struct settings *s)
 		.images_ns = s->images_ns,
 		.cozy_proxy = s->cozy_proxy,
 		.no_node_ports = !s->node_ports,
+		.worker_image = s->worker_image,
+		.gpu_operator_chart = s->gpu_operator_chart,
 	};
 	struct runtime_settings settings = {
 		.kinds = controller_kinds,

@@ -184,9 +184,9 @@ static void plan_disk(const void *seen, struct plan *plan)
 
 static void wake_by_name(const struct cache *c, const struct obj *o, wake_fn *wake, void *ctx)
 {
-	const char *name = o->name + strlen(PREFIX);
+	const char *name = str_starts(o->name, PREFIX) ? o->name + strlen(PREFIX) : NULL;
 
-	if (str_starts(o->name, PREFIX) && cache_get(c, &kind_vm_disk, o->ns, name)) {
+	if (name && cache_get(c, &kind_vm_disk, o->ns, name)) {
 		wake(ctx, o->ns, name);
 	}
 }
@@ -208,8 +208,8 @@ static void wake_copies(const struct cache *c, const struct obj *o, wake_fn *wak
 	}
 }
 
-static void on_data_volume(const struct cache *c, const struct obj *old, const struct obj *now,
-			   wake_fn *wake, void *ctx)
+static void on_volume(const struct cache *c, const struct obj *old, const struct obj *now,
+		      wake_fn *wake, void *ctx)
 {
 	const struct obj *o = now ? now : old;
 
@@ -219,15 +219,9 @@ static void on_data_volume(const struct cache *c, const struct obj *old, const s
 	}
 }
 
-static void on_claim(const struct cache *c, const struct obj *old, const struct obj *now,
-		     wake_fn *wake, void *ctx)
-{
-	wake_by_name(c, now ? now : old, wake, ctx);
-}
-
 static const struct plan_watch watches[] = {
-	{&kind_data_volume, on_data_volume},
-	{&kind_pvc, on_claim},
+	{&kind_data_volume, on_volume},
+	{&kind_pvc, on_volume},
 	{0},
 };
 

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fields that are accepted and not acted on: each is named, none is dropped in silence. And the
+ * times of the health check, which are text that may be none.
+ */
+#include "controller/cluster.h"
+
+#include <string.h>
+
+#include "base/flag.h"
+#include "base/quantity.h"
+
+struct names {
+	struct arena *arena;
+	const char *text; /* NULL: none */
+};
+
+static void add(struct names *l, const char *where, const char *field, const char *why)
+{
+	l->text = arena_printf(l->arena, "%s%s%s%s%s", l->text ? l->text : "", l->text ? ", " : "",
+			       where, field, why);
+}
+
+/* Neither absent nor empty. */
+static bool says(const char *json)
+{
+	return json && !str_eq(json, "{}") && !str_eq(json, "[]");
+}
+
+/* --- health checks ---------------------------------------------------------------------------- */
+
+struct health_spec {
+	const char *max_unhealthy, *startup, *unknown, *not_ready;
+};
+#define T struct health_spec
+static const struct field health_fields[] = {
+	FIELD(T, max_unhealthy, "maxUnhealthy", TYPE_SCALAR),
+	FIELD(T, startup, "nodeStartupTimeout", TYPE_STR),
+	FIELD(T, unknown, "readyUnknownTimeout", TYPE_STR),
+	FIELD(T, not_ready, "readyFalseTimeout", TYPE_STR),
+	{0},
+};
+#undef T
+static const struct type health_type = {"nodeHealthCheck", sizeof(struct health_spec),
+					health_fields, NULL};
+
+static struct health_spec read_health(const struct cluster_seen *s)
+{
+	struct health_spec h;
+
+	if (type_read_text(&health_type, s->spec.node_health_check, s->pass->arena, &h, NULL) < 0) {
+		h = (struct health_spec){0};
+	}
+	return h;
+}
+
+static bool is_duration(const char *text)
+{
+	int64_t ms;
+
+	return flag_duration(text, &ms) == 0;
+}
+
+const char *cluster_duration(const char *asked, const char *otherwise)
+{
+	return !str_empty(asked) && is_duration(asked) ? asked : otherwise;
+}
+
+void cluster_health_gather(struct cluster_seen *s)
+{
+	struct health_spec h = read_health(s);
+
+	s->health = (struct cluster_health){
+		.max_unhealthy = !str_empty(h.max_unhealthy) ? h.max_unhealthy : "50%",
+		.startup = cluster_duration(h.startup, "20m"),
+		.unknown = cluster_duration(h.unknown, "5m"),
+		.not_ready = cluster_duration(h.not_ready, "10m"),
+	};
+}
+
+static void add_duration(struct names *l, const char *where, const char *field, const char *asked)
+{
+	if (!str_empty(asked) && !is_duration(asked)) {
+		add(l, where, field, " (is no duration as 20m or 1h30m)");
+	}
+}
+
+static void health(const struct cluster_seen *s, struct names *l)
+{
+	struct health_spec h = read_health(s);
+
+	add_duration(l, "nodeHealthCheck.", "nodeStartupTimeout", h.startup);
+	add_duration(l, "nodeHealthCheck.", "readyUnknownTimeout", h.unknown);
+	add_duration(l, "nodeHealthCheck.", "readyFalseTimeout", h.not_ready);
+}
+
+/* --- node groups ------------------------------------------------------------------------------ */
+
+static void half_size(const struct cluster_group *g, const char *where, struct names *l)
+{
+	static const char *const why = " (resources.cpu and memory size a worker together)";
+	const struct vm_resources *r = g->spec->resources;
+
+	if (cluster_group_sized(g->spec)) {
+		return;
+	}
+	if (r && !str_empty(r->cpu)) {
+		add(l, where, "resources.cpu", why);
+	}
+	if (r && !str_empty(r->memory)) {
+		add(l, where, "resources.memory", why);
+	}
+	if (!str_empty(g->spec->pod_cpu_limit)) {
+		add(l, where, "podCpuLimit", " (only with resources)");
+	}
+	if (!str_empty(g->spec->pod_cpu_request)) {
+		add(l, where, "podCpuRequest", " (only with resources)");
+	}
+}
+
+static void group(const struct cluster_seen *s, const struct cluster_group *g, struct names *l)
+{
+	const char *where = arena_printf(l->arena, "nodeGroups.%s.", g->key);
+	const char *ephemeral = cluster_ephemeral_size(s, g->spec);
+
+	half_size(g, where, l);
+	if (!str_empty(g->spec->disk_size) && ephemeral &&
+	    quantity_compare(g->spec->disk_size, ephemeral) != 0) {
+		add(l, where, "ephemeralStorage", " (diskSize is set)");
+	}
+	if (!str_empty(g->spec->schematic_id)) {
+		add(l, where, "schematicID", " (workers are made by kubeadm)");
+	}
+	if (says(g->spec->kernel_modules)) {
+		add(l, where, "kernelModules", " (workers are made by kubeadm)");
+	}
+	add_duration(l, where, "nodeStartupTimeout", g->spec->node_startup_timeout);
+}
+
+/* --- addons ----------------------------------------------------------------------------------- */
+
+static bool is_operator(const char *key)
+{
+	return str_eq(key, "gpuOperator") || str_eq(key, "gpu-operator");
+}
+
+static void addons(const char *where, const struct addon *items, size_t n, struct names *l)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct addon *a = &items[i];
+
+		if (is_operator(a->key)) {
+			continue;
+		}
+		if (a->enabled == TRI_TRUE) {
+			add(l, where, a->key, " (install it in the cluster yourself)");
+		} else if (says(a->values_override)) {
+			add(l, where, a->key, ".valuesOverride");
+		}
+	}
+}
+
+/* What another spelling says otherwise and more loudly. */
+static void other_spellings(const struct cluster_operator *o, struct names *l)
+{
+	tri enabled = TRI_UNSET;
+	bool values = false;
+
+	for (size_t i = 0; i < CLUSTER_OPERATOR_ADDONS; i++) {
+		const struct addon *a = o->addons[i].addon;
+
+		if (!a) {
+			continue;
+		}
+		if (enabled != TRI_UNSET && a->enabled != TRI_UNSET && a->enabled != enabled) {
+			add(l, o->addons[i].path, "", " (addons says otherwise)");
+		}
+		if (values && says(a->values_override)) {
+			add(l, o->addons[i].path, ".valuesOverride", " (addons has other values)");
+		}
+		enabled = enabled == TRI_UNSET ? a->enabled : enabled;
+		values |= says(a->values_override);
+	}
+}
+
+static void gpu_operator(const struct cluster_seen *s, struct names *l)
+{
+	const struct cluster_operator *o = &s->gpu_operator;
+
+	if (o->wanted && !o->served) {
+		add(l, o->addons[0].path, "",
+		    " (needs Flux, and nobody serves helm.toolkit.fluxcd.io: install Flux, or the "
+		    "gpu-operator in the cluster yourself)");
+	}
+	if (!o->wanted && says(o->values)) {
+		add(l, o->addons[0].path, ".valuesOverride", " (the gpu-operator is not wanted)");
+	}
+	other_spellings(o, l);
+}
+
+/* --- the rest --------------------------------------------------------------------------------- */
+
+static void preset(const struct control_plane_part *p, const char *where, struct names *l)
+{
+	if (p && !str_empty(p->resources_preset)) {
+		add(l, where, ".resourcesPreset", " (write resources)");
+	}
+}
+
+static void control_plane(const struct cluster_seen *s, struct names *l)
+{
+	const struct control_plane *c = s->spec.control_plane;
+
+	if (!c) {
+		return;
+	}
+	preset(c->api_server, "controlPlane.apiServer", l);
+	preset(c->controller_manager, "controlPlane.controllerManager", l);
+	preset(c->scheduler, "controlPlane.scheduler", l);
+	preset(c->konnectivity ? c->konnectivity->server : NULL, "controlPlane.konnectivity.server",
+	       l);
+}
+
+static void whole_fields(const struct cluster_seen *s, struct names *l)
+{
+	const struct {
+		const char *name, *value;
+	} fields[] = {
+		{"kamajiControlPlane", s->spec.kamaji_control_plane},
+		{"talos", s->spec.talos},
+		{"oidc", s->spec.oidc},
+		{"images", s->spec.images},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		if (says(fields[i].value)) {
+			add(l, fields[i].name, "", "");
+		}
+	}
+}
+
+const char *cluster_not_handled(const struct cluster_seen *s)
+{
+	struct names l = {.arena = s->pass->arena};
+
+	gpu_operator(s, &l);
+	addons("addons.", s->spec.addons.items, s->spec.addons.n, &l);
+	addons("plugins.", s->spec.plugins.items, s->spec.plugins.n, &l);
+	control_plane(s, &l);
+	whole_fields(s, &l);
+	health(s, &l);
+	for (size_t i = 0; i < s->n_groups; i++) {
+		group(s, &s->groups[i], &l);
+	}
+	return l.text;
+}
