@@ -177,43 +177,65 @@ static void on_signal(void *ctx, attr_unused int signo)
 	runtime_stop(d->runtime);
 }
 
-static void run(struct daemon *d)
+/* Serves what it is and does while the loop runs. */
+static int serve(struct daemon *d, struct monitor *m, struct err *err)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+	const struct measure_sources sources = {
+		.loop = d->program->loop, .http = d->program->http, .runtime = d->runtime};
+
+	if (monitor_start(m, &sources, err) < 0) {
+		return -1;
+	}
+	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
+	runtime_start(d->runtime);
+	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
+	loop_run(d->program->loop);
+	monitor_stop(m);
+	return 0;
+}
+
+static int run(struct daemon *d, struct monitor *m, struct err *err)
 {
 	static const struct kube_kind *const kinds[] = {&kind_own_node, NULL};
 	static const struct reconciler reporter = {
 		.name = "report", .primary = &kind_own_node, .gather = gather, .plan = plan_report};
 	static const struct reconciler *const reconcilers[] = {&reporter, NULL};
-	static const int signals[] = {SIGTERM, SIGINT};
 	auto_free char *selector = xprintf("metadata.name=%s", d->o->node);
 	const struct runtime_narrow narrow[] = {{&kind_own_node, selector}, {0}};
-	struct loop *loop = d->program->loop;
-	const char *ns = d->o->lease_ns		 ? d->o->lease_ns
-			 : d->program->config.ns ? d->program->config.ns
-						 : "default";
+	const struct runtime_settings settings = {
+		.kinds = kinds,
+		.narrow = narrow,
+		.reconcilers = reconcilers,
+		.options = d,
+		.identity = d->program->identity,
+		.component = "vmgpu-node",
+		.random = program_random,
+		.metrics = monitor_metrics(m),
+	};
+	const char *ns = d->program->config.ns ? d->program->config.ns : "default";
+	const struct beat_settings beat = {.ns = d->o->lease_ns ? d->o->lease_ns : ns,
+					   .node = d->o->node,
+					   .period_ms = d->o->beat_ms,
+					   .random = program_random};
+	int rc;
 
-	d->runtime = runtime_create(loop, d->program->http,
-				    &(struct runtime_settings){
-					    .kinds = kinds,
-					    .narrow = narrow,
-					    .reconcilers = reconcilers,
-					    .options = d,
-					    .identity = d->program->identity,
-					    .component = "vmgpu-node",
-					    .random = program_random,
-				    });
-	d->beat =
-		beat_create(loop, d->program->http,
-			    &(struct beat_settings){ns, d->o->node, d->o->beat_ms, program_random});
-	loop_signals(loop, signals, ARRAY_LEN(signals), on_signal, d);
-	runtime_start(d->runtime);
-	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
-	loop_run(loop);
+	d->runtime = runtime_create(d->program->loop, d->program->http, &settings);
+	d->beat = beat_create(d->program->loop, d->program->http, &beat);
+	rc = serve(d, m, err);
+	beat_destroy(d->beat);
+	runtime_close(d->runtime);
+	d->program->http = http_destroy(d->program->http);
+	runtime_destroy(d->runtime);
+	return rc;
 }
 
-int daemon_run(struct program *p, const struct options *o, int sys, struct err *err)
+int daemon_run(struct program *p, struct monitor *m, const struct options *o, int sys,
+	       struct err *err)
 {
 	struct daemon d = {
 		.o = o, .program = p, .sys = sys, .events = -1, .words = {.path = o->pci_ids}};
+	int rc;
 
 	uname(&d.kernel);
 	machine_init(&d.machine);
@@ -227,12 +249,7 @@ int daemon_run(struct program *p, const struct options *o, int sys, struct err *
 	look(&d);
 	log_info("looked at the machine", log_int("functions", d.machine.entries),
 		 log_int("of interest", d.machine.functions.n));
-	run(&d);
-	if (d.asking) {
-		http_cancel(d.asking);
-	}
-	beat_destroy(d.beat);
-	runtime_destroy(d.runtime);
+	rc = run(&d, m, err);
 	if (d.events >= 0) {
 		loop_remove(d.listening);
 		close(d.events);
@@ -242,5 +259,5 @@ int daemon_run(struct program *p, const struct options *o, int sys, struct err *
 	free(d.node_uid);
 	words_finish(&d.words);
 	machine_finish(&d.machine);
-	return 0;
+	return rc;
 }

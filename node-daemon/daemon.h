@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "kube/monitor.h"
 #include "kube/program.h"
 #include "node-daemon/options.h"
 
@@ -17,5 +18,6 @@
 #define DAEMON_LOOK_MS 300000
 #define DAEMON_BLIND_MS 5000
 
-/* Runs until SIGTERM. 0, or -1 with err when it cannot begin. */
-int daemon_run(struct program *p, const struct options *o, int sys, struct err *err);
+/* Runs until SIGTERM; ends the client of p. 0, or -1 with err when it cannot begin. */
+int daemon_run(struct program *p, struct monitor *m, const struct options *o, int sys,
+	       struct err *err);

@@ -118,25 +118,46 @@ static int bench(const struct options *o, struct err *err)
 	return 0;
 }
 
-static int run(const struct options *o, const struct program_options *common, struct err *err)
+/* As in the controller, but silent unless asked: one port of a node may be taken by anybody. */
+static const struct flag monitoring_flags[] = {
+	{"metrics-bind-address", 0, FLAG_STRING, offsetof(struct monitor_options, metrics),
+	 .value = "0", .arg = "ADDRESS",
+	 .help = "HOST:PORT or :PORT that serves /metrics for Prometheus, over plain HTTP; 0: none"},
+	{"health-probe-bind-address", 0, FLAG_STRING, offsetof(struct monitor_options, health),
+	 .value = "0", .arg = "ADDRESS",
+	 .help = "HOST:PORT or :PORT that serves /healthz and /readyz, over plain HTTP; 0: none"},
+	{0},
+};
+
+struct settings {
+	struct options options;
+	struct monitor_options monitoring;
+	struct program_options common;
+};
+
+static int run(struct settings *s, struct err *err)
 {
-	auto_close int sys = open_sys(o, err);
+	auto_close int sys = open_sys(&s->options, err);
+	struct monitor *monitor;
 	struct program program;
 	int rc;
 
 	if (sys < 0) {
 		return -1;
 	}
-	if (str_empty(o->node)) {
+	if (str_empty(s->options.node)) {
 		return err_set(
 			err,
 			"--node-name: the name of this node's Node object is needed, here or in $NODE_NAME (--once needs none)");
 	}
-	if (program_open(&program, "vmgpu-node", common) < 0) {
-		exit(PROGRAM_USAGE);
+	monitor = monitor_create(&s->monitoring);
+	s->common.metrics = monitor_metrics(monitor);
+	if (program_open(&program, "vmgpu-node", &s->common) < 0) {
+		exit(PROGRAM_USAGE); /* it has said why */
 	}
-	rc = daemon_run(&program, o, sys, err);
+	rc = daemon_run(&program, monitor, &s->options, sys, err);
 	program_close(&program);
+	monitor_destroy(monitor);
 	return rc;
 }
 
@@ -148,22 +169,25 @@ int main(int argc, char **argv)
 			"Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
 		.examples = "  vmgpu-node --once -o table\n",
 	};
-	struct options o = {0};
-	struct program_options common = {0};
-	const struct flag_group groups[] = {
-		{"Flags", flags, &o}, {"Common flags", program_flags, &common}, {0}};
+	struct settings s = {0};
+	const struct flag_group groups[] = {{"Flags", flags, &s.options},
+					    {"Metrics and probes", monitoring_flags, &s.monitoring},
+					    {"Common flags", program_flags, &s.common},
+					    {0}};
 	struct err err;
-	int args = 0, rc = program_parse(&text, groups, &common, argc, argv, &args);
+	int args = 0, rc = program_parse(&text, groups, &s.common, argc, argv, &args);
 
 	if (rc) {
 		return rc < 0 ? PROGRAM_USAGE : 0;
 	}
-	o.node = o.node ? o.node : getenv("NODE_NAME");
+	s.options.node = s.options.node ? s.options.node : getenv("NODE_NAME");
 	if (args) {
 		rc = err_set(&err, "unexpected argument \"%s\": flags begin with --; see --help",
 			     argv[1]);
+	} else if (s.options.bench) {
+		rc = bench(&s.options, &err);
 	} else {
-		rc = o.bench ? bench(&o, &err) : o.once ? once(&o, &err) : run(&o, &common, &err);
+		rc = s.options.once ? once(&s.options, &err) : run(&s, &err);
 	}
 	return rc < 0 ? fail(&err) : 0;
 }

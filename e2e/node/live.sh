@@ -122,6 +122,8 @@ quiet() {
 	[ "$before" = "$(column '{.metadata.resourceVersion}')" ]
 }
 
+ended_well() { guest a 'grep -qx "ended 0" /tmp/node.log'; }
+
 on_cluster() {
 	kubectl create -f - >/dev/null <<'Y'
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-node"}}
@@ -133,7 +135,7 @@ s.bind((0, 1))
 while True:
     print("%.3f" % time.time(), s.recv(65536).split(b"\0")[0].decode(), flush=True)
 PY
-	guest a "python3 $work/listen.py >/tmp/events 2>&1 & $node --node-name gpu-node --kubeconfig $work/guest-a/kubeconfig --lease-namespace default >/tmp/node.log 2>&1 &"
+	guest a "python3 $work/listen.py >/tmp/events 2>&1 & ($node --node-name gpu-node --kubeconfig $work/guest-a/kubeconfig --lease-namespace default >/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"
 	it "on a cluster the daemon makes the GPUNode and reports" wait_for 20 names AD102GL_L40S
 	kubectl get gpunodes -o wide | sed 's/^/# /'
 	it "it is owned by the Node" owned
@@ -147,6 +149,8 @@ PY
 	kubectl delete gpunode gpu-node >/dev/null
 	it "a GPUNode that somebody deletes comes back" wait_for 15 names AD102GL_L40S
 	kubectl get gpunodes -o wide | sed 's/^/# /'
+	guest a 'kill -TERM $(pidof vmgpu-node)'
+	it "told to end it ends well" wait_for 10 ended_well
 }
 
 # --- b, c: vGPUs ------------------------------------------------------------------------------------------------------
