@@ -23,6 +23,14 @@ void buf_reset(struct buf *b)
 	b->over = false;
 }
 
+void buf_trim(struct buf *b)
+{
+	if (b->size > 64 * KiB) {
+		buf_finish(b);
+	}
+	buf_reset(b);
+}
+
 /* Room for n more bytes and the closing 0, or -1. */
 static int reserve(struct buf *b, size_t n)
 {

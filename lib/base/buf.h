@@ -19,6 +19,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_finish(struct buf *b);
 void buf_reset(struct buf *b);
+/* The same, and gives much memory (over 64 KiB) back. */
+void buf_trim(struct buf *b);
 
 int buf_add(struct buf *b, const void *bytes, size_t n);
 int buf_str(struct buf *b, const char *s);

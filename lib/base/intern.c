@@ -88,7 +88,8 @@ const char *intern_get(struct intern *in, const char *s, size_t n)
 	return e->text;
 }
 
-/* Empties slot `hole`: each later entry of the run that may lie there moves up and leaves the next hole. */
+/* Empties slot `hole`: each later entry of the run that may lie there moves up and leaves the next
+ * hole. */
 static void close_gap(struct intern *in, size_t hole)
 {
 	size_t mask = in->size - 1;

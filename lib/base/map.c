@@ -5,9 +5,10 @@
 #include <string.h>
 
 /*
- * Linear probing: a key lies at its hash's slot or in the run of used slots after it. A deleted slot keeps the run
- * whole, so it is marked (value GONE, key NULL) rather than emptied; slots never move except when the table is rebuilt,
- * which only map_put does: that is what makes deleting while iterating safe.
+ * Linear probing: a key lies at its hash's slot or in the run of used slots after it. A deleted
+ * slot keeps the run whole, so it is marked (value GONE, key NULL) rather than emptied; slots never
+ * move except when the table is rebuilt, which only map_put does: that is what makes deleting while
+ * iterating safe.
  */
 #define SMALLEST 8
 
@@ -58,7 +59,10 @@ static struct map_slot *vacant(struct map *m, uint32_t hash)
 	return &m->slots[i & (m->size - 1)];
 }
 
-/* A table of twice what the entries need, without the deleted ones: it grows, shrinks or is only swept. */
+/*
+ * A table of twice what the entries need, without the deleted ones: it grows, shrinks or is only
+ * swept.
+ */
 static void rebuild(struct map *m)
 {
 	struct map old = *m;

@@ -35,10 +35,7 @@ static size_t feed_carry(struct scan *s, const char *bytes, size_t n)
 		return n;
 	}
 	/* What else was tried may be cut again: those bytes are still in the caller's hands. */
-	if (s->carry.size > 64 * KiB) {
-		buf_finish(&s->carry);
-	}
-	buf_reset(&s->carry);
+	buf_trim(&s->carry);
 	return used - had;
 }
 

@@ -84,12 +84,14 @@ void scan_begin_document(struct scan *s)
 	}
 }
 
+#define BIG (256 * KiB)
+
 /* A usual object's memory is used again, a big one's given back. */
 static void reset(struct arena *a)
 {
 	size_t max = a->max;
 
-	if (a->used <= MiB) {
+	if (a->used <= BIG) {
 		arena_reset(a);
 	} else {
 		arena_finish(a);

@@ -356,14 +356,13 @@ static const char *key_of(const struct list *list, size_t i, size_t size)
  */
 static void tidy_keys(struct list *list, size_t size)
 {
-	attr_cleanup(map_finish) struct map seen;
+	attr_cleanup(map_finish) struct map seen = {0};
 	char *items = list->items;
 	size_t kept = 0, i = 1;
 
 	while (i < list->n && strcmp(key_of(list, i - 1, size), key_of(list, i, size)) < 0) {
 		i++;
 	}
-	map_init(&seen);
 	if (i >= list->n) {
 		return;
 	}
@@ -424,23 +423,8 @@ void *view_element(struct view *v)
 
 /* --- raw text --------------------------------------------------------------------------------- */
 
-int view_skipped(struct view *v, const char *p)
+static int store_raw(struct view *v, const char *text, size_t n)
 {
-	const char *text = v->raw_from;
-	size_t n;
-
-	if (!text) {
-		return 0;
-	}
-	n = (size_t)(p - text);
-	v->raw_from = NULL;
-	if (v->raw.len) {
-		if (buf_add(&v->raw, text, n) < 0) {
-			return -1;
-		}
-		text = v->raw.bytes;
-		n = v->raw.len;
-	}
 	if (v->next.kind == TYPE_RAW) {
 		return store_text(v, v->next.at, text, n);
 	}
@@ -451,6 +435,25 @@ int view_skipped(struct view *v, const char *p)
 int view_bytes_end(struct view *v, const char *p)
 {
 	return v->raw_from ? buf_add(&v->raw, v->raw_from, (size_t)(p - v->raw_from)) : 0;
+}
+
+/* Usually the whole value lies in the scanner's bytes still. */
+int view_skipped(struct view *v, const char *p)
+{
+	const char *from = v->raw_from;
+	int r;
+
+	if (!from) {
+		return 0;
+	}
+	if (!v->raw.len) {
+		r = store_raw(v, from, (size_t)(p - from));
+	} else {
+		r = view_bytes_end(v, p) < 0 ? -1 : store_raw(v, v->raw.bytes, v->raw.len);
+	}
+	v->raw_from = NULL;
+	buf_trim(&v->raw);
+	return r;
 }
 
 void view_bytes_begin(struct view *v, const char *q)
