@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which change wakes which object: the watches of the plans (vm_wake.c, permit_watch.c), over a
- * cache that tells them what a running controller would.
+ * Which change wakes which object: the watches of the plans (vm_wake.c, plan_disk.c,
+ * cluster_wake.c, permit_watch.c), over a cache that tells them what a running controller would.
  */
 #include "base/buf.h"
 #include "base/test.h"
 #include "api/apps.h"
+#include "api/capi.h"
 #include "api/kubevirt.h"
 #include "api/vmgpu.h"
 #include "controller/kinds.h"
@@ -242,6 +243,104 @@ static void classes_wake_who_may_have_a_system_disk(void)
 	wakes("t/a");
 }
 
+/* --- disks ------------------------------------------------------------------------------------ */
+
+#define CLAIM(name)                                                                                \
+	"{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: " name                     \
+	", namespace: t}}\n---\n"
+
+static void a_disk_wakes_with_its_volume_and_claim(void)
+{
+	start("vmdisk");
+	put(APP("VMDisk", "a", "{}") APP("VMDisk", "b", "{source: {upload: {}}}"));
+	put(VOLUME("t", "vm-disk-a", "ImportInProgress"));
+	wakes("t/a");
+	put(VOLUME("t", "vm-disk-a", "Succeeded"));
+	wakes("t/a");
+	put(CLAIM("vm-disk-b"));
+	wakes("t/b");
+	put(CLAIM("a"));
+	wakes("");
+	put(VOLUME("other", "vm-disk-a", "Succeeded"));
+	wakes("");
+}
+
+static void copies_wake_when_the_original_comes_or_goes(void)
+{
+	start("vmdisk");
+	put(APP("VMDisk", "copy", "{source: {disk: {name: first}}}")
+		    APP("VMDisk", "golden", "{source: {image: {name: rocky}}}")
+			    APP("VMDisk", "blank", "{}"));
+	put(VOLUME("t", "vm-disk-first", "Succeeded"));
+	wakes("t/copy");
+	put(VOLUME("t", "vm-disk-first", "Failed"));
+	wakes("");
+	put(VOLUME("cozy-public", "vm-default-images-rocky", "Succeeded"));
+	wakes("t/golden");
+	put(VOLUME("cozy-public", "vm-disk-first", "Succeeded"));
+	wakes("");
+	gone(&kind_data_volume, "t", "vm-disk-first");
+	wakes("t/copy");
+}
+
+/* --- clusters --------------------------------------------------------------------------------- */
+
+#define OF_CLUSTER(version, kind, name)                                                            \
+	"{apiVersion: " version ", kind: " kind ", metadata: {name: " name ", namespace: t}}\n---\n"
+#define CAPI "cluster.x-k8s.io/v1beta2"
+
+static void all_of_a_cluster_wakes_it_by_its_name(void)
+{
+	start("kubernetes");
+	put(APP("Kubernetes", "a", "{}") APP("Kubernetes", "b", "{}"));
+	put(OF_CLUSTER(CAPI, "Cluster", "kubernetes-a"));
+	wakes("t/a");
+	put(OF_CLUSTER(CAPI, "Machine", "kubernetes-b-md0-x7k2p-a1b2c"));
+	wakes("t/b");
+	put(OF_CLUSTER(CAPI, "MachineSet", "b-md0-x7k2p")); /* --naming=plain */
+	wakes("t/b");
+	put(OF_CLUSTER("helm.toolkit.fluxcd.io/v2", "HelmRelease", "kubernetes-a-cilium"));
+	wakes("t/a");
+	put(MACHINE("kubernetes-b-md0-x7k2p-a1b2c", "[]", "{phase: Pending}"));
+	wakes("t/b");
+	put(OF_CLUSTER(CAPI, "Cluster", "other"));
+	wakes("");
+	gone(&kind_capi_cluster, "t", "kubernetes-a");
+	wakes("t/a");
+}
+
+static void gpus_that_come_or_go_wake_clusters_that_ask_for_some(void)
+{
+	start("kubernetes");
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {gpus: [{name: x}]}}}")
+		    APP("Kubernetes", "d", "{}"));
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("t/c");
+	put(KUBEVIRT("", ""));
+	wakes("t/c");
+	put(MACHINE("m", HAS(L40S), "{phase: Scheduled, nodeName: n}"));
+	wakes("t/c");
+	put(MACHINE("m", HAS(L40S), "{phase: Running, nodeName: n}"));
+	wakes("");
+	gone(&kind_kv_vmi, "t", "m");
+	wakes("t/c");
+}
+
+static void types_and_namespaces_wake_who_is_of_them(void)
+{
+	start("kubernetes");
+	put(APP("Kubernetes", "a", "{nodeGroups: {g: {instanceType: big}}}")
+		    APP("Kubernetes", "b", "{}"));
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: big}}");
+	wakes("t/a");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: u1.medium}}");
+	wakes("t/a t/b");
+	put("{apiVersion: v1, kind: Namespace, metadata: {name: other}}");
+	wakes("");
+	put("{apiVersion: v1, kind: Namespace, metadata: {name: t}}");
+	wakes("t/a t/b");
+}
+
 /* --- the KubeVirt CR -------------------------------------------------------------------------- */
 
 static void a_name_that_the_cr_lacks_wakes_it(void)
@@ -350,6 +449,13 @@ TESTS({"children wake by their name", children_wake_by_their_name},
       {"images wake when they come or go", images_wake_when_they_come_or_go},
       {"instance types and preferences wake who has them", sizes_wake_who_has_them},
       {"storage classes wake who may have a system disk", classes_wake_who_may_have_a_system_disk},
+      {"a disk wakes with its volume and claim", a_disk_wakes_with_its_volume_and_claim},
+      {"copies wake when the original comes or goes", copies_wake_when_the_original_comes_or_goes},
+      {"all of a cluster wakes it by its name", all_of_a_cluster_wakes_it_by_its_name},
+      {"GPUs that come or go wake clusters that ask for some",
+       gpus_that_come_or_go_wake_clusters_that_ask_for_some},
+      {"instance types and namespaces wake who is of them",
+       types_and_namespaces_wake_who_is_of_them},
       {"a name that the CR lacks wakes it", a_name_that_the_cr_lacks_wakes_it},
       {"without a list every device counts", without_a_list_every_device_counts},
       {"the last that asked for a name of ours wakes it",
