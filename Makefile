@@ -121,7 +121,7 @@ tests: $(TESTS)
 list-tests:
 	@echo $(TESTS)
 
-.PHONY: deps demo demo-down test cluster-up cluster-down lint fuzz mutate
+.PHONY: deps demo demo-down test faults cluster-up cluster-down lint fuzz mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -133,6 +133,9 @@ demo-down: ## take the demo away
 
 test: ## all tests; PARTS="unit tools ..." for some (e2e/test.sh --help)
 	@bash e2e/test.sh $(PARTS)
+
+faults: ## every scenario with one fault at each place; SHARD=1/4, ONLY=TEXT (e2e/faults.sh --help)
+	@bash e2e/faults.sh
 
 STATE ?= build/cluster
 cluster-up: ## a control plane of your own in STATE=build/cluster; then: . build/cluster/env

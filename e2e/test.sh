@@ -57,7 +57,7 @@ part_tools() {
 }
 
 part_data() { with_cluster built bash e2e/data/check.sh; }
-part_cluster() { with_cluster built scenarios; }
+part_cluster() { with_cluster built scenarios e2e/scenarios e2e/scenarios/violations; }
 part_oldetcd() { with_cluster debian scenarios e2e/scenarios/gpus-repeated.yaml e2e/scenarios/permit-late.yaml e2e/scenarios/halted.yaml; }
 part_node() {
 	local rc=0

@@ -8,13 +8,6 @@ import (
 
 // I12: no secret in logs, events, status or metrics. Markers are texts that a scenario puts into what is secret.
 
-// SetMarkers says what is secret from now on.
-func (o *Observer) SetMarkers(markers []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.Markers = markers
-}
-
 func (o *Observer) checkSecrets(kind string, e kube.Event) {
 	if len(o.Markers) == 0 {
 		return

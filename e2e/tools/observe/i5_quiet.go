@@ -28,10 +28,14 @@ func (o *Observer) Settled(quiet time.Duration) bool {
 	return o.now().Sub(o.LastWrite()) >= quiet && len(o.Pending()) == 0
 }
 
+// A watch may be so late in telling what was done just before.
+const watchDelay = time.Second
+
 // Converge waits until all is settled. If it is not within limit, it reports what is missing.
 func (o *Observer) Converge(ctx context.Context, quiet, limit time.Duration) []Violation {
-	for end := o.now().Add(limit + quiet); !o.Settled(quiet); {
-		if o.now().After(end) || ctx.Err() != nil {
+	begin := o.now()
+	for o.now().Sub(begin) < watchDelay || !o.Settled(quiet) {
+		if o.now().Sub(begin) > limit+quiet || ctx.Err() != nil {
 			o.stillWriting(quiet, limit)
 			break
 		}

@@ -9,8 +9,6 @@ import (
 
 // I7: effort is bounded: so many writes on one object and no more.
 
-const defaultMaxWrites = 40
-
 // loggedWrite takes each write of the program that the proxy saw.
 func (o *Observer) loggedWrite(l proxy.Line) {
 	o.checkLeader(l)
@@ -42,19 +40,10 @@ func Anonymous(path string) string {
 	return path
 }
 
-// SetMaxWrites sets the limit where there is no baseline; 0 is the default.
-func (o *Observer) SetMaxWrites(limit int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.MaxWrites = limit; limit == 0 {
-		o.MaxWrites = defaultMaxWrites
-	}
-}
-
 func (o *Observer) count(path string) {
 	key := Anonymous(path)
 	o.writes[key]++
-	limit := o.MaxWrites
+	limit := o.maxWrites
 	if n, known := o.Baseline[key]; known {
 		limit = 2*n + 2
 	}

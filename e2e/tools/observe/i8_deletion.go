@@ -13,8 +13,8 @@ func (o *Observer) endless(add adder) {
 				continue
 			}
 			since, err := time.Parse(time.RFC3339, object.Str("metadata.deletionTimestamp"))
-			if err == nil && o.now().Sub(since) >= o.EndGrace {
-				add("I8", named(kind, object), 0, "being deleted for more than %s, finalizers %v", o.EndGrace, object.Get("metadata.finalizers"))
+			if err == nil && o.now().Sub(since) >= o.endGrace {
+				add("I8", named(kind, object), 0, "being deleted for more than %s, finalizers %v", o.endGrace, object.Get("metadata.finalizers"))
 			}
 		}
 	}

@@ -6,6 +6,7 @@
 package observe
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,6 +46,9 @@ type Observer struct {
 	out io.Writer
 	now func() time.Time
 
+	maxWrites int
+	endGrace  time.Duration
+
 	mu       sync.Mutex
 	world    world
 	changes  []change // not yet known whose they are
@@ -63,25 +67,12 @@ type Observer struct {
 
 // New makes an observer that reports to out.
 func New(o Options, out io.Writer) *Observer {
-	for _, d := range []struct{ field, value *string }{{&o.Manager, ptr("vmgpu")}, {&o.Lease, ptr("/leases/vmgpu")}} {
-		if *d.field == "" {
-			*d.field = *d.value
-		}
-	}
-	if o.MaxWrites == 0 {
-		o.MaxWrites = defaultMaxWrites
-	}
-	if o.ReadyGrace == 0 {
-		o.ReadyGrace = 15 * time.Second
-	}
-	if o.EndGrace == 0 {
-		o.EndGrace = 60 * time.Second
-	}
-	return &Observer{Options: o, out: out, now: time.Now, world: newWorld(), wrote: map[string]bool{}, created: map[string]bool{}, writes: map[string]int{},
+	o.Manager, o.Lease = cmp.Or(o.Manager, "vmgpu"), cmp.Or(o.Lease, "/leases/vmgpu")
+	o.MaxWrites = cmp.Or(o.MaxWrites, 40)
+	o.ReadyGrace, o.EndGrace = cmp.Or(o.ReadyGrace, 15*time.Second), cmp.Or(o.EndGrace, time.Minute)
+	return &Observer{maxWrites: o.MaxWrites, endGrace: o.EndGrace, Options: o, out: out, now: time.Now, world: newWorld(), wrote: map[string]bool{}, created: map[string]bool{}, writes: map[string]int{},
 		leader: newLeader(), suspects: map[string]suspect{}, told: map[string]bool{}, permits: newPermits(), synced: map[string]bool{}}
 }
-
-func ptr(s string) *string { return &s }
 
 // report tells a violation, once.
 func (o *Observer) report(invariant, object, format string, args ...any) {
@@ -103,11 +94,21 @@ func (o *Observer) Violations() []Violation {
 	return append([]Violation(nil), o.all...)
 }
 
+// Terms are what may differ from one scenario to the next; what is not set is the observer's own.
+type Terms struct {
+	Markers   []string
+	MaxWrites int
+	Baseline  map[string]int
+	EndGrace  time.Duration
+}
+
 // Begin starts a new count of writes and of violations.
-func (o *Observer) Begin(baseline map[string]int) {
+func (o *Observer) Begin(t Terms) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.Baseline, o.writes, o.all = baseline, map[string]int{}, nil
+	o.Markers, o.Baseline = t.Markers, t.Baseline
+	o.maxWrites, o.endGrace = cmp.Or(t.MaxWrites, o.MaxWrites), cmp.Or(t.EndGrace, o.EndGrace)
+	o.writes, o.all = map[string]int{}, nil
 	o.told, o.suspects = map[string]bool{}, map[string]suspect{}
 }
 

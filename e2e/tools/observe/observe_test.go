@@ -393,7 +393,7 @@ func TestI7TooManyWrites(t *testing.T) {
 
 func TestI7TwiceTheBaselineIsTheLimit(t *testing.T) {
 	s := newStage(t, Options{HasLog: true})
-	s.o.Begin(map[string]int{"/api/v1/namespaces/*/services/mine": 1})
+	s.o.Begin(Terms{Baseline: map[string]int{"/api/v1/namespaces/*/services/mine": 1}})
 	for i := range 5 {
 		s.ours(fmt.Sprintf(`{kind: Service, metadata: {namespace: a%d, name: mine}}`, i))
 	}
@@ -500,7 +500,7 @@ func TestAViolationIsToldOnce(t *testing.T) {
 	s.o.Grown("p", Process{FDs: 1}, Process{FDs: 100})
 	s.o.Grown("p", Process{FDs: 1}, Process{FDs: 100})
 	s.expect("I11", "")
-	s.o.Begin(nil)
+	s.o.Begin(Terms{})
 	s.expect("", "")
 }
 

@@ -126,6 +126,12 @@ func (p *Proxy) Wait(ctx context.Context, name string) (via string, err error) {
 	}
 }
 
+// Acted tells whether the named rule has acted, and through which listener that request came.
+func (p *Proxy) Acted(name string) (bool, string) {
+	done, via, _ := p.rules.state(name)
+	return done, via
+}
+
 // Mark writes a line of its own into the log.
 func (p *Proxy) Mark(text string) { p.log.write(Line{Time: time.Now(), Mark: text}) }
 

@@ -91,12 +91,14 @@ func (s *stage) close(ctx context.Context) {
 		s.client.Delete(ctx, gpuNodesPath+"/"+name, nil)
 		s.client.Delete(ctx, "/api/v1/nodes/"+name, nil)
 	}
-	for _, o := range s.scenario.Given {
-		if r, err := s.resources.Of(o); err == nil && !r.Namespaced {
-			s.client.Delete(ctx, r.Path("", o.Name()), nil)
+	for _, o := range s.scenario.objects() {
+		if path, err := s.pathOf(o); err == nil {
+			s.client.Delete(ctx, path, nil)
 		}
 	}
-	s.client.Delete(ctx, "/api/v1/namespaces/"+s.namespace, nil)
+	if !s.keep {
+		s.client.Delete(ctx, "/api/v1/namespaces/"+s.namespace, nil)
+	}
 }
 
 const permitField = "spec.configuration.permittedHostDevices"

@@ -23,16 +23,18 @@ type Flags struct {
 	State, Controller, Out, Lease string
 	Slack                         float64
 	Quiet, LeaseTime              time.Duration
+	Keep                          bool
 }
 
 // Add declares them.
 func (f *Flags) Add(set *flag.FlagSet) {
 	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig; several with commas between them share the work")
-	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} (a free one), {lease}, {renew}, {period} and {retry} are filled in")
+	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} and {metrics} (free ones), {lease}, {renew}, {period} and {retry} are filled in")
 	set.StringVar(&f.Out, "out", "", "folder for logs, default a new one; logs of what passes are removed")
 	set.StringVar(&f.Lease, "lease-path", "/leases/vmgpu", "part of the path of the leader's Lease")
 	set.DurationVar(&f.LeaseTime, "lease", 15*time.Second, "how long a Lease of the controller lasts")
 	set.Float64Var(&f.Slack, "slack", 1, "all waiting times are multiplied by this")
+	set.BoolVar(&f.Keep, "keep-namespaces", false, "empty namespaces stay, for clusters that are thrown away: to delete one is a quarter of a run's work")
 	set.DurationVar(&f.Quiet, "quiet", time.Second, "how long nothing may be written for all to be done")
 }
 
@@ -78,7 +80,7 @@ func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) 
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, folder: folder, leads: &leads{lease: f.Lease}}
+	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, keep: f.Keep, folder: folder, leads: &leads{lease: f.Lease}}
 	if b.resources, err = client.Discover(ctx); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type Scenario struct {
 	Given       Objects          `json:"given"`
 	Steps       []Step           `json:"steps"`
 	MaxWrites   int              `json:"maxWrites"` // I7: on one object, where 40 are too few
+	EndGrace    Duration         `json:"endGrace"`  // I8: how long a deletion may last, where it is not a minute
 	NoSweep     bool             `json:"noSweep"`   // it has faults of its own
 	Violates    string           `json:"violates"`  // the invariant that this scenario breaks on purpose
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ type process struct {
 	name    string
 	command []string
 	log     string
+	metrics string // URL, if the command has {metrics}
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -31,26 +34,56 @@ type process struct {
 	size    observe.Process
 }
 
-// words fills in the command of a controller: {kubeconfig}, {name}, {port} (a free one), and the times of its Lease.
-func words(command, kubeconfig, name string, lease time.Duration) ([]string, error) {
-	var all []string
+// newProcess fills in the command of a controller: {kubeconfig}, {name}, {port} and {metrics} (free ports; at the latter /metrics is read
+// in the end), and the times of its Lease.
+func newProcess(command, kubeconfig, name, log string, lease time.Duration) (*process, error) {
+	p := &process{name: name, log: log}
 	fill := strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name, "{lease}", lease.String(), "{renew}", (lease * 2 / 3).String(),
 		"{period}", (lease / 3).String(), "{retry}", (lease * 2 / 15).String())
 	for _, w := range strings.Fields(command) {
-		if strings.Contains(w, "{port}") {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+		for _, what := range []string{"{port}", "{metrics}"} {
+			if !strings.Contains(w, what) {
+				continue
+			}
+			port, err := freePort()
 			if err != nil {
 				return nil, err
 			}
-			w = strings.ReplaceAll(w, "{port}", fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
-			l.Close()
+			w = strings.ReplaceAll(w, what, port)
+			if what == "{metrics}" {
+				p.metrics = "http://127.0.0.1:" + port + "/metrics"
+			}
 		}
-		all = append(all, fill.Replace(w))
+		p.command = append(p.command, fill.Replace(w))
 	}
-	if len(all) == 0 {
+	if len(p.command) == 0 {
 		return nil, fmt.Errorf("no controller to run: --controller")
 	}
-	return all, nil
+	return p, nil
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port), nil
+}
+
+// scrape reads the metrics; "" if there are none.
+func (p *process) scrape() string {
+	if p.metrics == "" || p.pid() == 0 {
+		return ""
+	}
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get(p.metrics)
+	if err != nil {
+		return ""
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(answer.Body)
+	return string(text)
 }
 
 func (p *process) start() error {
@@ -222,11 +255,12 @@ func (s *stage) enroll() error {
 		if err := s.proxy.Kubeconfig(name, kubeconfig); err != nil {
 			return err
 		}
-		command, err := words(s.command, kubeconfig, name, s.lease)
+		p, err := newProcess(s.command, kubeconfig, name, filepath.Join(s.out, name+".log"), s.lease)
 		if err != nil {
 			return err
 		}
-		s.processes[name] = &process{name: name, command: command, log: filepath.Join(s.out, name+".log"), excused: s.disturbed}
+		p.excused = s.disturbed
+		s.processes[name] = p
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -82,9 +83,7 @@ func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline ma
 		return r
 	}
 	b.proxy.Clear()
-	b.observer.Begin(baseline)
-	b.observer.SetMarkers(sc.Secrets)
-	b.observer.SetMaxWrites(sc.MaxWrites)
+	b.observer.Begin(observe.Terms{Markers: sc.Secrets, MaxWrites: sc.MaxWrites, Baseline: baseline, EndGrace: sc.EndGrace.In(b.lease, 0)})
 	b.proxy.Mark(sc.Name)
 	s, err := newStage(ctx, b, sc, fault)
 	if s != nil {
@@ -114,11 +113,7 @@ func (b *Bench) missing(sc *Scenario) string {
 
 // run plays the scenario on a stage that is set.
 func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
-	defer func() {
-		if problem := s.stopAll(); err == nil {
-			err = problem
-		}
-	}()
+	defer func() { err = errors.Join(err, s.stopAll()) }()
 	happened := s.expectFault(ctx, fault)
 	if !s.scenario.Stopped {
 		for _, name := range s.scenario.Controllers {
@@ -130,10 +125,13 @@ func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
 	if err := s.steps(ctx, r); err != nil {
 		return err
 	}
+	begin := time.Now()
 	if err := s.settle(ctx, s.quiet); err != nil {
 		return err
 	}
-	if r.Met = happened(); r.Met {
+	met := happened()
+	r.Met = !met.IsZero()
+	if met.After(begin) {
 		if err := s.settle(ctx, s.quiet); err != nil {
 			return err
 		}
@@ -170,33 +168,35 @@ func (s *stage) steps(ctx context.Context, r *Result) error {
 	return s.meanwhile.join()
 }
 
-// expectFault puts the fault's rules in force; the function that it returns waits for what it does, and tells whether it happened.
-func (s *stage) expectFault(ctx context.Context, fault *Fault) func() bool {
+// expectFault puts the fault's rules in force. The function that it returns waits for what the fault does, and tells when that was
+// done; zero if it never came to it.
+func (s *stage) expectFault(ctx context.Context, fault *Fault) func() time.Time {
 	if fault == nil {
-		return func() bool { return false }
+		return func() time.Time { return time.Time{} }
 	}
 	s.proxy.Add(fault.Rules...)
 	waiting, cancel := context.WithCancel(ctx)
-	met := make(chan bool, 1)
+	met := make(chan time.Time, 1)
 	go func() {
 		via, err := s.proxy.Wait(waiting, FaultRule)
-		if err == nil && fault.Do != nil {
+		if err != nil {
+			met <- time.Time{}
+			return
+		}
+		if fault.Do != nil {
 			if err := fault.Do(&Control{s, s.processes[via]}, ctx); err != nil {
 				fmt.Fprintln(os.Stderr, "fault:", err)
 			}
 		}
-		met <- err == nil
+		met <- time.Now()
 	}()
-	return func() bool {
-		select {
-		case happened := <-met:
-			return happened
-		case <-time.After(100 * time.Millisecond): // the steps are over and it has not happened: it will not
+	return func() time.Time {
+		if done, _ := s.proxy.Acted(FaultRule); !done { // the steps are over: it will not be met any more
 			cancel()
-			happened := <-met
-			s.proxy.Clear()
-			return happened
 		}
+		at := <-met
+		s.proxy.Clear()
+		return at
 	}
 }
 
@@ -229,6 +229,7 @@ func (s *stage) stopAll() error {
 	var first error
 	for _, p := range s.processes {
 		p.signal(syscall.SIGCONT)
+		s.observer.Text("metrics of controller "+p.name, p.scrape())
 		if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil && first == nil {
 			first = err
 		}

@@ -194,13 +194,13 @@ func TestAViolationFailsAScenarioUnlessItIsMeantTo(t *testing.T) {
 	}
 }
 
-func newProcess(t *testing.T, script string) *process {
+func runningAs(t *testing.T, script string) *process {
 	return &process{name: "a", command: []string{"/bin/sh", "-c", script}, log: filepath.Join(t.TempDir(), "log")}
 }
 
 func TestAProcessThatIsKilledOrAskedToEndIsNotToBlame(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		p := newProcess(t, `trap "exit 0" TERM; while :; do sleep 0.01; done`)
+		p := runningAs(t, `trap "exit 0" TERM; while :; do sleep 0.01; done`)
 		if err := p.start(); err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestAProcessThatIsKilledOrAskedToEndIsNotToBlame(t *testing.T) {
 }
 
 func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
-	p := newProcess(t, `echo begun; [ $(wc -l <`+"$0"+`) -lt 2 ] && exit 3; sleep 10`)
+	p := runningAs(t, `echo begun; [ $(wc -l <`+"$0"+`) -lt 2 ] && exit 3; sleep 10`)
 	p.command = append(p.command, p.log)
 	if err := p.start(); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
 
 func TestWhoWasStoppedMayEndByItselfButNotCrash(t *testing.T) {
 	for script, blamed := range map[string]bool{"sleep 0.2; exit 1": false, "sleep 0.2; kill -SEGV $$": true} {
-		p := newProcess(t, script)
+		p := runningAs(t, script)
 		if err := p.start(); err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +245,7 @@ func TestWhoWasStoppedMayEndByItselfButNotCrash(t *testing.T) {
 }
 
 func TestAProcessThatDoesNotHeedSIGTERMIsToBlame(t *testing.T) {
-	p := newProcess(t, `trap "" TERM; while :; do sleep 0.01; done`)
+	p := runningAs(t, `trap "" TERM; while :; do sleep 0.01; done`)
 	if err := p.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestAProcessThatDoesNotHeedSIGTERMIsToBlame(t *testing.T) {
 }
 
 func TestWhatASanitizerWroteIsToBlame(t *testing.T) {
-	p := newProcess(t, `echo "x.c:1: runtime error: shift exponent"; sleep 10`)
+	p := runningAs(t, `echo "x.c:1: runtime error: shift exponent"; sleep 10`)
 	if err := p.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +286,15 @@ func TestTheLeaderIsWhoPutItselfIntoTheLease(t *testing.T) {
 }
 
 func TestWordsOfACommandAreFilledIn(t *testing.T) {
-	w, err := words("x --kubeconfig {kubeconfig} --me {name} --port {port} --lease={lease},{renew},{period},{retry}", "/k", "a", 15*time.Second)
-	if err != nil || w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,5s,2s" {
-		t.Error(w, err)
+	p, err := newProcess("x --kubeconfig {kubeconfig} --me {name} --port {port} --lease={lease},{renew},{period},{retry} :{metrics}", "/k", "a", "", 15*time.Second)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := words(" ", "", "", 0); err == nil {
+	w := p.command
+	if w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,5s,2s" || p.metrics != "http://127.0.0.1"+w[8]+"/metrics" {
+		t.Error(w, p.metrics)
+	}
+	if _, err := newProcess(" ", "", "", "", 0); err == nil {
 		t.Error("no command")
 	}
 }

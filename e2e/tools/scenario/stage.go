@@ -29,6 +29,7 @@ type Bench struct {
 	slack     float64
 	quiet     time.Duration
 	calm      time.Duration
+	keep      bool // namespaces
 	folder    string
 	resources kube.Resources
 }

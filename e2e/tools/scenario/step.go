@@ -291,6 +291,9 @@ func (s *stage) proxyOrder(order string) error {
 // settle waits until all is done and nothing was written for the time of quiet; what is not done is for the observer to report.
 func (s *stage) settle(ctx context.Context, quiet time.Duration) error {
 	limit := time.Duration(float64(convergeLimit) * s.slack)
+	if s.scenario.Violates != "" {
+		limit = 2 * time.Second // what is broken on purpose does not heal
+	}
 	if found := s.observer.Converge(ctx, quiet, limit); len(found) > 0 {
 		return fmt.Errorf("%s: %s: %s", found[0].Invariant, found[0].Object, found[0].Message)
 	}

@@ -152,19 +152,15 @@ func (s *settings) note(id string, met bool, r *scenario.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := Outcome{Commit: s.commit, ID: id, Met: met || r.Met, Secs: r.Took.Seconds()}
-	word := "ok"
 	for _, said := range r.Says {
 		if said.Error != "" && o.Error == "" {
-			o.Error, word = said.Error, "BROKEN"
+			o.Error = said.Error
 		}
-	}
-	if !o.Met {
-		word += " (fault not met)"
 	}
 	if s.list {
 		return
 	}
-	fmt.Printf("%s %s %.1f s %s\n", word, id, o.Secs, o.Error)
+	o.print()
 	if o.Error != "" {
 		fmt.Println("# logs:", r.Logs)
 		for _, v := range r.Violations {

@@ -3,6 +3,7 @@ package sweep
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"hash/fnv"
 	"os"
 	"strconv"
@@ -16,6 +17,19 @@ type Outcome struct {
 	Met    bool    `json:"met"` // the fault happened: its place was reached
 	Error  string  `json:"error,omitempty"`
 	Secs   float64 `json:"seconds"`
+}
+
+// print is a line of TAP.
+func (o Outcome) print() {
+	unmet := ""
+	if !o.Met {
+		unmet = ", fault not met"
+	}
+	if o.Error == "" {
+		fmt.Printf("ok - %s (%.1f s%s)\n", o.ID, o.Secs, unmet)
+	} else {
+		fmt.Printf("not ok - %s (%.1f s%s)\n# %s\n", o.ID, o.Secs, unmet, o.Error)
+	}
 }
 
 func (o Outcome) append(file string) error {
