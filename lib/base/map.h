@@ -2,11 +2,10 @@
 /*
  * map.h: a hash table from strings to pointers, open addressing, never more than 3/4 full.
  *
- * The map borrows its keys: a key must live as long as its entry (it usually lies inside the
- * value). A put that replaces a value replaces the key as well, so the old value and its key may be
- * freed together. Order of iteration is unspecified but stable while nothing is added. Deleting
- * during map_next is allowed. It grows with its entries: what input may put in is bounded by its
- * owner.
+ * The map borrows its keys: a key must live as long as its entry (it usually lies in the value).
+ * A put that replaces a value replaces the key as well, so both may be freed together.
+ * Order of iteration is unspecified but stable while nothing is added. Deleting during map_next is
+ * allowed. It grows with its entries: what input may put in is bounded by its owner.
  */
 #pragma once
 
@@ -26,10 +25,12 @@ struct map_slot {
 void map_init(struct map *m);
 void map_finish(struct map *m); /* frees the table, not the values */
 
-void *map_get(const struct map *m, const char *key); /* NULL when absent */
-void *map_put(struct map *m, const char *key,
-	      void *value);		       /* the value replaced, or NULL; value is not NULL */
-void *map_del(struct map *m, const char *key); /* the value removed, or NULL */
+/* NULL when absent. */
+void *map_get(const struct map *m, const char *key);
+/* value: not NULL. The value replaced, or NULL. */
+void *map_put(struct map *m, const char *key, void *value);
+/* The value removed, or NULL. */
+void *map_del(struct map *m, const char *key);
 
 /* for (struct map_slot *s = NULL; (s = map_next(m, s));) */
 struct map_slot *map_next(const struct map *m, const struct map_slot *after);

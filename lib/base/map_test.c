@@ -125,6 +125,7 @@ static void agrees_with_a_plain_array_over_100000_steps(void)
 		}
 		ok(map_get(&m, keys[k]) == model[k]);
 		is_int(m.n, n);
+		ok((m.n + m.gone) * 4 <= m.size * 3);
 	}
 	is_int(count(&m), n);
 }

@@ -133,7 +133,7 @@ struct bits {
 
 static inline struct bits look(const char *p)
 {
-#if defined(__SSE2__)
+#ifdef TOKEN_SSE2
 	__m128i v = _mm_loadu_si128((const __m128i *)p);
 
 	return (struct bits){

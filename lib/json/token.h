@@ -16,7 +16,8 @@
 
 #include "base/base.h"
 
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(TOKEN_PORTABLE)
+#define TOKEN_SSE2
 #include <emmintrin.h>
 #endif
 
@@ -43,7 +44,7 @@ size_t token_unescape(char *out, const char *text, size_t n);
 /* A bit for each of the 16 bytes at p that needs a closer look. */
 static inline unsigned token_specials(const char *p)
 {
-#if defined(__SSE2__)
+#ifdef TOKEN_SSE2
 	__m128i v = _mm_loadu_si128((const __m128i *)p);
 	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
 	__m128i escape = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));

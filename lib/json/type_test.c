@@ -95,6 +95,15 @@ static void a_tree_and_its_text_read_the_same(void)
 	ok(type_equal(&sample_type, &a, &b));
 }
 
+static void scalars_of_a_tree_keep_their_text(void)
+{
+	is_str(sample("{\"spec\":{\"size\":10}}").size, "10");
+	is_str(sample("{\"spec\":{\"size\":1.5}}").size, "1.5");
+	is_str(sample("{\"spec\":{\"size\":true}}").size, "true");
+	is_str(sample("{\"spec\":{\"size\":\"1.50\"}}").size, "1.50");
+	ok(!sample("{\"spec\":{\"size\":[1]}}").size);
+}
+
 static void unset_is_left_out(void)
 {
 	struct sample s = {0};
@@ -504,6 +513,7 @@ static void a_key_is_found_among_rows(void)
 
 TESTS({"a tree is read and written", a_tree_is_read_and_written},
       {"a tree and its text read the same", a_tree_and_its_text_read_the_same},
+      {"a scalar keeps the text of its number", scalars_of_a_tree_keep_their_text},
       {"what is unset is left out, what is empty is not", unset_is_left_out},
       {"TYPE_KEEP_ZERO writes what is unset", keep_zero_writes_what_is_unset},
       {"a scalar is written as what it is exactly", scalars_become_what_they_are_exactly},
