@@ -99,7 +99,9 @@ struct vm_seen {
 void vm_gpus_gather(struct vm_seen *s);
 /* The VM has a GPU, be it that of its instance type. */
 bool vm_gpus_any(const struct vm_seen *s);
-/* The live machine has all that is asked. */
+/* How many of this device the live machine has. */
+int64_t vm_gpus_in_machine(const struct vm_seen *s, const char *device);
+/* It has all that is asked, and nothing else. */
 bool vm_gpus_attached(const struct vm_seen *s);
 
 /* vm_disks.c */

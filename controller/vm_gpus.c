@@ -34,17 +34,39 @@ bool vm_gpus_any(const struct vm_seen *s)
 	return s->devices.n || (s->type && (s->type->gpus.n || s->type->host_devices.n));
 }
 
+static int64_t count_in(const struct kv_gpu_list *l, const char *device)
+{
+	int64_t n = 0;
+
+	list_each(g, l) {
+		n += str_eq(g->device_name, device);
+	}
+	return n;
+}
+
+int64_t vm_gpus_in_machine(const struct vm_seen *s, const char *device)
+{
+	const struct kv_vmi *v = s->vmi;
+
+	if (!v || !(str_eq(v->phase, "Running") || str_eq(v->phase, "Scheduled"))) {
+		return 0;
+	}
+	return count_in(&v->gpus, device) + count_in(&v->host_devices, device);
+}
+
 bool vm_gpus_attached(const struct vm_seen *s)
 {
 	const struct kv_vmi *v = s->vmi;
 
-	if (!v || !v->node || v->gpus.n + v->host_devices.n != s->devices.n) {
+	if (!s->devices.n || !v || !v->node || v->gpus.n + v->host_devices.n != s->devices.n) {
 		return false;
 	}
-	list_each(d, &s->devices) {
-		if (!devices_in(&v->gpus, d->device) && !devices_in(&v->host_devices, d->device)) {
+	for (size_t i = 0; i < s->asked.n; i++) {
+		const char *device = s->asked.asks[i].device;
+
+		if (vm_gpus_in_machine(s, device) != gpus_count(&s->asked, device)) {
 			return false;
 		}
 	}
-	return str_eq(v->phase, "Running") || str_eq(v->phase, "Scheduled");
+	return true;
 }

@@ -36,7 +36,7 @@ struct verdict vm_accepted(const struct vm_seen *s)
 
 static struct verdict available(const struct vm_seen *s)
 {
-	if (s->devices.n && vm_gpus_attached(s)) {
+	if (vm_gpus_attached(s)) {
 		return verdict_yes("Attached", arena_printf(s->pass->arena, "has %s on %s",
 							    gpus_wish(&s->asked), s->vmi->node));
 	}
@@ -105,29 +105,13 @@ static void write_conditions(const struct vm_seen *s, struct vm_status *st)
 
 /* --- GPUs ------------------------------------------------------------------------------------- */
 
-static int64_t in_machine(const struct vm_seen *s, const char *device)
-{
-	int64_t n = 0;
-
-	if (!s->vmi || !(str_eq(s->vmi->phase, "Running") || str_eq(s->vmi->phase, "Scheduled"))) {
-		return 0;
-	}
-	list_each(g, &s->vmi->gpus) {
-		n += str_eq(g->device_name, device);
-	}
-	list_each(h, &s->vmi->host_devices) {
-		n += str_eq(h->device_name, device);
-	}
-	return n;
-}
-
 /* What the machine has of a device goes to its spellings in their order. */
 static void write_gpus(const struct vm_seen *s, struct vm_status *st)
 {
 	st->gpus = gpus_status(&s->asked);
 	st->gpu_summary = gpus_summary(&s->asked);
 	list_each(g, &st->gpus) {
-		int64_t left = in_machine(s, g->device_name);
+		int64_t left = vm_gpus_in_machine(s, g->device_name);
 
 		for (const struct gpu_status *before = st->gpus.items; before < g; before++) {
 			left -= str_eq(before->device_name, g->device_name) ? before->allocated : 0;
