@@ -399,6 +399,19 @@ static void the_last_that_asked_for_a_name_of_ours_wakes_it(void)
 	wakes("k/kubevirt");
 }
 
+static void a_name_counts_only_as_a_whole_word(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True"))
+		    KUBEVIRT(LISTS("x/" L40S) ", emulation: \"" L40S "2\"", ""));
+	put(APP("VMInstance", "a", ASKS(L40S)));
+	wakes("k/kubevirt");
+	put(KUBEVIRT(LISTS(L40S), "[\"10DE:26B9\",\"" L40S "\"]"));
+	put(APP("VMInstance", "b", "{cloudInit: about " L40S ", gpus: []}"));
+	gone(&kind_vm_instance, "t", "a");
+	wakes("k/kubevirt");
+}
+
 static void entries_of_others_do_not_matter(void)
 {
 	start("permit");
@@ -422,6 +435,15 @@ static void what_nodes_call_their_gpus_wakes_it(void)
 	wakes("k/kubevirt");
 	put(NODE(UNIT(A100, "26ba", "False") ", " UNIT(A100, "26ba", "False")));
 	wakes("k/kubevirt");
+	put(NODE("{name: x, aliases: [nvidia.com/one]}"));
+	put(NODE("{name: x, aliases: [nvidia.com/two]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x, aliases: [nvidia.com/two], profiles: [{name: a}]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x, aliases: [nvidia.com/two], profiles: [{name: b}]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x, aliases: [nvidia.com/two], profiles: [{name: b, available: 3}]}"));
+	wakes("");
 	gone(&kind_gpu_node, NULL, "n");
 	wakes("k/kubevirt");
 }
@@ -460,6 +482,7 @@ TESTS({"children wake by their name", children_wake_by_their_name},
       {"without a list every device counts", without_a_list_every_device_counts},
       {"the last that asked for a name of ours wakes it",
        the_last_that_asked_for_a_name_of_ours_wakes_it},
+      {"a name counts only as a whole word", a_name_counts_only_as_a_whole_word},
       {"entries of others do not matter", entries_of_others_do_not_matter},
       {"what nodes call their GPUs wakes it, not what becomes of them",
        what_nodes_call_their_gpus_wakes_it},
