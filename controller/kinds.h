@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kinds.h: what the controller reads, writes and reconciles: two tables, shared with kubectl-vmgpu and the tests. */
+/* kinds.h: what the controller reads, writes and reconciles: two tables, shared with kubectl-vmgpu
+ * and the tests. */
 #pragma once
 
 #include "api/core.h"

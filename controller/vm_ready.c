@@ -210,7 +210,8 @@ static bool failed_to_start(const struct vm_seen *s)
  */
 static struct verdict starting(const struct vm_seen *s)
 {
-	bool should = vm_strategy_runs(s->live) && (vm_strategy_runs(s->wanted) || !vm_looked_at(s));
+	bool should =
+		vm_strategy_runs(s->live) && (vm_strategy_runs(s->wanted) || !vm_looked_at(s));
 
 	if (s->vm && (!stopped(s) || !should || ended(s) || failed_to_start(s))) {
 		return verdict_none();

@@ -7,9 +7,9 @@
  *		{"an empty buffer reads as the empty string", empty_buffer_has_text},
  *	)
  *
- * Each row prints one TAP line; the first failed check of a row ends that row. `PROGRAM -l` lists the rows,
- * `PROGRAM TEXT` runs those whose name contains TEXT. The exit code is 0 only if every row passed.
- * test_skip(reason) ends a row as skipped: counted as that, never as passed.
+ * Each row prints one TAP line; the first failed check of a row ends that row. `PROGRAM -l` lists
+ *the rows, `PROGRAM TEXT` runs those whose name contains TEXT. The exit code is 0 only if every row
+ *passed. test_skip(reason) ends a row as skipped: counted as that, never as passed.
  */
 #pragma once
 
@@ -70,10 +70,10 @@ attr_unused static void test_has_(const char *file, int line, const char *text, 
 	test_fail_(file, line, "text lacks the part");
 }
 
-#define ok(cond)	   ((cond) ? (void)0 : test_fail_(__FILE__, __LINE__, #cond))
-#define is_str(got, want)  test_str_(__FILE__, __LINE__, (got), (want))
-#define is_int(got, want)  test_int_(__FILE__, __LINE__, (int64_t)(got), (int64_t)(want))
-#define has(text, part)	   test_has_(__FILE__, __LINE__, (text), (part))
+#define ok(cond) ((cond) ? (void)0 : test_fail_(__FILE__, __LINE__, #cond))
+#define is_str(got, want) test_str_(__FILE__, __LINE__, (got), (want))
+#define is_int(got, want) test_int_(__FILE__, __LINE__, (int64_t)(got), (int64_t)(want))
+#define has(text, part) test_has_(__FILE__, __LINE__, (text), (part))
 
 attr_unused static int test_main_(const struct test *tests, size_t n, int argc, char **argv)
 {
@@ -101,9 +101,9 @@ attr_unused static int test_main_(const struct test *tests, size_t n, int argc, 
 	return failed;
 }
 
-#define TESTS(...)                                                              \
-	int main(int argc, char **argv)                                         \
-	{                                                                       \
-		static const struct test tests_[] = {__VA_ARGS__};              \
-		return test_main_(tests_, ARRAY_LEN(tests_), argc, argv);       \
+#define TESTS(...)                                                                                 \
+	int main(int argc, char **argv)                                                            \
+	{                                                                                          \
+		static const struct test tests_[] = {__VA_ARGS__};                                 \
+		return test_main_(tests_, ARRAY_LEN(tests_), argc, argv);                          \
 	}

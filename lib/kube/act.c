@@ -25,10 +25,15 @@ struct act {
 
 static void step(struct act *a);
 
-static void finish(struct act *a, enum act_result result, const struct action *action, const char *trouble)
+static void finish(struct act *a, enum act_result result, const struct action *action,
+		   const char *trouble)
 {
 	struct act_end end = {
-		.result = result, .again_ms = a->again_ms, .trouble = trouble, .action = action, .sent = a->sent,
+		.result = result,
+		.again_ms = a->again_ms,
+		.trouble = trouble,
+		.action = action,
+		.sent = a->sent,
 	};
 
 	a->done(a->ctx, &end);
@@ -37,7 +42,8 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 	free(a);
 }
 
-/* --- answers --------------------------------------------------------------------------------------- */
+/* --- answers
+ * --------------------------------------------------------------------------------------- */
 
 struct put_ctx {
 	struct act *act;
@@ -78,7 +84,8 @@ static void take_in(struct act *a, const struct action *action, const struct htt
 }
 
 /* The message of a Status, else what we know of the answer. */
-static const char *sentence(struct act *a, const struct action *action, const struct http_answer *answer)
+static const char *sentence(struct act *a, const struct action *action,
+			    const struct http_answer *answer)
 {
 	struct arena *arena = a->plan->arena;
 	json_t *status = answer->length ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
@@ -107,15 +114,17 @@ static void forget(struct act *a, const struct action *action)
 enum verdict { GOOD, GONE, CONFLICT, REFUSED, BROKEN };
 
 /*
- * 409: an apply is forced, so it is the resourceVersion in the body that no longer holds: somebody was faster. Other 4xx than 401, 408 and 429 will be
- * the same next time: a refusal, worth telling the user.
+ * 409: an apply is forced, so it is the resourceVersion in the body that no longer holds: somebody
+ * was faster. Other 4xx than 401, 408 and 429 will be the same next time: a refusal, worth telling
+ * the user.
  */
 static enum verdict judge(const struct action *action, int status)
 {
 	if (status >= 200 && status < 300) {
 		return GOOD;
 	}
-	if (status == 404 && (action->what == ACTION_DELETE || action->what == ACTION_STATUS || action->what == ACTION_MERGE)) {
+	if (status == 404 && (action->what == ACTION_DELETE || action->what == ACTION_STATUS ||
+			      action->what == ACTION_MERGE)) {
 		return GONE;
 	}
 	if (status == 409) {
@@ -132,7 +141,8 @@ static void answered(void *ctx, const struct http_answer *answer)
 	struct act *a = ctx;
 	const struct action *action = &a->plan->actions[a->next];
 	enum verdict verdict = judge(action, answer->status);
-	const char *trouble = verdict == GOOD || verdict == GONE ? NULL : sentence(a, action, answer);
+	const char *trouble =
+		verdict == GOOD || verdict == GONE ? NULL : sentence(a, action, answer);
 
 	if (a->env.log) {
 		a->env.log(a->env.ctx, action, answer, trouble);
@@ -158,13 +168,14 @@ static void answered(void *ctx, const struct http_answer *answer)
 	}
 }
 
-/* --- requests -------------------------------------------------------------------------------------- */
+/* --- requests
+ * -------------------------------------------------------------------------------------- */
 
 static json_t *request_body(const struct action *action)
 {
 	if (action->what == ACTION_DELETE) {
-		json_t *body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind", "DeleteOptions",
-					 "propagationPolicy", "Background");
+		json_t *body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind",
+					 "DeleteOptions", "propagationPolicy", "Background");
 		json_t *conditions = json_object();
 
 		if (action->uid) {
@@ -192,26 +203,35 @@ static void send_request(struct act *a, const struct action *action)
 	const char *version = cache_version(a->env.cache, action->kind);
 	json_t *body = request_body(action);
 	auto_free char *text = json_dumps(body, JSON_COMPACT);
-	int64_t left = a->env.lease ? lease_left(a->env.lease, loop_now(a->env.loop)) : REQUEST_TIMEOUT_MS;
+	int64_t left =
+		a->env.lease ? lease_left(a->env.lease, loop_now(a->env.loop)) : REQUEST_TIMEOUT_MS;
 
 	json_decref(body);
 	buf_reset(&a->path);
 	buf_reset(&a->query);
-	kind_path(action->kind, version, action->ns, action->name, action->what == ACTION_STATUS ? "status" : NULL, &a->path);
+	kind_path(action->kind, version, action->ns, action->name,
+		  action->what == ACTION_STATUS ? "status" : NULL, &a->path);
 	if (action->what != ACTION_DELETE) {
-		buf_printf(&a->query, "fieldManager=%s", action->manager ? action->manager : "vmgpu");
+		buf_printf(&a->query, "fieldManager=%s",
+			   action->manager ? action->manager : "vmgpu");
 	}
 	if (action->what == ACTION_APPLY) {
 		buf_str(&a->query, "&force=true");
 	}
 	a->sent++;
 	http_start(a->env.http, &(struct http_call){
-		.method = forms[action->what].method, .path = buf_text(&a->path),
-		.query = a->query.len ? buf_text(&a->query) : NULL,
-		.content_type = forms[action->what].content_type, .body = text, .length = strlen(text),
-		.timeout_ms = MIN(left, (int64_t)REQUEST_TIMEOUT_MS), .done = answered, .ctx = a,
-		.verb = forms[action->what].verb, .resource = action->kind->plural,
-	});
+					.method = forms[action->what].method,
+					.path = buf_text(&a->path),
+					.query = a->query.len ? buf_text(&a->query) : NULL,
+					.content_type = forms[action->what].content_type,
+					.body = text,
+					.length = strlen(text),
+					.timeout_ms = MIN(left, (int64_t)REQUEST_TIMEOUT_MS),
+					.done = answered,
+					.ctx = a,
+					.verb = forms[action->what].verb,
+					.resource = action->kind->plural,
+				});
 }
 
 static bool skipped(const struct act *a, const struct action *action)
@@ -229,7 +249,8 @@ static void step(struct act *a)
 			continue;
 		}
 		if (action->what == ACTION_AGAIN) {
-			a->again_ms = a->again_ms < 0 ? action->after_ms : MIN(a->again_ms, action->after_ms);
+			a->again_ms = a->again_ms < 0 ? action->after_ms
+						      : MIN(a->again_ms, action->after_ms);
 			continue;
 		}
 		if (a->env.lease && lease_left(a->env.lease, loop_now(a->env.loop)) <= 0) {
@@ -243,7 +264,8 @@ static void step(struct act *a)
 			continue;
 		}
 		if (!cache_version(a->env.cache, action->kind)) {
-			/* The kind went away between plan and act: its coming back wakes the pass. */
+			/* The kind went away between plan and act: its coming back wakes the pass.
+			 */
 			continue;
 		}
 		send_request(a, action);
@@ -252,13 +274,20 @@ static void step(struct act *a)
 	finish(a, ACT_DONE, NULL, NULL);
 }
 
-void act_start(const struct act_env *env, const struct kube_kind *primary, struct key key, struct plan *plan, bool only_status,
+void act_start(const struct act_env *env, const struct kube_kind *primary, struct key key,
+	       struct plan *plan, bool only_status,
 	       void (*done)(void *ctx, const struct act_end *end), void *ctx)
 {
 	struct act *a = xcalloc(1, sizeof(*a));
 
 	*a = (struct act){
-		.env = *env, .primary = primary, .key = key, .plan = plan, .only_status = only_status, .done = done, .ctx = ctx,
+		.env = *env,
+		.primary = primary,
+		.key = key,
+		.plan = plan,
+		.only_status = only_status,
+		.done = done,
+		.ctx = ctx,
 		.again_ms = -1,
 	};
 	buf_init(&a->path, 64 * KiB);

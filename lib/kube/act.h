@@ -2,12 +2,13 @@
 /*
  * act.h: carries out a plan. RIM.
  *
- * Actions go out one after the other, each only while the Lease is held (its request ends before the Lease could). The first that fails ends the
- * plan: the rest would stand on something that is not there. What the API server answers to an apply goes straight into the cache, so that the
- * next pass reads our own write even before the watch brings it.
+ * Actions go out one after the other, each only while the Lease is held (its request ends before
+ * the Lease could). The first that fails ends the plan: the rest would stand on something that is
+ * not there. What the API server answers to an apply goes straight into the cache, so that the next
+ * pass reads our own write even before the watch brings it.
  *
- * Answers that are no failure: 404 to a delete or to a status of an object that is gone; 409 to a conditional merge (somebody was faster:
- * ACT_AGAIN, the pass is repeated on what they wrote).
+ * Answers that are no failure: 404 to a delete or to a status of an object that is gone; 409 to a
+ * conditional merge (somebody was faster: ACT_AGAIN, the pass is repeated on what they wrote).
  */
 #pragma once
 
@@ -19,23 +20,27 @@ enum act_result { ACT_DONE, ACT_AGAIN, ACT_REFUSED, ACT_FAILED, ACT_FENCED };
 
 struct act_end {
 	enum act_result result;
-	int64_t again_ms;	/* the plan's own wish to be repeated, -1: none */
-	const char *trouble;	/* ACT_REFUSED, ACT_FAILED: a sentence, lent for the call */
+	int64_t again_ms;	     /* the plan's own wish to be repeated, -1: none */
+	const char *trouble;	     /* ACT_REFUSED, ACT_FAILED: a sentence, lent for the call */
 	const struct action *action; /* the one that ended the plan, NULL when all were done */
-	unsigned sent;		/* requests that were made */
+	unsigned sent;		     /* requests that were made */
 };
 
 struct act_env {
 	struct loop *loop;
 	struct http *http;
 	struct cache *cache;
-	const struct lease *lease;	/* NULL: no election, always allowed */
+	const struct lease *lease; /* NULL: no election, always allowed */
 	/* An event of the plan; may be NULL. */
-	void (*event)(void *ctx, const struct kube_kind *k, const struct key *key, const struct action *a);
-	void (*log)(void *ctx, const struct action *a, const struct http_answer *answer, const char *trouble);
+	void (*event)(void *ctx, const struct kube_kind *k, const struct key *key,
+		      const struct action *a);
+	void (*log)(void *ctx, const struct action *a, const struct http_answer *answer,
+		    const char *trouble);
 	void *ctx;
 };
 
-/* Takes over the plan's actions (the plan stays finishable, its arena must live until done). only_status: for the pass after a refusal. */
-void act_start(const struct act_env *env, const struct kube_kind *primary, struct key key, struct plan *plan, bool only_status,
+/* Takes over the plan's actions (the plan stays finishable, its arena must live until done).
+ * only_status: for the pass after a refusal. */
+void act_start(const struct act_env *env, const struct kube_kind *primary, struct key key,
+	       struct plan *plan, bool only_status,
 	       void (*done)(void *ctx, const struct act_end *end), void *ctx);

@@ -43,7 +43,7 @@ struct cache {
 	struct listener {
 		cache_listener *fn;
 		void *ctx;
-	} * listeners;
+	} *listeners;
 	size_t n_listeners;
 };
 

@@ -50,7 +50,8 @@ static struct condition *slot(struct condition_list *l, struct arena *a, const c
 	return &more[l->n++];
 }
 
-void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a, const struct condition *c, int64_t now_ms)
+void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a,
+		   const struct condition *c, int64_t now_ms)
 {
 	const struct condition *before = condition_find(old, c->type);
 	struct condition *s = slot(l, a, c->type);

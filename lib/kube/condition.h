@@ -2,8 +2,9 @@
 /*
  * condition.h: metav1.Condition, the lists of them in every status, and the rule for their times.
  *
- * A plan builds the new list from nothing in each pass; condition_set takes lastTransitionTime over from the old list where the status of that
- * type is unchanged, so an unchanged situation gives an unchanged list and nothing is written. The list is kept in the order of setting.
+ * A plan builds the new list from nothing in each pass; condition_set takes lastTransitionTime over
+ * from the old list where the status of that type is unchanged, so an unchanged situation gives an
+ * unchanged list and nothing is written. The list is kept in the order of setting.
  */
 #pragma once
 
@@ -23,7 +24,8 @@ const struct condition *condition_find(const struct condition_list *l, const cha
 bool condition_is(const struct condition_list *l, const char *type, const char *status);
 
 /*
- * Adds *c to l (or replaces the one of its type); its strings are borrowed, the list and the time lie in the arena. old: the list in the cluster, or
- * NULL. now_ms: wall clock.
+ * Adds *c to l (or replaces the one of its type); its strings are borrowed, the list and the time
+ * lie in the arena. old: the list in the cluster, or NULL. now_ms: wall clock.
  */
-void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a, const struct condition *c, int64_t now_ms);
+void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a,
+		   const struct condition *c, int64_t now_ms);

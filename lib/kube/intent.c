@@ -137,8 +137,7 @@ static uint64_t hash_object(struct walk *w, const json_t *v)
 	const char *key;
 	json_t *one;
 
-	json_object_foreach((json_t *)v, key, one)
-	{
+	json_object_foreach((json_t *)v, key, one) {
 		if (hashed(w, key)) {
 			size_t path = enter(w, key);
 
@@ -160,8 +159,7 @@ static uint64_t hash_value(struct walk *w, const json_t *v)
 	case JSON_OBJECT:
 		return mix(h ^ hash_object(w, v));
 	case JSON_ARRAY:
-		json_array_foreach(v, i, one)
-		{
+		json_array_foreach(v, i, one) {
 			h = mix(h ^ hash_value(w, one)) + i;
 		}
 		return h;
@@ -283,8 +281,7 @@ static int by_key(const void *a, const void *b)
 	const char *key;
 	json_t *one;
 
-	json_object_foreach(x, key, one)
-	{
+	json_object_foreach(x, key, one) {
 		r = r ? r : compare_values(one, json_object_get(y, key));
 	}
 	json_decref(x);
@@ -419,8 +416,7 @@ static void walk_object(struct walk *w, const json_t *v, enum intent_rule_what w
 	size_t n = 0;
 	json_t *one;
 
-	json_object_foreach((json_t *)v, key, one)
-	{
+	json_object_foreach((json_t *)v, key, one) {
 		members[n++] = (struct member){key, one};
 	}
 	qsort(members, n, sizeof(*members), by_text);

@@ -73,8 +73,7 @@ static void computed_fields_are_what_the_server_wrote(void)
 	size_t i;
 
 	ok(json_array_size(all) >= 28);
-	json_array_foreach(all, i, entry)
-	{
+	json_array_foreach(all, i, entry) {
 		const json_t *body = json_object_get(entry, "body");
 		struct kube_kind k = kind_of(body);
 		struct buf text = {.max = MiB};
@@ -119,8 +118,7 @@ static void computed_and_received_fingerprints_are_the_same(void)
 	size_t i;
 
 	is_int(json_array_size(all), 4);
-	json_array_foreach(all, i, entry)
-	{
+	json_array_foreach(all, i, entry) {
 		const json_t *body = json_object_get(entry, "body");
 		struct kube_kind k = kind_of(body);
 		uint64_t want = intent_owned(&k, body, true);
@@ -140,8 +138,7 @@ static void foreign_overwrite_changes_the_fingerprint(void)
 	json_t *all = load("overwritten.json"), *entry;
 	size_t i;
 
-	json_array_foreach(all, i, entry)
-	{
+	json_array_foreach(all, i, entry) {
 		const json_t *body = json_object_get(entry, "body");
 		struct kube_kind k = kind_of(body);
 		uint64_t after = scanned(text_of(entry, "overwritten"), 100000);

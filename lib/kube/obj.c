@@ -55,7 +55,7 @@ static void reduce_owners(struct obj *o)
 {
 	const struct obj_owner *owner = NULL;
 
-	list_each (one, &o->owners) {
+	list_each(one, &o->owners) {
 		if (!owner || (one->controller == TRI_TRUE && owner->controller != TRI_TRUE)) {
 			owner = one;
 		}
@@ -69,7 +69,7 @@ static void reduce_owners(struct obj *o)
 
 static void reduce_managed(struct obj *o)
 {
-	list_each (one, &o->managed) {
+	list_each(one, &o->managed) {
 		if (str_eq(one->manager, OBJ_MANAGER) && str_eq(one->operation, "Apply") &&
 		    str_empty(one->subresource)) {
 			o->owned = one->fields;

@@ -107,14 +107,12 @@ static json_t *difference(json_t *from, json_t *to)
 	json_t *patch = json_object(), *one;
 	const char *key;
 
-	json_object_foreach(from, key, one)
-	{
+	json_object_foreach(from, key, one) {
 		if (!json_object_get(to, key)) {
 			json_object_set_new(patch, key, json_null());
 		}
 	}
-	json_object_foreach(to, key, one)
-	{
+	json_object_foreach(to, key, one) {
 		json_t *was = json_object_get(from, key);
 
 		if (json_equal(was, one)) {

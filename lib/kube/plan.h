@@ -15,28 +15,29 @@
 #include "kube/cache.h"
 
 enum action_what {
-	ACTION_APPLY,	/* server-side apply, forced, of a whole intent */
-	ACTION_MERGE,	/* JSON merge patch; with metadata.resourceVersion in the body it is conditional */
-	ACTION_STATUS,	/* JSON merge patch of the status subresource */
-	ACTION_DELETE,	/* with preconditions uid and resourceVersion */
-	ACTION_EVENT,	/* a Kubernetes Event about the object of the pass */
-	ACTION_AGAIN,	/* pass again after a delay, even if nothing changes */
+	ACTION_APPLY,  /* server-side apply, forced, of a whole intent */
+	ACTION_MERGE,  /* JSON merge patch; with metadata.resourceVersion in the body it is
+			  conditional */
+	ACTION_STATUS, /* JSON merge patch of the status subresource */
+	ACTION_DELETE, /* with preconditions uid and resourceVersion */
+	ACTION_EVENT,  /* a Kubernetes Event about the object of the pass */
+	ACTION_AGAIN,  /* pass again after a delay, even if nothing changes */
 };
 
 struct action {
 	enum action_what what;
 	const struct kube_kind *kind;
 	const char *ns, *name;
-	const char *manager;	/* field manager: "vmgpu", "vmgpu-power" */
-	json_t *body;		/* owned by the plan */
-	const char *uid, *rv;	/* ACTION_DELETE's preconditions */
+	const char *manager;	  /* field manager: "vmgpu", "vmgpu-power" */
+	json_t *body;		  /* owned by the plan */
+	const char *uid, *rv;	  /* ACTION_DELETE's preconditions */
 	const char *reason, *why; /* reason: CamelCase, for the Event; why: a sentence */
-	bool warning;		/* ACTION_EVENT */
-	int64_t after_ms;	/* ACTION_AGAIN */
+	bool warning;		  /* ACTION_EVENT */
+	int64_t after_ms;	  /* ACTION_AGAIN */
 };
 
 struct plan {
-	struct arena *arena;		/* strings of the actions live here */
+	struct arena *arena; /* strings of the actions live here */
 	const struct cache *cache;
 	struct action *actions;
 	size_t n, size;
@@ -50,15 +51,15 @@ struct key {
 struct pass {
 	struct arena *arena;
 	const struct cache *cache;
-	const struct kube_kind *kind;	/* the primary kind of the reconciler */
+	const struct kube_kind *kind; /* the primary kind of the reconciler */
 	struct key key;
-	int64_t now_ms;			/* wall clock, Unix epoch: for lastTransitionTime only */
+	int64_t now_ms; /* wall clock, Unix epoch: for lastTransitionTime only */
 	/*
 	 * why the API server refused an action of the previous pass, or NULL: belongs into the
 	 * status
 	 */
 	const char *trouble;
-	const void *options;		/* the program's settings (controller/options.h) */
+	const void *options; /* the program's settings (controller/options.h) */
 };
 
 /*
@@ -68,11 +69,12 @@ struct pass {
 typedef void wake_fn(void *ctx, const char *ns, const char *name);
 struct plan_watch {
 	const struct kube_kind *kind;
-	void (*map)(const struct cache *c, const struct obj *old, const struct obj *now, wake_fn *wake, void *ctx);
+	void (*map)(const struct cache *c, const struct obj *old, const struct obj *now,
+		    wake_fn *wake, void *ctx);
 };
 
 struct reconciler {
-	const char *name;		/* metric label `controller` */
+	const char *name; /* metric label `controller` */
 	const struct kube_kind *primary;
 	/* ends with {0}; the primary itself wakes its own key without a row */
 	const struct plan_watch *watches;
@@ -92,15 +94,20 @@ void plan_finish(struct plan *p);
  * plan_delete adds nothing (NULL) for what is being deleted already, and asks for another pass
  * while our own last write to the object has not come back.
  */
-struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager, json_t *body_new, const char *why);
-struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *body_new, const char *why);
-struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns, const char *name, json_t *status_new, const char *why);
+struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager,
+			  json_t *body_new, const char *why);
+struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns,
+			  const char *name, json_t *body_new, const char *why);
+struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns,
+			   const char *name, json_t *status_new, const char *why);
 /*
  * The status of o as a struct and its table: nothing when it equals old, else one merge patch of
  * what differs (fields that are unset now are removed).
  */
-struct action *plan_status_of(struct plan *p, const struct kube_kind *k, const struct obj *o, const struct type *t, const void *old,
-			      const void *status, const char *why);
-struct action *plan_delete(struct plan *p, const struct kube_kind *k, const struct obj *o, const char *why);
+struct action *plan_status_of(struct plan *p, const struct kube_kind *k, const struct obj *o,
+			      const struct type *t, const void *old, const void *status,
+			      const char *why);
+struct action *plan_delete(struct plan *p, const struct kube_kind *k, const struct obj *o,
+			   const char *why);
 void plan_event(struct plan *p, bool warning, const char *reason, const char *why);
 void plan_again(struct plan *p, int64_t after_ms, const char *why);

@@ -12,15 +12,17 @@
 const struct flag program_flags[] = {
 	{"kubeconfig", 0, FLAG_STRING, offsetof(struct program_options, kubeconfig), .arg = "FILE",
 	 .help = "path to a kubeconfig (default: $KUBECONFIG, the service account of the pod, or ~/.kube/config)"},
-	{"context", 0, FLAG_STRING, offsetof(struct program_options, context), .arg = "NAME", .help = "context of the kubeconfig to use"},
-	{"log-level", 0, FLAG_CHOICE, offsetof(struct program_options, log_level), .value = "info", .choices = LOG_LEVELS,
-	 .help = "least severe level that is logged"},
-	{"version", 0, FLAG_BOOL, offsetof(struct program_options, version), .help = "print the version and exit"},
+	{"context", 0, FLAG_STRING, offsetof(struct program_options, context), .arg = "NAME",
+	 .help = "context of the kubeconfig to use"},
+	{"log-level", 0, FLAG_CHOICE, offsetof(struct program_options, log_level), .value = "info",
+	 .choices = LOG_LEVELS, .help = "least severe level that is logged"},
+	{"version", 0, FLAG_BOOL, offsetof(struct program_options, version),
+	 .help = "print the version and exit"},
 	{0},
 };
 
-int program_parse(const struct flag_text *text, const struct flag_group *groups, const struct program_options *o, int argc, char **argv,
-		  int *ret_args)
+int program_parse(const struct flag_text *text, const struct flag_group *groups,
+		  const struct program_options *o, int argc, char **argv, int *ret_args)
 {
 	attr_cleanup(buf_finish) struct buf help = {.max = MiB};
 	struct err err = {""};
@@ -68,15 +70,20 @@ static void name_identity(struct program *p)
 	char host[64] = "unknown";
 
 	gethostname(host, sizeof(host) - 1);
-	snprintf(p->identity, sizeof(p->identity), "%s_%08x", host, (unsigned)(program_random(NULL) * 4294967295.0));
+	snprintf(p->identity, sizeof(p->identity), "%s_%08x", host,
+		 (unsigned)(program_random(NULL) * 4294967295.0));
 }
 
 int program_open(struct program *p, const char *name, const struct program_options *o)
 {
 	const struct config_env env = {
-		.kubeconfig = o->kubeconfig ? o->kubeconfig : getenv("KUBECONFIG"), .home = getenv("HOME"), .context = o->context,
-		.service_host = getenv("KUBERNETES_SERVICE_HOST"), .service_port = getenv("KUBERNETES_SERVICE_PORT"),
-		.secrets_dir = "/var/run/secrets/kubernetes.io/serviceaccount", .terminal = isatty(STDIN_FILENO) == 1,
+		.kubeconfig = o->kubeconfig ? o->kubeconfig : getenv("KUBECONFIG"),
+		.home = getenv("HOME"),
+		.context = o->context,
+		.service_host = getenv("KUBERNETES_SERVICE_HOST"),
+		.service_port = getenv("KUBERNETES_SERVICE_PORT"),
+		.secrets_dir = "/var/run/secrets/kubernetes.io/serviceaccount",
+		.terminal = isatty(STDIN_FILENO) == 1,
 	};
 	auto_free char *agent = NULL;
 	struct err err = {""};
@@ -90,7 +97,12 @@ int program_open(struct program *p, const char *name, const struct program_optio
 	}
 	p->loop = loop_create();
 	agent = xprintf("%s/%s (linux/amd64) %s", name, VMGPU_VERSION, p->identity);
-	p->http = http_create(p->loop, &p->config, &(struct http_settings){.user_agent = agent, .max_inflight = 64, .notice = notice, .metrics = o->metrics}, &err);
+	p->http = http_create(p->loop, &p->config,
+			      &(struct http_settings){.user_agent = agent,
+						      .max_inflight = 64,
+						      .notice = notice,
+						      .metrics = o->metrics},
+			      &err);
 	if (!p->http) {
 		fprintf(stderr, "%s: %s\n", name, err.text);
 		config_finish(&p->config);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * program.h: what the main functions of our programs share: flags for the connection and the log, loop, configuration, client, signals. RIM.
+ * program.h: what the main functions of our programs share: flags for the connection and the log,
+ * loop, configuration, client, signals. RIM.
  *
- * A program's main puts program_flags beside its own table, calls program_open, builds what it is, runs the loop and calls program_close.
- * Errors before the loop runs are one line on stderr and exit code 2 (PROGRAM_USAGE), because somebody wrote something wrong.
+ * A program's main puts program_flags beside its own table, calls program_open, builds what it is,
+ * runs the loop and calls program_close. Errors before the loop runs are one line on stderr and
+ * exit code 2 (PROGRAM_USAGE), because somebody wrote something wrong.
  */
 #pragma once
 
@@ -16,7 +18,8 @@ struct program_options {
 	const char *kubeconfig, *context;
 	int log_level;
 	bool version;
-	struct metrics *metrics; /* no flag: of monitor.h, for the client's rest_client_*; or NULL */
+	struct metrics
+		*metrics; /* no flag: of monitor.h, for the client's rest_client_*; or NULL */
 };
 extern const struct flag program_flags[]; /* out: struct program_options */
 
@@ -28,9 +31,10 @@ struct program {
 	char identity[128]; /* host name and a random part: unique per process */
 };
 
-/* Parses argv; 0: go on, >0: end with that code minus 1 (help or version were printed), <0: usage was printed. */
-int program_parse(const struct flag_text *text, const struct flag_group *groups, const struct program_options *o, int argc, char **argv,
-		  int *ret_args);
+/* Parses argv; 0: go on, >0: end with that code minus 1 (help or version were printed), <0: usage
+ * was printed. */
+int program_parse(const struct flag_text *text, const struct flag_group *groups,
+		  const struct program_options *o, int argc, char **argv, int *ret_args);
 /* Loop, configuration and client. 0, or -1 after one line on stderr. */
 int program_open(struct program *p, const char *name, const struct program_options *o);
 void program_close(struct program *p);

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-#define STOP_WITHIN_MS	  30000
+#define STOP_WITHIN_MS 30000
 #define RELEASE_WITHIN_MS 5000 /* without an answer: the Lease runs out by itself */
 
 static const struct kube_kind **all_kinds(const struct runtime_settings *s)
@@ -65,7 +65,8 @@ struct runtime *runtime_destroy(struct runtime *r)
 	return NULL;
 }
 
-/* Looks again until the passes in flight have ended and the Lease is given back, or the time is up. */
+/* Looks again until the passes in flight have ended and the Lease is given back, or the time is up.
+ */
 static void stop_turn(void *ctx)
 {
 	struct runtime *r = ctx;
@@ -137,7 +138,8 @@ size_t runtime_reconcilers(const struct runtime *r)
 	return r->n_workers;
 }
 
-void runtime_stats(const struct runtime *r, size_t i, struct runtime_stats *ret, struct queue_stats *queue)
+void runtime_stats(const struct runtime *r, size_t i, struct runtime_stats *ret,
+		   struct queue_stats *queue)
 {
 	const struct worker *w = &r->workers[i];
 	int64_t now = loop_now(r->loop);
@@ -154,7 +156,8 @@ size_t runtime_watches(const struct runtime *r)
 	return r->n_feeds;
 }
 
-const struct watch_counts *runtime_watch(const struct runtime *r, size_t i, const struct kube_kind **ret_kind)
+const struct watch_counts *runtime_watch(const struct runtime *r, size_t i,
+					 const struct kube_kind **ret_kind)
 {
 	const struct feed *f = &r->feeds[i];
 

@@ -9,7 +9,8 @@
 
 /* Our one Lease is watched, so that a standby learns at once that it was given up. */
 const struct kube_kind runtime_lease_kind = {
-	"coordination.k8s.io", "v1", "Lease", "leases", .namespaced = true, .builtin = true, .type = &lease_record_type,
+	"coordination.k8s.io",	    "v1", "Lease", "leases", .namespaced = true, .builtin = true,
+	.type = &lease_record_type,
 };
 
 static void elect_turn(void *ctx);
@@ -25,28 +26,41 @@ static void answered(void *ctx, const struct http_answer *answer)
 	}
 	lease_answer(r->lease, loop_now(r->loop), answer->sent_ms, answer->status, body);
 	if (body) {
-		feeds_hurry(r); /* the API server answers: watches that wait for it need wait no longer */
+		feeds_hurry(r); /* the API server answers: watches that wait for it need wait no
+				   longer */
 	}
 	json_decref(body);
 	elect_turn(r);
 }
 
-/* A request about the Lease may not outlive half the deadline (client-go: max(1 s, deadline / 2)). */
+/* A request about the Lease may not outlive half the deadline (client-go: max(1 s, deadline / 2)).
+ */
 static void ask(struct runtime *r, enum lease_do what, json_t *body)
 {
-	static const char *const methods[] = {[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
-	static const char *const verbs[] = {[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
+	static const char *const methods[] = {
+		[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
+	static const char *const verbs[] = {
+		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
 	attr_cleanup(buf_finish) struct buf path;
 	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	buf_init(&path, 4 * KiB);
-	kind_path(&runtime_lease_kind, "v1", r->s.lease_ns, what == LEASE_CREATE ? NULL : r->s.lease_name, NULL, &path);
+	kind_path(&runtime_lease_kind, "v1", r->s.lease_ns,
+		  what == LEASE_CREATE ? NULL : r->s.lease_name, NULL, &path);
 	r->lease_asking = true;
 	http_start(r->http, &(struct http_call){
-		.method = methods[what], .path = buf_text(&path), .content_type = "application/json", .body = text,
-		.length = text ? strlen(text) : 0, .timeout_ms = lease_timeout(r->lease, loop_now(r->loop)), .urgent = true, .done = answered,
-		.ctx = r, .verb = verbs[what], .resource = "leases",
-	});
+				    .method = methods[what],
+				    .path = buf_text(&path),
+				    .content_type = "application/json",
+				    .body = text,
+				    .length = text ? strlen(text) : 0,
+				    .timeout_ms = lease_timeout(r->lease, loop_now(r->loop)),
+				    .urgent = true,
+				    .done = answered,
+				    .ctx = r,
+				    .verb = verbs[what],
+				    .resource = "leases",
+			    });
 }
 
 static void note_change(struct runtime *r)
@@ -57,7 +71,8 @@ static void note_change(struct runtime *r)
 		return;
 	}
 	r->was_leading = leading;
-	log_info(leading ? "leading" : "not leading", log_str("identity", r->s.identity), log_str("holder", lease_holder(r->lease)));
+	log_info(leading ? "leading" : "not leading", log_str("identity", r->s.identity),
+		 log_str("holder", lease_holder(r->lease)));
 	workers_wake(r);
 }
 
@@ -74,7 +89,8 @@ static void elect_turn(void *ctx)
 	note_change(r);
 	if (lease_lost(r->lease, now) && !r->lost) {
 		r->lost = true;
-		log_error("lease lost: ending, so that two never write", log_str("identity", r->s.identity));
+		log_error("lease lost: ending, so that two never write",
+			  log_str("identity", r->s.identity));
 		loop_stop(r->loop);
 		return;
 	}
@@ -111,7 +127,8 @@ void elect_create(struct runtime *r)
 	if (!r->s.lease_name) {
 		return;
 	}
-	r->lease = lease_create(r->s.lease_ns, r->s.lease_name, r->s.identity, &r->s.lease, r->s.random, r->s.random_ctx);
+	r->lease = lease_create(r->s.lease_ns, r->s.lease_name, r->s.identity, &r->s.lease,
+				r->s.random, r->s.random_ctx);
 	r->lease_timer = loop_timer_create(r->loop, elect_turn, r, "lease");
 }
 

@@ -28,10 +28,18 @@ static void send_event(struct runtime *r, const struct event_write *w)
 	kind_path(&event_kind, "v1", w->ns, w->patch ? w->name : NULL, NULL, &path);
 	r->events_asking = true;
 	http_start(r->http, &(struct http_call){
-		.method = w->patch ? "PATCH" : "POST", .path = buf_text(&path),
-		.content_type = w->patch ? "application/merge-patch+json" : "application/json", .body = text, .length = strlen(text),
-		.timeout_ms = 30000, .done = answered, .ctx = r, .verb = w->patch ? "patch" : "create", .resource = "events",
-	});
+				    .method = w->patch ? "PATCH" : "POST",
+				    .path = buf_text(&path),
+				    .content_type = w->patch ? "application/merge-patch+json"
+							     : "application/json",
+				    .body = text,
+				    .length = strlen(text),
+				    .timeout_ms = 30000,
+				    .done = answered,
+				    .ctx = r,
+				    .verb = w->patch ? "patch" : "create",
+				    .resource = "events",
+			    });
 }
 
 /* One at a time, and only from the leader; what waits longer has its own time. */
@@ -52,14 +60,20 @@ static void events_turn(void *ctx)
 	}
 }
 
-void events_tell(struct runtime *r, const struct kube_kind *k, const struct key *key, const struct action *a)
+void events_tell(struct runtime *r, const struct kube_kind *k, const struct key *key,
+		 const struct action *a)
 {
 	const struct obj *o = k->type ? cache_get(r->cache, k, key->ns, key->name) : NULL;
 	const struct event_about about = {
-		.kind = k, .version = cache_version(r->cache, k), .ns = key->ns, .name = key->name, .uid = o ? o->uid : NULL,
+		.kind = k,
+		.version = cache_version(r->cache, k),
+		.ns = key->ns,
+		.name = key->name,
+		.uid = o ? o->uid : NULL,
 	};
 
-	event_tell(r->events, loop_now(r->loop), clock_wall_ms(), &about, a->warning, a->reason, a->why);
+	event_tell(r->events, loop_now(r->loop), clock_wall_ms(), &about, a->warning, a->reason,
+		   a->why);
 	events_turn(r);
 }
 

@@ -8,7 +8,8 @@
 
 static void feed_turn(struct feed *f);
 
-/* --- one stream -------------------------------------------------------------------------------------- */
+/* --- one stream
+ * -------------------------------------------------------------------------------------- */
 
 static void on_status(void *ctx, int status, int64_t retry_after)
 {
@@ -44,7 +45,8 @@ static void on_done(void *ctx, const struct http_answer *answer)
 	}
 	watch_closed(f->watch, loop_now(f->r->loop), f->broken || answer->status == 0, reason);
 	if (watch_trouble(f->watch)) {
-		log_warn("watch interrupted", log_str("kind", f->kind->kind), log_str("reason", watch_trouble(f->watch)));
+		log_warn("watch interrupted", log_str("kind", f->kind->kind),
+			 log_str("reason", watch_trouble(f->watch)));
 	} else if (!was_synced && watch_synced(f->watch)) {
 		log_debug("watch synced", log_str("kind", f->kind->kind));
 	}
@@ -61,12 +63,20 @@ static void open_request(struct feed *f, const struct watch_request *want)
 	buf_init(&path, 4 * KiB);
 	kind_path(f->kind, want->version, f->ns, NULL, NULL, &path);
 	watch_opened(f->watch, loop_now(f->r->loop));
-	f->request = http_start(f->r->http, &(struct http_call){
-		.method = "GET", .path = buf_text(&path), .query = want->query,
-		.timeout_ms = want->stream ? 0 : want->timeout_ms, .idle_ms = want->stream ? want->timeout_ms : 0,
-		.status = on_status, .bytes = on_bytes, .done = on_done, .ctx = f,
-		.verb = want->stream ? "watch" : "list", .resource = f->kind->plural,
-	});
+	f->request =
+		http_start(f->r->http, &(struct http_call){
+					       .method = "GET",
+					       .path = buf_text(&path),
+					       .query = want->query,
+					       .timeout_ms = want->stream ? 0 : want->timeout_ms,
+					       .idle_ms = want->stream ? want->timeout_ms : 0,
+					       .status = on_status,
+					       .bytes = on_bytes,
+					       .done = on_done,
+					       .ctx = f,
+					       .verb = want->stream ? "watch" : "list",
+					       .resource = f->kind->plural,
+				       });
 }
 
 /* Opens what the machine wants, or waits until it wants something. */
@@ -90,7 +100,8 @@ static void on_timer(void *ctx)
 	feed_turn(ctx);
 }
 
-/* --- kinds that come and go ----------------------------------------------------------------------------- */
+/* --- kinds that come and go
+ * ----------------------------------------------------------------------------- */
 
 static void feed_begin(struct feed *f, const char *version)
 {
@@ -99,7 +110,8 @@ static void feed_begin(struct feed *f, const char *version)
 		return;
 	}
 	cache_set_served(f->r->cache, f->kind, version);
-	f->watch = watch_create(f->r->cache, f->kind, f->selector, f->r->s.random, f->r->s.random_ctx);
+	f->watch =
+		watch_create(f->r->cache, f->kind, f->selector, f->r->s.random, f->r->s.random_ctx);
 	feed_turn(f);
 }
 
@@ -116,7 +128,8 @@ static void feed_end(struct feed *f)
 }
 
 /* The first of the kind's versions that its CRD serves, or NULL. */
-static const char *served_version(struct runtime *r, const struct kube_kind *k, char *version, size_t size)
+static const char *served_version(struct runtime *r, const struct kube_kind *k, char *version,
+				  size_t size)
 {
 	const char *p = k->versions;
 
@@ -126,7 +139,8 @@ static const char *served_version(struct runtime *r, const struct kube_kind *k, 
 		if (n < size) {
 			memcpy(version, p, n);
 			version[n] = '\0';
-			for (const void *crd = NULL; (crd = cache_next(r->cache, r->s.crd_kind, crd));) {
+			for (const void *crd = NULL;
+			     (crd = cache_next(r->cache, r->s.crd_kind, crd));) {
 				if (r->s.crd_serves(crd, k, version)) {
 					return version;
 				}
@@ -151,7 +165,8 @@ void feeds_follow_crds(struct runtime *r)
 		if (str_eq(have, want)) {
 			continue;
 		}
-		log_info(want ? "kind served" : "kind not served", log_str("kind", f->kind->kind), log_str("group", f->kind->group), log_str("version", want ? want : have));
+		log_info(want ? "kind served" : "kind not served", log_str("kind", f->kind->kind),
+			 log_str("group", f->kind->group), log_str("version", want ? want : have));
 		if (have) {
 			feed_end(f);
 		}

@@ -3,9 +3,8 @@
  * runtime_impl.h: what the files of the runtime share. Private to runtime*.c.
  *
  *	runtime.c	life cycle, readiness
- *	runtime_feed.c	watches: opens what watch.c asks for; starts and stops kinds as their CRDs come and go
- *	runtime_pass.c	queues, passes, their ends
- *	runtime_elect.c	the Lease
+ *	runtime_feed.c	watches: opens what watch.c asks for; starts and stops kinds as their CRDs
+ *come and go runtime_pass.c	queues, passes, their ends runtime_elect.c	the Lease
  *	runtime_event.c	Events
  */
 #pragma once
@@ -21,12 +20,12 @@
 struct feed {
 	struct runtime *r;
 	const struct kube_kind *kind;
-	const char *ns;		  /* NULL: all namespaces */
-	char *selector;		  /* field selector or NULL */
-	struct watch *watch;	  /* NULL while the kind is not served */
+	const char *ns;	     /* NULL: all namespaces */
+	char *selector;	     /* field selector or NULL */
+	struct watch *watch; /* NULL while the kind is not served */
 	struct http_request *request;
 	struct loop_timer *timer;
-	char *trouble;		  /* why the stream was broken by ourselves */
+	char *trouble; /* why the stream was broken by ourselves */
 	bool broken;
 };
 
@@ -34,9 +33,9 @@ struct worker {
 	struct runtime *r;
 	const struct reconciler *rec;
 	struct queue *queue;
-	struct map troubles;	  /* "ns/name" -> struct trouble: what the API server refused */
+	struct map troubles; /* "ns/name" -> struct trouble: what the API server refused */
 	struct runtime_stats stats;
-	int64_t began;		  /* the sum of when the passes under way began */
+	int64_t began; /* the sum of when the passes under way began */
 };
 
 struct runtime {
@@ -74,7 +73,8 @@ void workers_create(struct runtime *r);
 void workers_destroy(struct runtime *r);
 void workers_wake(struct runtime *r);
 void workers_wake_all(struct runtime *r);
-void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, const struct obj *now);
+void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old,
+		 const struct obj *now);
 
 /* runtime_elect.c */
 void elect_create(struct runtime *r);
@@ -89,4 +89,5 @@ bool elect_may_write(const struct runtime *r);
 /* runtime_event.c */
 void events_create(struct runtime *r);
 void events_destroy(struct runtime *r);
-void events_tell(struct runtime *r, const struct kube_kind *k, const struct key *key, const struct action *a);
+void events_tell(struct runtime *r, const struct kube_kind *k, const struct key *key,
+		 const struct action *a);

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "kube/measure.h"
 
-#define MAX_KEYS  1000000
+#define MAX_KEYS 1000000
 #define PASS_ARENA (16 * MiB)
 
 enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
@@ -18,11 +18,12 @@ struct flight {
 	struct arena arena;
 	struct plan plan;
 	char *ns, *name;
-	char *trouble;	/* told in this pass's status */
+	char *trouble; /* told in this pass's status */
 	int64_t began;
 };
 
-/* --- waking ------------------------------------------------------------------------------------------- */
+/* --- waking
+ * ------------------------------------------------------------------------------------------- */
 
 struct waker {
 	struct worker *w;
@@ -36,9 +37,10 @@ static void wake(void *ctx, const char *ns, const char *name)
 	queue_add(k->w->queue, ns, name, k->priority, loop_now(k->w->r->loop));
 }
 
-/* Deletion comes first, then what users do; what nodes and neighbours report comes after; the initial list last. */
-static enum queue_priority priority_of(const struct runtime *r, const struct kube_kind *k, const struct obj *old,
-				       const struct obj *now, bool primary)
+/* Deletion comes first, then what users do; what nodes and neighbours report comes after; the
+ * initial list last. */
+static enum queue_priority priority_of(const struct runtime *r, const struct kube_kind *k,
+				       const struct obj *old, const struct obj *now, bool primary)
 {
 	if (!now || now->deleting) {
 		return QUEUE_URGENT;
@@ -74,7 +76,8 @@ void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, co
 	}
 }
 
-void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char *ns, const char *name)
+void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char *ns,
+		  const char *name)
 {
 	for (size_t i = 0; i < r->n_workers; i++) {
 		if (r->workers[i].rec->primary == primary) {
@@ -97,11 +100,13 @@ void workers_wake_all(struct runtime *r)
 	}
 }
 
-/* --- a pass ------------------------------------------------------------------------------------------- */
+/* --- a pass
+ * ------------------------------------------------------------------------------------------- */
 
 /*
- * What the API server refused belongs into the status of the object, but only once: a refused pass is followed by one that tells (only its status
- * goes out), then by attempts with growing waits. `told` keeps those from telling the same again.
+ * What the API server refused belongs into the status of the object, but only once: a refused pass
+ * is followed by one that tells (only its status goes out), then by attempts with growing waits.
+ * `told` keeps those from telling the same again.
  */
 struct trouble {
 	char *key, *text;
@@ -142,7 +147,8 @@ static bool trouble_note(struct worker *w, const struct flight *f, const char *t
 	}
 	trouble_forget(w, f);
 	t = xcalloc(1, sizeof(*t));
-	*t = (struct trouble){.key = xprintf("%s/%s", f->ns ? f->ns : "", f->name), .text = xstrdup(text)};
+	*t = (struct trouble){.key = xprintf("%s/%s", f->ns ? f->ns : "", f->name),
+			      .text = xstrdup(text)};
 	map_put(&w->troubles, t->key, t);
 	return true;
 }
@@ -166,8 +172,10 @@ static void note_end(struct flight *f, const struct act_end *end)
 	w->stats.active--;
 	w->began -= f->began;
 	w->stats.seconds += seconds;
-	metric_observe(w->r->s.metrics, MEASURE_RECONCILE_SECONDS, seconds, METRIC_LABELS(w->rec->name));
-	metric_observe(w->r->s.metrics, MEASURE_QUEUE_WORK_SECONDS, seconds, METRIC_LABELS(w->rec->name, w->rec->name));
+	metric_observe(w->r->s.metrics, MEASURE_RECONCILE_SECONDS, seconds,
+		       METRIC_LABELS(w->rec->name));
+	metric_observe(w->r->s.metrics, MEASURE_QUEUE_WORK_SECONDS, seconds,
+		       METRIC_LABELS(w->rec->name, w->rec->name));
 	switch (end->result) {
 	case ACT_DONE:
 		w->stats.passes[end->again_ms < 0 ? PASS_SUCCESS : PASS_REQUEUE_AFTER]++;
@@ -178,7 +186,9 @@ static void note_end(struct flight *f, const struct act_end *end)
 		break;
 	default:
 		w->stats.passes[PASS_ERROR]++;
-		log_warn("pass failed", log_str("reconciler", w->rec->name), log_str("namespace", f->ns), log_str("name", f->name), log_str("reason", end->trouble));
+		log_warn("pass failed", log_str("reconciler", w->rec->name),
+			 log_str("namespace", f->ns), log_str("name", f->name),
+			 log_str("reason", end->trouble));
 	}
 }
 
@@ -200,7 +210,10 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	if (end->result == ACT_DONE && end->sent) {
 		feeds_hurry(r);
 	}
-	queue_done(w->queue, f->ns, f->name, end->result == ACT_FAILED || end->result == ACT_AGAIN || telling || (refused && !news), now);
+	queue_done(w->queue, f->ns, f->name,
+		   end->result == ACT_FAILED || end->result == ACT_AGAIN || telling ||
+			   (refused && !news),
+		   now);
 	if (news) {
 		queue_add(w->queue, f->ns, f->name, QUEUE_URGENT, now);
 	} else if (end->result == ACT_FENCED) {
@@ -213,18 +226,22 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	workers_wake(r);
 }
 
-static void on_event(void *ctx, const struct kube_kind *k, const struct key *key, const struct action *a)
+static void on_event(void *ctx, const struct kube_kind *k, const struct key *key,
+		     const struct action *a)
 {
 	events_tell(ctx, k, key, a);
 }
 
-static void on_action(void *ctx, const struct action *a, const struct http_answer *answer, const char *trouble)
+static void on_action(void *ctx, const struct action *a, const struct http_answer *answer,
+		      const char *trouble)
 {
 	(void)ctx;
 	if (!trouble) {
-		log_info(a->why, log_str("kind", a->kind->kind), log_str("namespace", a->ns), log_str("name", a->name));
+		log_info(a->why, log_str("kind", a->kind->kind), log_str("namespace", a->ns),
+			 log_str("name", a->name));
 	} else {
-		log_debug("refused", log_str("kind", a->kind->kind), log_str("namespace", a->ns), log_str("name", a->name), log_str("reason", trouble));
+		log_debug("refused", log_str("kind", a->kind->kind), log_str("namespace", a->ns),
+			  log_str("name", a->name), log_str("reason", trouble));
 	}
 	(void)answer;
 }
@@ -238,7 +255,12 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	const void *seen;
 	struct pass pass;
 	struct act_env env = {
-		.loop = r->loop, .http = r->http, .cache = r->cache, .lease = r->lease, .event = on_event, .log = on_action,
+		.loop = r->loop,
+		.http = r->http,
+		.cache = r->cache,
+		.lease = r->lease,
+		.event = on_event,
+		.log = on_action,
 		.ctx = r,
 	};
 
@@ -251,15 +273,20 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	arena_init(&f->arena, PASS_ARENA);
 	plan_init(&f->plan, &f->arena, r->cache);
 	pass = (struct pass){
-		.arena = &f->arena, .cache = r->cache, .kind = w->rec->primary, .key = {f->ns, f->name},
-		.now_ms = clock_wall_ms(), .options = r->s.options,
+		.arena = &f->arena,
+		.cache = r->cache,
+		.kind = w->rec->primary,
+		.key = {f->ns, f->name},
+		.now_ms = clock_wall_ms(),
+		.options = r->s.options,
 		.trouble = f->trouble,
 	};
 	seen = w->rec->gather(&pass);
 	if (seen) {
 		w->rec->plan(seen, &f->plan);
 	}
-	metric_observe(r->s.metrics, MEASURE_QUEUE_WAIT_SECONDS, (double)(f->began - item->added) / 1000,
+	metric_observe(r->s.metrics, MEASURE_QUEUE_WAIT_SECONDS,
+		       (double)(f->began - item->added) / 1000,
 		       METRIC_LABELS(w->rec->name, w->rec->name));
 	w->stats.active++;
 	w->began += f->began;
@@ -267,7 +294,8 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	act_start(&env, w->rec->primary, pass.key, &f->plan, f->trouble != NULL, pass_ended, f);
 }
 
-/* --- the pump ----------------------------------------------------------------------------------------- */
+/* --- the pump
+ * ----------------------------------------------------------------------------------------- */
 
 /* Starts passes while there is work, room and permission; sets the timer for what is due later. */
 static void pump(void *ctx)
@@ -281,7 +309,8 @@ static void pump(void *ctx)
 		r->crds_changed = false;
 		feeds_follow_crds(r);
 	}
-	if (r->stopping || !feeds_synced(r, &waiting) || (r->s.crd_kind && !cache_synced(r->cache, r->s.crd_kind))) {
+	if (r->stopping || !feeds_synced(r, &waiting) ||
+	    (r->s.crd_kind && !cache_synced(r->cache, r->s.crd_kind))) {
 		return;
 	}
 	if (!r->synced) {
@@ -295,7 +324,8 @@ static void pump(void *ctx)
 		struct queue_item item;
 		int64_t wake_at = INT64_MAX;
 
-		while (r->in_flight < room && queue_next(r->workers[i].queue, now, &item, &wake_at)) {
+		while (r->in_flight < room &&
+		       queue_next(r->workers[i].queue, now, &item, &wake_at)) {
 			pass_start(&r->workers[i], &item);
 		}
 		soonest = MIN(soonest, wake_at);
@@ -319,7 +349,8 @@ void workers_create(struct runtime *r)
 	for (size_t i = 0; i < r->n_workers; i++) {
 		struct worker *w = &r->workers[i];
 
-		*w = (struct worker){.r = r, .rec = r->s.reconcilers[i], .queue = queue_create(MAX_KEYS)};
+		*w = (struct worker){
+			.r = r, .rec = r->s.reconcilers[i], .queue = queue_create(MAX_KEYS)};
 		map_init(&w->troubles);
 		w->stats.name = w->rec->name;
 	}
