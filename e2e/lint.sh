@@ -69,7 +69,7 @@ pure_objects() {
 	ls build/dev/lib/kube/{kind,obj,cache,index,intent,plan,intent_rules,queue,lease,watch,event,condition}.o \
 		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,devices,gpus,volumes}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn}*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
 }
-impure='^(open|openat|read|write|close|socket|connect|send|recv|fopen|fread|fwrite|fputs|puts|printf|fprintf|vfprintf|getenv|setenv|time|clock_gettime|gettimeofday|rand|random|getrandom|fork|execve|kill|signal|poll|select|epoll_.*|ioctl|sleep|usleep|nanosleep|pthread_.*|curl_.*|http_.*|loop_.*|log_.*|child_kill|child_start|clock_boot_ms|clock_wall_us|file_.*|lws_.*|pci_(alloc|init|cleanup|scan_bus|lookup_name|load_name_list|read_.*|write_.*)|stderr|stdout|stdin|errno)$'
+impure='^(open|openat|read|write|close|socket|connect|send|recv|fopen|fread|fwrite|fputs|puts|printf|fprintf|vfprintf|getenv|setenv|time|clock_gettime|gettimeofday|rand|random|getrandom|fork|execve|kill|signal|poll|select|epoll_.*|ioctl|sleep|usleep|nanosleep|pthread_.*|curl_.*|http_.*|loop_.*|log_.*|process_kill|process_start|clock_boot_ms|clock_wall_us|file_.*|lws_.*|pci_(alloc|init|cleanup|scan_bus|lookup_name|load_name_list|read_.*|write_.*)|stderr|stdout|stdin|errno)$'
 make -s >/dev/null && for o in $(pure_objects); do
 	nm -u "$o" | awk '{print $2}' | grep -E "$impure" | sed "s|^|$o calls |"
 done | rule "plans and step machines do no I/O and read no clock"

@@ -63,7 +63,7 @@ def run(cmd, cwd, seconds):
 def tests(copy, f):
     """The tests beside the file first: most mutants die there."""
     all_ = subprocess.run(["make", "-s", "list-tests"], cwd=copy, stdout=subprocess.PIPE, text=True).stdout.split()
-    slow = ("http_test", "child_test", "loop_test", "config_test")
+    slow = ("http_test", "process_test", "loop_test", "config_test")
     all_ = [t for t in all_ if not t.endswith(slow)]
     name = os.path.basename(f)[:-2].split("_")[0]
     return sorted(all_, key=lambda t: (os.path.dirname(f) not in t, name not in os.path.basename(t), "cases_test" not in t, t))

@@ -53,7 +53,7 @@ void config_finish(struct config *c);
 
 /*
  * Exec plugins run as a child with a pipe: config_exec_wanted says that one must run now (no
- * credential yet, expired, or after a 401), the rim (http.c) starts it through base/child.h and
+ * credential yet, expired, or after a 401), the rim (http.c) starts it through base/process.h and
  * gives the output here. The plugin gets our standard input if config_exec_stdin.
  */
 bool config_exec_wanted(const struct config *c, int64_t wall_ms);

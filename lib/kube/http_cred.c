@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/child.h"
+#include "base/process.h"
 #include "base/clock.h"
 
 #define AGAIN_MS 1000 /* a burst of 401 looks at the files once */
@@ -37,7 +37,7 @@ static void refresh(struct http *h)
 	if (r < 0) {
 		http_notice(h, true, err.text);
 	} else if (r > 0) {
-		h->plugin = child_kill(h->plugin); /* it may be another one now */
+		h->plugin = process_kill(h->plugin); /* it may be another one now */
 		h->plugin_failed = false;
 		http_notice(h, false,
 			    "the kubeconfig or a file that it names has changed and is in use");
@@ -84,7 +84,7 @@ static const char *last_line(const char *message, char *line, size_t size)
 	return line;
 }
 
-static int check_exit(const struct http *h, const struct child_result *r, struct err *err)
+static int check_exit(const struct http *h, const struct process_result *r, struct err *err)
 {
 	const char *name = config_exec_argv(h->config)[0];
 	char line[300];
@@ -111,7 +111,7 @@ static int check_exit(const struct http *h, const struct child_result *r, struct
 	return 0;
 }
 
-static void on_plugin(void *ctx, const struct child_result *r)
+static void on_plugin(void *ctx, const struct process_result *r)
 {
 	struct http *h = ctx;
 	struct err err;
@@ -130,7 +130,7 @@ static void on_plugin(void *ctx, const struct child_result *r)
 static void start_plugin(struct http *h)
 {
 	bool terminal = config_exec_stdin(h->config);
-	const struct child_spec spec = {
+	const struct process_spec spec = {
 		.name = "exec plugin",
 		.argv = config_exec_argv(h->config),
 		.environ = config_exec_environ(h->config),
@@ -145,7 +145,7 @@ static void start_plugin(struct http *h)
 	struct err err;
 
 	h->plugin_ms = loop_now(h->loop);
-	h->plugin = child_start(h->loop, &spec, &err);
+	h->plugin = process_start(h->loop, &spec, &err);
 	if (!h->plugin) {
 		err_wrap(&err, "exec plugin");
 		plugin_failed(h, err.text);
@@ -215,5 +215,5 @@ bool http_cred_again(struct http_request *r)
 
 void http_cred_finish(struct http *h)
 {
-	h->plugin = child_kill(h->plugin);
+	h->plugin = process_kill(h->plugin);
 }

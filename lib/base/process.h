@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * child.h: a helper process with a pipe and a deadline, on the loop. RIM. Nothing here blocks.
+ * process.h: a helper process with a pipe and a deadline, on the loop. RIM. Nothing here blocks.
  *
  * Either a program (argv, found in PATH) or a function of ours in a fork (run), for what may hang
  * in the kernel. Its standard output is collected, its standard input is /dev/null, it leads a
@@ -13,9 +13,9 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-struct child;
+struct process;
 
-struct child_result {
+struct process_result {
 	int status; /* exit code, or 128 + number of the signal that ended it; -1: stuck */
 	bool timed_out, too_big, stuck;
 	const char *out; /* what it wrote, 0-terminated, also when it failed */
@@ -24,7 +24,7 @@ struct child_result {
 				inherited */
 };
 
-struct child_spec {
+struct process_spec {
 	const char *name;		    /* a literal, for loop_slow */
 	char *const *argv, *const *environ; /* environ NULL: ours */
 	int (*run)(void *ctx, int out);	    /* instead of argv: its result is the exit code */
@@ -33,12 +33,12 @@ struct child_spec {
 	int64_t timeout_ms;
 	size_t max_out; /* more than that ends it */
 	void (*done)(void *ctx,
-		     const struct child_result
-			     *result); /* once, from the loop, unless child_kill came first */
+		     const struct process_result
+			     *result); /* once, from the loop, unless process_kill came first */
 	void *ctx;
 };
 
 /* NULL and err when it cannot be started. */
-struct child *child_start(struct loop *l, const struct child_spec *spec, struct err *err);
+struct process *process_start(struct loop *l, const struct process_spec *spec, struct err *err);
 /* SIGKILL, and done will not be called. NULL. */
-struct child *child_kill(struct child *c);
+struct process *process_kill(struct process *c);

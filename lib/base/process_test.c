@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/child.h"
+#include "base/process.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,11 +10,11 @@
 #include "base/test.h"
 
 static struct loop *loop;
-static struct child_result got;
+static struct process_result got;
 static char out[4096], message[4096];
 static int times;
 
-static void on_done(void *ctx, const struct child_result *r)
+static void on_done(void *ctx, const struct process_result *r)
 {
 	got = *r;
 	snprintf(out, sizeof(out), "%s", r->out);
@@ -23,9 +23,9 @@ static void on_done(void *ctx, const struct child_result *r)
 	loop_stop(ctx);
 }
 
-static struct child *start(const struct child_spec *spec, struct err *err)
+static struct process *start(const struct process_spec *spec, struct err *err)
 {
-	struct child_spec s = *spec;
+	struct process_spec s = *spec;
 
 	loop = loop ? loop : loop_create();
 	s.name = "child";
@@ -34,13 +34,13 @@ static struct child *start(const struct child_spec *spec, struct err *err)
 	s.timeout_ms = s.timeout_ms ? s.timeout_ms : 10000;
 	s.max_out = s.max_out ? s.max_out : 2000;
 	times = 0;
-	return child_start(loop, &s, err);
+	return process_start(loop, &s, err);
 }
 
-static void shell(const char *script, const struct child_spec *more)
+static void shell(const char *script, const struct process_spec *more)
 {
 	char *const argv[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
-	struct child_spec s = *more;
+	struct process_spec s = *more;
 	struct err err = {""};
 
 	s.argv = argv;
@@ -53,13 +53,13 @@ static void shell(const char *script, const struct child_spec *more)
 
 static void output_and_exit_code_come_back(void)
 {
-	shell("echo out; echo err >&2; exit 3", &(struct child_spec){0});
+	shell("echo out; echo err >&2; exit 3", &(struct process_spec){0});
 	is_int(got.status, 3);
 	is_str(out, "out\n");
 	is_int(got.length, 4);
 	is_str(message, "err\n");
 	ok(!got.timed_out && !got.too_big && !got.stuck);
-	shell("kill -9 $$", &(struct child_spec){0});
+	shell("kill -9 $$", &(struct process_spec){0});
 	is_int(got.status, 128 + SIGKILL);
 }
 
@@ -67,7 +67,7 @@ static void environment_is_the_given_one(void)
 {
 	char *const env[] = {(char *)"ONLY=this", NULL};
 
-	shell("echo $ONLY$HOME", &(struct child_spec){.environ = env});
+	shell("echo $ONLY$HOME", &(struct process_spec){.environ = env});
 	is_str(out, "this\n");
 }
 
@@ -76,13 +76,13 @@ static void missing_program_is_a_sentence(void)
 	char *const argv[] = {(char *)"no-such-program-here", NULL};
 	struct err err;
 
-	ok(!start(&(struct child_spec){.argv = argv}, &err));
+	ok(!start(&(struct process_spec){.argv = argv}, &err));
 	is_str(err.text,
 	       "no-such-program-here is not installed, or not in PATH (No such file or directory)");
 	{
 		char *const plain[] = {(char *)"/etc/passwd", NULL};
 
-		ok(!start(&(struct child_spec){.argv = plain}, &err));
+		ok(!start(&(struct process_spec){.argv = plain}, &err));
 		is_str(err.text, "/etc/passwd cannot be started: Permission denied");
 	}
 }
@@ -110,7 +110,7 @@ static void deadline_ends_it_with_its_group(void)
 
 	loop = loop ? loop : loop_create();
 	begin = loop_now(loop);
-	shell("sleep 100 & echo $!; wait", &(struct child_spec){.timeout_ms = 1000});
+	shell("sleep 100 & echo $!; wait", &(struct process_spec){.timeout_ms = 1000});
 	ok(got.timed_out && !got.stuck);
 	is_int(got.status, 128 + SIGKILL);
 	ok(loop_now(loop) - begin < 15000);
@@ -127,14 +127,14 @@ static void grandchild_that_holds_the_pipe_delays_nothing(void)
 {
 	int64_t begin = loop_now(loop);
 
-	shell("setsid sleep 3 & echo early", &(struct child_spec){0});
+	shell("setsid sleep 3 & echo early", &(struct process_spec){0});
 	is_str(out, "early\n");
 	ok(loop_now(loop) - begin < 2500);
 }
 
 static void flood_is_ended(void)
 {
-	shell("yes", &(struct child_spec){.max_out = 3000});
+	shell("yes", &(struct process_spec){.max_out = 3000});
 	ok(got.too_big && !got.timed_out);
 	ok(got.length <= 3000);
 }
@@ -142,7 +142,7 @@ static void flood_is_ended(void)
 static void end_of_a_long_message_is_kept(void)
 {
 	shell("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done",
-	      &(struct child_spec){0});
+	      &(struct process_spec){0});
 	has(message, "line 499\n");
 	ok(strlen(message) <= 1024);
 	ok(!strstr(message, "line 10\n"));
@@ -158,7 +158,7 @@ static void function_runs_in_a_fork(void)
 {
 	struct err err;
 
-	ok(start(&(struct child_spec){.run = write_and_return}, &err));
+	ok(start(&(struct process_spec){.run = write_and_return}, &err));
 	loop_run(loop);
 	is_int(got.status, 7);
 	is_str(out, "forked");
@@ -172,7 +172,7 @@ static void signals_are_not_blocked_in_it(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, &old);
-	shell("kill -TERM $$; echo alive", &(struct child_spec){0});
+	shell("kill -TERM $$; echo alive", &(struct process_spec){0});
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	is_int(got.status, 128 + SIGTERM);
 	is_str(out, "");
@@ -195,17 +195,17 @@ static void killed_child_calls_nothing_and_leaves_nothing(void)
 	char *const argv[] = {(char *)"sleep", (char *)"100", NULL};
 	size_t before = open_files();
 	struct err err;
-	struct child *c;
+	struct process *c;
 
-	c = start(&(struct child_spec){.argv = argv}, &err);
+	c = start(&(struct process_spec){.argv = argv}, &err);
 	ok(c);
-	ok(!child_kill(c));
+	ok(!process_kill(c));
 	for (int i = 0; i < 100 && open_files() > before; i++) {
 		loop_turn(loop, 50);
 	}
 	is_int(open_files(), before);
 	is_int(times, 0);
-	ok(!child_kill(NULL));
+	ok(!process_kill(NULL));
 }
 
 static void nothing_stays_open(void)
@@ -213,7 +213,7 @@ static void nothing_stays_open(void)
 	size_t before = open_files();
 
 	for (int i = 0; i < 20; i++) {
-		shell("echo x", &(struct child_spec){0});
+		shell("echo x", &(struct process_spec){0});
 	}
 	loop_turn(loop, 0);
 	is_int(open_files(), before);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/child.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,9 @@
 
 extern char **environ;
 
-struct child {
+struct process {
 	struct loop *loop;
-	struct child_spec spec;
+	struct process_spec spec;
 	pid_t pid;
 	int pidfd, out_fd, message_fd;
 	struct loop_io *pid_io, *out_io, *message_io;
@@ -40,7 +40,7 @@ static void close_end(struct loop_io **io, int *fd)
 	*fd = -1;
 }
 
-static void destroy(struct child *c)
+static void destroy(struct process *c)
 {
 	close_end(&c->out_io, &c->out_fd);
 	close_end(&c->message_io, &c->message_fd);
@@ -51,7 +51,7 @@ static void destroy(struct child *c)
 	free(c);
 }
 
-static void kill_group(struct child *c)
+static void kill_group(struct process *c)
 {
 	if (!c->spec.terminal) {
 		kill(-c->pid, SIGKILL);
@@ -62,7 +62,7 @@ static void kill_group(struct child *c)
 
 /* Output */
 
-static void take_out(struct child *c, const char *bytes, size_t n)
+static void take_out(struct process *c, const char *bytes, size_t n)
 {
 	if (!c->too_big && buf_add(&c->out, bytes, n) < 0) {
 		c->too_big = true;
@@ -70,7 +70,7 @@ static void take_out(struct child *c, const char *bytes, size_t n)
 	}
 }
 
-static void take_message(struct child *c, const char *bytes, size_t n)
+static void take_message(struct process *c, const char *bytes, size_t n)
 {
 	if (c->message.len + n > MESSAGE_MAX) {
 		buf_drop(&c->message, c->message.len + n - MESSAGE_MAX);
@@ -80,7 +80,7 @@ static void take_message(struct child *c, const char *bytes, size_t n)
 }
 
 /* One part that lies ready. False: nothing, or the end. */
-static bool read_part(struct child *c, int fd)
+static bool read_part(struct process *c, int fd)
 {
 	char part[4096];
 	ssize_t n = read(fd, part, sizeof(part));
@@ -98,7 +98,7 @@ static bool read_part(struct child *c, int fd)
 
 static void on_pipe(void *ctx, int fd, uint32_t events attr_unused)
 {
-	struct child *c = ctx;
+	struct process *c = ctx;
 
 	errno = 0;
 	if (!read_part(c, fd) && errno != EAGAIN) {
@@ -111,7 +111,7 @@ static void on_pipe(void *ctx, int fd, uint32_t events attr_unused)
 }
 
 /* A grandchild may hold the pipe open for ever: only what lies in it now is read. */
-static void drain(struct child *c)
+static void drain(struct process *c)
 {
 	size_t left = c->spec.max_out + 64 * KiB;
 
@@ -124,9 +124,9 @@ static void drain(struct child *c)
 
 /* The end */
 
-static void finish(struct child *c, int status, bool stuck)
+static void finish(struct process *c, int status, bool stuck)
 {
-	struct child_result r = {
+	struct process_result r = {
 		.status = status,
 		.timed_out = c->timed_out,
 		.too_big = c->too_big,
@@ -144,7 +144,7 @@ static void finish(struct child *c, int status, bool stuck)
 
 static void on_exit_(void *ctx, int fd attr_unused, uint32_t events attr_unused)
 {
-	struct child *c = ctx;
+	struct process *c = ctx;
 	siginfo_t info = {0};
 
 	if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG) < 0 || !info.si_pid) {
@@ -159,7 +159,7 @@ static void on_exit_(void *ctx, int fd attr_unused, uint32_t events attr_unused)
 
 static void on_deadline(void *ctx)
 {
-	struct child *c = ctx;
+	struct process *c = ctx;
 
 	if (!c->killed) {
 		c->timed_out = true;
@@ -172,7 +172,7 @@ static void on_deadline(void *ctx)
 	}
 }
 
-struct child *child_kill(struct child *c)
+struct process *process_kill(struct process *c)
 {
 	if (c && !c->over) {
 		c->over = true;
@@ -195,7 +195,7 @@ static void close_ends(struct ends *e)
 	close_p(&e->out[0]), close_p(&e->out[1]), close_p(&e->message[0]), close_p(&e->message[1]);
 }
 
-static int spawn(const struct child_spec *s, const struct ends *e, pid_t *ret)
+static int spawn(const struct process_spec *s, const struct ends *e, pid_t *ret)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -223,7 +223,7 @@ static int spawn(const struct child_spec *s, const struct ends *e, pid_t *ret)
 	return error;
 }
 
-_Noreturn static void run_forked(const struct child_spec *s, const struct ends *e)
+_Noreturn static void run_forked(const struct process_spec *s, const struct ends *e)
 {
 	sigset_t none;
 
@@ -237,7 +237,7 @@ _Noreturn static void run_forked(const struct child_spec *s, const struct ends *
 	_exit(s->run(s->ctx, e->out[1]));
 }
 
-static int fork_run(const struct child_spec *s, const struct ends *e, pid_t *ret)
+static int fork_run(const struct process_spec *s, const struct ends *e, pid_t *ret)
 {
 	pid_t pid = fork();
 
@@ -252,17 +252,17 @@ static int fork_run(const struct child_spec *s, const struct ends *e, pid_t *ret
 	return 0;
 }
 
-static struct loop_io *watch(struct child *c, int fd)
+static struct loop_io *watch(struct process *c, int fd)
 {
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return loop_add(c->loop, fd, EPOLLIN, on_pipe, c, c->spec.name);
 }
 
-struct child *child_start(struct loop *l, const struct child_spec *spec, struct err *err)
+struct process *process_start(struct loop *l, const struct process_spec *spec, struct err *err)
 {
 	const char *what = spec->run ? spec->name : spec->argv[0];
 	attr_cleanup(close_ends) struct ends e = {{-1, -1}, {-1, -1}};
-	struct child *c;
+	struct process *c;
 	pid_t pid;
 	int error;
 
@@ -279,7 +279,7 @@ struct child *child_start(struct loop *l, const struct child_spec *spec, struct 
 		return NULL;
 	}
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct child){.loop = l,
+	*c = (struct process){.loop = l,
 			    .spec = *spec,
 			    .pid = pid,
 			    .out_fd = e.out[0],
