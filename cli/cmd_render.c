@@ -20,7 +20,8 @@ static const struct flag flags[] = {
 	{"filename", 'f', FLAG_LIST, AT(files), .arg = "FILE",
 	 .help = "manifests: a file, a folder, or - for standard input; may be repeated"},
 	{"facts", 0, FLAG_LIST, AT(facts), .arg = "FILE",
-	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects; may be repeated"},
+	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects and what was made of them, "
+		 "CustomResourceDefinitions of neighbours (they say which versions to write); may be repeated"},
 	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
 	 .help = "as the controller's flag"},
 	{"worker-image", 0, FLAG_STRING, AT(worker_image), .arg = "IMAGE",
@@ -40,7 +41,7 @@ static const struct flag_text text = {
 		"same input gives the same bytes, so the result can be kept in Git. What is assumed or not acted on is said on standard error.",
 	.examples =
 		"  kubectl vmgpu render -f vm.yaml\n"
-		"  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io -A -o yaml >facts.yaml\n"
+		"  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io,virtualmachines.kubevirt.io -A -o yaml >facts.yaml\n"
 		"  kubectl vmgpu render -f vm.yaml --facts facts.yaml |\n"
 		"    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -\n",
 };

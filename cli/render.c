@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/apps.h"
+#include "api/core.h"
 #include "api/kubevirt.h"
 #include "controller/kinds.h"
 
@@ -14,8 +15,9 @@ struct renderer {
 	struct cache *cache;
 	const struct options *options;
 	struct arena arena;
-	json_t *written; /* "Kind ns/name" -> body */
-	json_t *notes;
+	json_t *manifests; /* "Kind ns/name" of what was given */
+	json_t *written;   /* "Kind ns/name" -> body */
+	json_t *assumed, *said;
 	bool news;
 };
 
@@ -24,17 +26,22 @@ static const char *text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-static void note(struct renderer *r, const char *sentence)
+static void note(json_t *notes, const char *sentence)
 {
 	json_t *n;
 	size_t i;
 
-	json_array_foreach(r->notes, i, n) {
+	json_array_foreach(notes, i, n) {
 		if (str_eq(json_string_value(n), sentence)) {
 			return;
 		}
 	}
-	json_array_append_new(r->notes, json_string(sentence));
+	json_array_append_new(notes, json_string(sentence));
+}
+
+static const char *key_of(struct renderer *r, const char *kind, const char *ns, const char *name)
+{
+	return arena_printf(&r->arena, "%s %s/%s", kind, ns ? ns : "", name);
 }
 
 /* --- what is known -----------------------------------------------------------------------------
@@ -64,16 +71,25 @@ static void flatten(const json_t *in, json_t *out)
 	}
 }
 
+/*
+ * What was said of the object before is said anew, and its Secrets are rendered though the
+ * controller would not write them again.
+ */
 static void take_identity(json_t *o, const json_t *have)
 {
 	static const char *const keys[] = {"uid", "resourceVersion", "generation"};
+	static const char *const stale[] = {"conditions", "state", "message", "secretsHash"};
 	json_t *metadata = json_object_get(o, "metadata");
+	json_t *status = json_deep_copy(json_object_get(have, "status"));
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		json_object_set(metadata, keys[i],
 				json_object_get(json_object_get(have, "metadata"), keys[i]));
 	}
-	json_object_set(o, "status", json_object_get(have, "status"));
+	for (size_t i = 0; i < ARRAY_LEN(stale); i++) {
+		json_object_del(status, stale[i]);
+	}
+	json_object_set_new(o, "status", status);
 }
 
 /* A manifest is the object that is there, if it is, with another spec. */
@@ -147,7 +163,7 @@ static void assume_kubevirt(struct renderer *r)
 
 	if (cache_count(r->cache, &kind_kv_config) == 0 &&
 	    cache_load_json(r->cache, o, NULL) == 0) {
-		note(r,
+		note(r->assumed,
 		     "assumed: KubeVirt is deployed, with the gate HostDevices and without permittedHostDevices");
 	}
 	json_decref(o);
@@ -164,7 +180,7 @@ static void assume_named(struct renderer *r, const struct kube_kind *k, const ch
 		      "instancetype.kubevirt.io/v1beta1", "kind", k->kind, "metadata", "name", name,
 		      "uid", RENDER_NO_UID, "spec");
 	if (cache_load_json(r->cache, o, NULL) == 0) {
-		note(r,
+		note(r->assumed,
 		     arena_printf(&r->arena, "assumed: %s %s exists, and has no devices of its own",
 				  k->kind, name));
 	}
@@ -202,21 +218,105 @@ static void serve_all(struct cache *c)
 	}
 }
 
+static bool crd_has(const struct core_crd *crd, const char *version, size_t n)
+{
+	list_each(v, &crd->versions) {
+		if (v->served == TRI_TRUE && strlen(v->name) == n &&
+		    strncmp(v->name, version, n) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A CRD among the facts says in which version its kind is served: the first of ours, or none. */
+static void serve_as_crd_says(struct cache *c, const struct core_crd *crd,
+			      const struct kube_kind *k)
+{
+	auto_free char *version = NULL;
+
+	for (const char *p = k->versions; *p && !version;) {
+		size_t n = strcspn(p, " ");
+
+		version = crd_has(crd, p, n) ? xstrndup(p, n) : NULL;
+		p += n + (p[n] == ' ');
+	}
+	cache_set_served(c, k, version);
+}
+
+static void serve_as_crds_say(struct cache *c)
+{
+	for (const struct core_crd *crd = NULL; (crd = cache_next(c, &kind_crd, crd));) {
+		for (size_t i = 0; controller_kinds[i]; i++) {
+			const struct kube_kind *k = controller_kinds[i];
+
+			if (str_eq(k->group, crd->group) && str_eq(k->plural, crd->plural)) {
+				serve_as_crd_says(c, crd, k);
+			}
+		}
+	}
+}
+
+/* Without the mark by which the controller knows its last write, which it would not repeat. */
+static json_t *unmarked(const json_t *fact)
+{
+	json_t *o = json_deep_copy(fact);
+
+	json_object_del(json_object_get(json_object_get(o, "metadata"), "annotations"),
+			INTENT_ANNOTATION);
+	return o;
+}
+
+static bool is_crd(const json_t *o)
+{
+	return str_eq(text(o, "kind"), kind_crd.kind);
+}
+
+static int load_facts(struct cache *c, const json_t *facts, bool crds, struct err *err)
+{
+	json_t *fact;
+	size_t i;
+
+	json_array_foreach((json_t *)facts, i, fact) {
+		json_t *o;
+		int rc;
+
+		if (is_crd(fact) != crds) {
+			continue;
+		}
+		o = unmarked(fact);
+		rc = cache_load_json(c, o, err);
+		json_decref(o);
+		if (rc < 0) {
+			return err_wrap(err, "facts");
+		}
+	}
+	return 0;
+}
+
 static int load(struct renderer *r, const json_t *manifests, const json_t *facts, struct err *err)
 {
 	json_t *o;
 	size_t i;
 
 	serve_all(r->cache);
-	json_array_foreach((json_t *)facts, i, o) {
-		if (cache_load_json(r->cache, o, err) < 0) {
-			return err_wrap(err, "facts");
-		}
+	if (load_facts(r->cache, facts, true, err) < 0) {
+		return -1;
+	}
+	serve_as_crds_say(r->cache);
+	if (load_facts(r->cache, facts, false, err) < 0) {
+		return -1;
 	}
 	json_array_foreach((json_t *)manifests, i, o) {
+		const json_t *metadata = json_object_get(o, "metadata");
+
 		if (check(r, o, err) < 0 || cache_load_json(r->cache, o, err) < 0) {
 			return -1;
 		}
+		json_object_set_new(r->manifests,
+				    key_of(r, text(o, "kind"), text(metadata, "namespace"),
+					   text(metadata, "name")),
+				    json_true());
 	}
 	assume_kubevirt(r);
 	assume_types(r, manifests);
@@ -226,16 +326,17 @@ static int load(struct renderer *r, const json_t *manifests, const json_t *facts
 /* --- rounds --------------------------------------------------------------------------------------
  */
 
-/* Kept for the output, and shown to the other plans as if it were there. */
-static void keep(struct renderer *r, const struct action *a)
+/* Kept for the output if a manifest wants it, and shown to the other plans as if it were there. */
+static void keep(struct renderer *r, const struct action *a, bool given)
 {
-	const char *key =
-		arena_printf(&r->arena, "%s %s/%s", a->kind->kind, a->ns ? a->ns : "", a->name);
+	const char *key = key_of(r, a->kind->kind, a->ns, a->name);
 	json_t *body = json_deep_copy(a->body), *metadata = json_object_get(body, "metadata");
 
 	json_object_del(metadata, "resourceVersion");
-	r->news |= !json_object_get(r->written, key);
-	json_object_set_new(r->written, key, json_deep_copy(body));
+	if (given) {
+		r->news |= !json_object_get(r->written, key);
+		json_object_set_new(r->written, key, json_deep_copy(body));
+	}
 	if (a->kind->type && !cache_get(r->cache, a->kind, a->ns, a->name)) {
 		json_object_set_new(metadata, "uid", json_string(key));
 		json_object_set_new(metadata, "resourceVersion", json_string("1"));
@@ -245,22 +346,38 @@ static void keep(struct renderer *r, const struct action *a)
 	json_decref(body);
 }
 
+/* What is not acted on, and why nothing can be written or would come of it. */
 static void tell_conditions(struct renderer *r, const struct action *a)
 {
+	const json_t *status = json_object_get(a->body, "status");
+	bool failed = str_eq(text(status, "state"), "Failed");
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(json_object_get(a->body, "status"), "conditions"), i,
-			   c) {
-		if (str_eq(text(c, "type"), "Accepted") && !str_eq(text(c, "reason"), "Accepted")) {
-			note(r, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name,
-					     text(c, "message")));
+	json_array_foreach(json_object_get(status, "conditions"), i, c) {
+		bool not_all = str_eq(text(c, "type"), "Accepted") &&
+			       !str_eq(text(c, "reason"), "Accepted");
+
+		if (not_all || (failed && str_eq(text(c, "type"), "Ready"))) {
+			note(r->said, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name,
+						   text(c, "message")));
 		}
+	}
+}
+
+static void one_action(struct renderer *r, const struct action *a, bool given)
+{
+	if (a->what == ACTION_APPLY && str_eq(a->manager, OBJ_MANAGER)) {
+		keep(r, a, given);
+	} else if (a->what == ACTION_STATUS && given) {
+		tell_conditions(r, a);
 	}
 }
 
 static void one_pass(struct renderer *r, const struct reconciler *rec, struct key key)
 {
+	bool given = json_object_get(r->manifests,
+				     key_of(r, rec->primary->kind, key.ns, key.name)) != NULL;
 	struct arena arena;
 	struct plan plan;
 	struct pass pass;
@@ -278,12 +395,7 @@ static void one_pass(struct renderer *r, const struct reconciler *rec, struct ke
 		rec->plan(seen, &plan);
 	}
 	for (size_t i = 0; i < plan.n; i++) {
-		if (plan.actions[i].what == ACTION_APPLY &&
-		    str_eq(plan.actions[i].manager, OBJ_MANAGER)) {
-			keep(r, &plan.actions[i]);
-		} else if (plan.actions[i].what == ACTION_STATUS) {
-			tell_conditions(r, &plan.actions[i]);
-		}
+		one_action(r, &plan.actions[i], given);
 	}
 	plan_finish(&plan);
 	arena_finish(&arena);
@@ -309,6 +421,7 @@ static void rounds(struct renderer *r)
 	r->news = true;
 	for (int n = 0; n < MAX_ROUNDS && r->news; n++) {
 		r->news = false;
+		json_array_clear(r->said); /* the last round has the last word */
 		for (size_t i = 0; controller_reconcilers[i]; i++) {
 			all_passes(r, controller_reconcilers[i]);
 		}
@@ -356,8 +469,10 @@ int render(const json_t *manifests, const json_t *facts, const struct options *o
 	struct renderer r = {
 		.cache = cache_create(controller_kinds),
 		.options = o,
+		.manifests = json_object(),
 		.written = json_object(),
-		.notes = json_array(),
+		.assumed = json_array(),
+		.said = json_array(),
 	};
 	json_t *known = json_array(), *given = json_array(), *ours = json_array(), *m;
 	size_t i;
@@ -373,13 +488,16 @@ int render(const json_t *manifests, const json_t *facts, const struct options *o
 	if (rc == 0) {
 		rounds(&r);
 		*ret_objects = sorted(&r);
-		*ret_notes = json_incref(r.notes);
+		*ret_notes = json_copy(r.assumed);
+		json_array_extend(*ret_notes, r.said);
 	}
 	json_decref(known);
 	json_decref(given);
 	json_decref(ours);
+	json_decref(r.manifests);
 	json_decref(r.written);
-	json_decref(r.notes);
+	json_decref(r.assumed);
+	json_decref(r.said);
 	arena_finish(&r.arena);
 	cache_destroy(r.cache);
 	return rc;

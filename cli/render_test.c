@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/render.h"
 
+#include "api/core.h"
+#include "api/kubevirt.h"
+#include "base/sha256.h"
 #include "base/test.h"
 #include "json/yaml.h"
+#include "kube/intent.h"
 
 static json_t *docs(const char *yaml)
 {
@@ -106,8 +110,137 @@ static void misspelt(void)
 	has(n, "without metadata.name");
 }
 
+#define OURS "apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: "
+
+#define KEYS OURS "{name: a, namespace: t}\nspec: {gpus: [{name: x/y}], sshKeys: [ssh-ed25519 A]}\n"
+#define KEYS_FACT OURS "{name: a, namespace: t, uid: u-1}\nstatus: {secretsHash: {}}\n"
+
+/* The object as the server shows it after the controller's apply. */
+static json_t *applied(const json_t *body, const struct kube_kind *k)
+{
+	json_t *o = json_deep_copy(body), *metadata = json_object_get(o, "metadata");
+	auto_buf struct buf fields = {.max = MiB};
+
+	intent_fields(k, body, true, &fields);
+	json_object_set_new(metadata, "uid", json_sprintf("uid of the %s", k->kind));
+	json_object_set_new(metadata, "resourceVersion", json_string("7"));
+	json_object_set_new(metadata, "managedFields",
+			    json_pack("[{s:s, s:s, s:o}]", "manager", OBJ_MANAGER, "operation",
+				      "Apply", "fieldsV1", json_loads(buf_text(&fields), 0, NULL)));
+	return o;
+}
+
+/* By this the controller knows that a Secret needs no write. */
+static void note_hash(json_t *fact, const json_t *secret)
+{
+	json_t *body = json_deep_copy(secret), *metadata = json_object_get(body, "metadata");
+	json_t *hashes = json_object_get(json_object_get(fact, "status"), "secretsHash");
+	auto_free char *text = NULL, *salted = NULL;
+	char hex[SHA256_HEX];
+
+	json_object_del(metadata, "annotations"); /* the mark */
+	text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	salted = xprintf("u-1 %s", text);
+	sha256_hex(salted, strlen(salted), hex);
+	json_object_set_new(hashes, json_string_value(json_object_get(metadata, "name")),
+			    json_stringn(hex, 16));
+	json_decref(body);
+}
+
+static void written_before(void)
+{
+	const struct options options = {0};
+	json_t *m = docs(KEYS), *facts = docs(KEYS_FACT), *first = NULL, *again = NULL, *o;
+	json_t *notes = NULL;
+	struct err err = {""};
+	size_t i;
+
+	ok(render(m, facts, &options, &first, &notes, &err) == 0);
+	json_decref(notes);
+	is_int(json_array_size(first), 4); /* two Secrets, Service, VirtualMachine */
+	json_array_foreach(first, i, o) {
+		const char *kind = json_string_value(json_object_get(o, "kind"));
+
+		if (str_eq(kind, "Secret")) {
+			note_hash(json_array_get(facts, 0), o);
+		} else {
+			json_array_append_new(
+				facts,
+				applied(o, str_eq(kind, "Service") ? &kind_service : &kind_kv_vm));
+		}
+	}
+	ok(render(m, facts, &options, &again, &notes, &err) == 0);
+	ok(json_equal(first, again));
+	json_decref(notes);
+	json_decref(m);
+	json_decref(facts);
+	json_decref(first);
+	json_decref(again);
+}
+
+static void others_of_the_facts(void)
+{
+	auto_free char *s = rendered(
+		VM, OURS "{name: b, namespace: t, uid: u-2, resourceVersion: '5'}\n", NULL);
+
+	has(s, "vm-instance-a");
+	ok(!strstr(s, "vm-instance-b"));
+}
+
+#define CLUSTER                                                                                         \
+	"apiVersion: apps.cozystack.io/v1alpha1\nkind: Kubernetes\nmetadata: {name: k, namespace: t}\n" \
+	"spec: {nodeGroups: {g: {resources: {cpu: 2, memory: 4Gi}}}}\n"
+#define CRD(version)                                                                               \
+	"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"                    \
+	"metadata: {name: machinedeployments.cluster.x-k8s.io}\n"                                  \
+	"spec: {group: cluster.x-k8s.io, names: {plural: machinedeployments}, versions: "          \
+	"[{name: v1beta1, served: true}, {name: " version ", served: true}]}\n"
+
+static char *cluster(const char *facts)
+{
+	const struct options o = {.worker_image = "w"};
+	json_t *m = docs(CLUSTER), *f = docs(facts), *objects = NULL, *notes = NULL;
+	struct err err = {""};
+	char *s;
+
+	ok(render(m, f, &o, &objects, &notes, &err) == 0);
+	s = json_dumps(objects, JSON_COMPACT);
+	json_decref(m);
+	json_decref(f);
+	json_decref(objects);
+	json_decref(notes);
+	return s;
+}
+
+static void versions_from_crds(void)
+{
+	auto_free char *newest = cluster(""), *old = cluster(CRD("v1alpha4"));
+	auto_free char *both = cluster(CRD("v1beta2")), *neither = cluster(CRD("v2"));
+
+	has(newest, "\"cluster.x-k8s.io/v1beta2\",\"kind\":\"MachineDeployment\"");
+	has(old, "\"cluster.x-k8s.io/v1beta1\",\"kind\":\"MachineDeployment\"");
+	has(old, "\"cluster.x-k8s.io/v1beta2\",\"kind\":\"MachineHealthCheck\"");
+	has(both, "\"cluster.x-k8s.io/v1beta2\",\"kind\":\"MachineDeployment\"");
+	has(neither, "\"cluster.x-k8s.io/v1beta1\",\"kind\":\"MachineDeployment\"");
+}
+
+static void why_nothing(void)
+{
+	json_t *notes;
+	auto_free char *s = rendered(CLUSTER, "", &notes);
+	auto_free char *said = json_dumps(notes, 0);
+
+	is_str(s, "[]");
+	has(said, "Kubernetes k: vmgpu-controller has no image for workers");
+	json_decref(notes);
+}
+
 TESTS({"a VM's objects are rendered, without an owner that has no uid yet", objects_of_a_vm},
       {"the order of manifests does not change a byte", same_bytes},
       {"an owner that the facts know is referred to", owner_from_facts},
       {"the feature gate of the facts decides the list of devices", gate_from_facts},
+      {"what the facts say we wrote already is rendered again", written_before},
+      {"our objects that only the facts have are not rendered", others_of_the_facts},
+      {"versions are those that the CRDs of the facts serve", versions_from_crds},
+      {"why nothing comes of a manifest is told", why_nothing},
       {"a misspelt field and a missing name are told", misspelt})
