@@ -13,7 +13,8 @@ static const char *text(const json_t *o, const char *key)
 void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const json_t *served)
 {
 	for (size_t i = 0; kinds[i]; i++) {
-		const char *version = text(served, kinds[i]->group);
+		auto_free char *crd = xprintf("%s.%s", kinds[i]->plural, kinds[i]->group);
+		const char *version = text(served, text(served, crd) ? crd : kinds[i]->group);
 		auto_free char *first =
 			xstrndup(kinds[i]->versions, strcspn(kinds[i]->versions, " "));
 

@@ -30,7 +30,7 @@ json_t *child_owner(const struct child_of *c)
 	attr_cleanup(buf_finish) struct buf version;
 
 	buf_init(&version, KiB);
-	kind_api_version(c->kind, c->kind->versions, &version);
+	kind_api_version(c->kind, NULL, &version);
 	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "apiVersion", buf_text(&version), "kind",
 			 c->kind->kind, "name", c->owner->name, "uid", c->owner->uid, "controller",
 			 1, "blockOwnerDeletion", 1);
@@ -49,10 +49,9 @@ json_t *child_object(const struct child_of *c, const struct cache *cache, const 
 		     const char *name)
 {
 	attr_cleanup(buf_finish) struct buf version;
-	const char *served = cache_version(cache, k);
 
 	buf_init(&version, KiB);
-	kind_api_version(k, served ? served : k->versions, &version);
+	kind_api_version(k, cache_version(cache, k), &version);
 	return json_pack("{s:s, s:s, s:o}", "apiVersion", buf_text(&version), "kind", k->kind,
 			 "metadata", child_metadata(c, name));
 }

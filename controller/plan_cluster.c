@@ -104,10 +104,16 @@ static void see_neighbours(struct cluster_seen *s)
 	} needs[] = {
 		{&kind_kv_vm, "KubeVirtMissing", "KubeVirt"},
 		{&kind_capi_cluster, "ClusterAPIMissing", "Cluster API"},
+		{&kind_capi_machine_deployment, "ClusterAPIMissing",
+		 "MachineDeployment of Cluster API"},
+		{&kind_capi_machine_health_check, "ClusterAPIMissing",
+		 "MachineHealthCheck of Cluster API"},
 		{&kind_capi_bootstrap, "ClusterAPIMissing",
 		 "Cluster API's kubeadm bootstrap provider"},
 		{&kind_capi_machine_template, "ClusterAPIMissing",
 		 "Cluster API's KubeVirt infrastructure provider"},
+		{&kind_capi_kubevirt_cluster, "ClusterAPIMissing",
+		 "KubevirtCluster of Cluster API's KubeVirt infrastructure provider"},
 		{&kind_capi_control_plane, "KamajiMissing",
 		 "Kamaji's control plane provider of Cluster API"},
 	};

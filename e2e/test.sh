@@ -3,7 +3,8 @@
 #   unit      every *_test.c with AddressSanitizer and UBSan, and the plans' cases
 #   tools     the Go tests of the test tools
 #   data      CRDs, examples and seeds against a real API server
-#   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
+#   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7; the manifests of others there, with the
+#             CRDs of Cluster API and its kin in both generations
 #   oldetcd   a few of them again on Debian's etcd 3.4, which refuses streamed lists
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 # Each part leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
@@ -57,7 +58,13 @@ part_tools() {
 }
 
 part_data() { with_cluster built bash e2e/data/check.sh; }
-part_cluster() { with_cluster built scenarios e2e/scenarios e2e/scenarios/violations; }
+part_cluster() { NEIGHBOURS=newest with_cluster built on_cluster; }
+on_cluster() {
+	local rc=0
+	scenarios e2e/scenarios e2e/scenarios/violations || rc=1
+	seeds || rc=1
+	return $rc
+}
 part_oldetcd() { with_cluster debian scenarios e2e/scenarios/gpus-repeated.yaml e2e/scenarios/permit-late.yaml e2e/scenarios/halted.yaml; }
 part_node() {
 	local rc=0
@@ -81,9 +88,19 @@ with_cluster() {
 	return $rc
 }
 
+controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-bind-address=0 --health-probe-bind-address=0 --lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms"
+
 scenarios() {
 	make -s build/vmgpu-e2e || return 1
-	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 3s --controller "$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-bind-address=0 --health-probe-bind-address=0 --lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms" "${@:-e2e/scenarios}"
+	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 3s --controller "$controller --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
+}
+
+# seeds: on a node whose GPUs vmgpu-node finds in a fake /sys
+seeds() {
+	make -s build/vmgpu-e2e || return 1
+	python3 e2e/bench/mktree.py "$STATE/tmp/tree" --gpus 10 --ids 10de:26b9,10de:20b5,10de:2321 >/dev/null || return 1
+	build/vmgpu-e2e seeds --state "$STATE" --out "$out/seeds" --generation newest --next e2e/data/crds/cozystack --types e2e/data/instancetypes/instancetypes.yaml \
+		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
 bash e2e/deps.sh --build --test || exit 1

@@ -216,7 +216,8 @@ static void send_request(struct act *a, const struct action *action)
 			   action->manager ? action->manager : "vmgpu");
 	}
 	if (action->what == ACTION_APPLY) {
-		buf_str(&a->query, "&force=true");
+		/* Strict: what this server's schema does not have must not be lost in silence. */
+		buf_str(&a->query, "&force=true&fieldValidation=Strict");
 	}
 	a->sent++;
 	http_start(a->env.http, &(struct http_call){

@@ -106,6 +106,9 @@ func (q *request) noted(answer *http.Response) []byte {
 		}
 	}
 	q.Status, q.Bytes = answer.StatusCode, len(text)
+	if q.proxy.Wrote != nil {
+		q.proxy.Wrote(q.Line, q.body, text)
+	}
 	q.logDone()
 	return text
 }

@@ -23,6 +23,9 @@ import (
 
 // Proxy is one running proxy; it may listen for several programs, each by a name, and tells their requests apart by it.
 type Proxy struct {
+	// Wrote, if set before Listen, is told of each write that was answered: its line, body and answer.
+	Wrote func(l Line, body, answer []byte)
+
 	rules rules
 	gate  gate
 	log   logger
