@@ -5,6 +5,7 @@
 
 /* Runs in the root of the repository, as `make unit` does. */
 #define TABLE "api/gpu_names.tsv"
+#define SPELLINGS "api/testdata/nvidia_spellings.tsv"
 
 #define NVIDIA 0x10de
 
@@ -248,6 +249,46 @@ static void every_alias(void)
 	ok(n > 100);
 }
 
+/* Whoever derived the name, it means the card; of many cards with one name, this one is among them.
+ */
+static void means_the_card(const char *spelling, uint16_t device)
+{
+	auto_free char *full = xprintf("nvidia.com/%s", spelling);
+	const char *got[GPU_NAMES_MAX];
+
+	if (!among(name_of(NVIDIA, device), got, gpu_names_resolve(full, got, ARRAY_LEN(got)))) {
+		printf("# %s is not known as %04x\n", full, device);
+		test_fail_(__FILE__, __LINE__, "unknown spelling");
+	}
+}
+
+static void every_tool(void)
+{
+	FILE *f = fopen(SPELLINGS, "re");
+	char line[1024];
+	size_t rows = 0, spellings = 0;
+
+	ok(f);
+	while (fgets(line, sizeof(line), f)) {
+		char *p = line, *device, *spelling;
+
+		p[strcspn(p, "\n")] = 0;
+		if (*p == '#') {
+			continue;
+		}
+		device = strsep(&p, "\t");
+		for (rows++; (spelling = strsep(&p, "\t"));) {
+			if (*spelling) {
+				means_the_card(spelling, (uint16_t)strtoul(device, NULL, 16));
+				spellings++;
+			}
+		}
+	}
+	fclose(f);
+	is_int(rows, 128);
+	ok(spellings > 2 * rows);
+}
+
 static void every_name_has_its_ids(void)
 {
 	FILE *f = open_table();
@@ -422,6 +463,7 @@ TESTS({"the seeds' names are canonical, and H100_94GB is either of two cards", s
       {"no more names are written than there is room for", room_for_one},
       {"every line of the table is found by its id and has a valid name", every_line},
       {"every alias of the table leads to its canonical name", every_alias},
+      {"a name that any tool derives from any database means the card", every_tool},
       {"every canonical name has its ids, in order", every_name_has_its_ids},
       {"every canonical name is what the rule makes of the words", every_name_follows_the_rule},
       {"two ids can have one name", shared_name}, {"aliases are listed by id", no_aliases},

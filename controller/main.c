@@ -135,6 +135,7 @@ int main(int argc, char **argv)
 					    {"Common flags", program_flags, &common},
 					    {0}};
 	struct program program;
+	struct err err = {""};
 	int args = 0, r;
 
 	r = program_parse(&text, groups, &common, argc, argv, &args);
@@ -145,6 +146,12 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 			"vmgpu-controller: unexpected argument \"%s\": flags begin with --; see --help\n",
 			argv[1]);
+		return PROGRAM_USAGE;
+	}
+	if (lease_check(&(struct lease_settings){settings.lease_duration, settings.renew_period,
+						 settings.retry_period, settings.renew_deadline},
+			&err) < 0) {
+		fprintf(stderr, "vmgpu-controller: %s\n", err.text);
 		return PROGRAM_USAGE;
 	}
 	monitor = monitor_create(&monitoring);

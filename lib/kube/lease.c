@@ -46,6 +46,30 @@ static const struct field lease_fields[] = {OBJ_METADATA, FIELD_INLINE("spec", &
 const struct type lease_record_type = {"Lease", sizeof(struct lease_record), lease_fields,
 				       obj_finish};
 
+int lease_check(const struct lease_settings *s, struct err *err)
+{
+	const struct {
+		int64_t shorter, longer;
+		const char *says;
+	} rules[] = {
+		{s->deadline_ms, s->duration_ms,
+		 "--renew-deadline must be shorter than --lease-duration"},
+		{s->renew_ms, s->deadline_ms,
+		 "--renew-period must be shorter than --renew-deadline"},
+		/* a poll is late by a fifth (client-go's jitter) */
+		{s->retry_ms * 6 / 5, s->deadline_ms,
+		 "--retry-period must be shorter than 5/6 of --renew-deadline"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		if (rules[i].shorter >= rules[i].longer) {
+			return err_set(err, "%s: they are %" PRId64 " and %" PRId64 " ms",
+				       rules[i].says, rules[i].shorter, rules[i].longer);
+		}
+	}
+	return 0;
+}
+
 struct lease *lease_create(const char *ns, const char *name, const char *identity,
 			   const struct lease_settings *s, double (*random)(void *), void *ctx)
 {

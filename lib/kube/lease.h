@@ -34,6 +34,13 @@ struct lease_settings {
 		15000, 5000, 2000, 10000                                                           \
 	}
 
+/*
+ * As client-go asks for it, and for the same reason: a leader that writes on for longer than others
+ * wait would not be the only one. 0, or -1 with a sentence that names the times by the flags that
+ * set them.
+ */
+int lease_check(const struct lease_settings *s, struct err *err);
+
 struct lease;
 
 enum lease_do { LEASE_WAIT, LEASE_GET, LEASE_CREATE, LEASE_UPDATE };

@@ -413,6 +413,28 @@ static void acquisition_answered_too_late_is_none(void)
 	lease_destroy(l);
 }
 
+static void times_must_fit(void)
+{
+	const struct {
+		struct lease_settings s;
+		const char *names;
+	} bad[] = {
+		{{10000, 5000, 2000, 10000}, "--lease-duration"},
+		{{15000, 10000, 2000, 10000}, "--renew-period"},
+		{{15000, 5000, 8400, 10000}, "--retry-period"},
+	};
+	const struct lease_settings good = LEASE_DEFAULTS, tight = {10001, 9999, 8300, 10000};
+	struct err err = {""};
+
+	is_int(lease_check(&good, &err), 0);
+	is_int(lease_check(&tight, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		is_int(lease_check(&bad[i].s, &err), -1);
+		has(err.text, bad[i].names);
+		has(err.text, "10000 ms");
+	}
+}
+
 TESTS({"an absent Lease is created as client-go would", absent_lease_is_created},
       {"a released Lease is taken at once, one transition later", released_lease_is_taken_at_once},
       {"a silent holder is replaced after its duration, whatever its timestamps say",
@@ -439,4 +461,5 @@ TESTS({"an absent Lease is created as client-go would", absent_lease_is_created}
       {"of two creators one leads", two_creators_one_leader},
       {"an acquisition whose answer was lost is noticed",
        acquisition_whose_answer_was_lost_is_noticed},
-      {"an acquisition answered too late is none", acquisition_answered_too_late_is_none})
+      {"an acquisition answered too late is none", acquisition_answered_too_late_is_none},
+      {"times with which two could lead are refused, by the flags' names", times_must_fit})

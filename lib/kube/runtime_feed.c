@@ -151,6 +151,32 @@ static const char *served_version(struct runtime *r, const struct kube_kind *k, 
 	return NULL;
 }
 
+static bool unserved(const struct feed *f)
+{
+	return !f->kind->builtin && !cache_version(f->r->cache, f->kind);
+}
+
+/* Once, and one line a group: what comes later is told when it comes. */
+static void say_unserved(const struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		const struct feed *f = &r->feeds[i];
+		size_t first = 0;
+
+		while (!(unserved(&r->feeds[first]) &&
+			 str_eq(r->feeds[first].kind->group, f->kind->group)) &&
+		       first < i) {
+			first++;
+		}
+		if (first == i && unserved(f)) {
+			log_warn(
+				"API not served: what needs it says so in its status, and goes on when it "
+				"is installed",
+				log_str("group", f->kind->group), log_str("kind", f->kind->kind));
+		}
+	}
+}
+
 void feeds_follow_crds(struct runtime *r)
 {
 	for (size_t i = 0; i < r->n_feeds; i++) {
@@ -174,6 +200,10 @@ void feeds_follow_crds(struct runtime *r)
 			feed_begin(f, want);
 		}
 		workers_wake_all(r);
+	}
+	if (!r->crds_told) {
+		r->crds_told = true;
+		say_unserved(r);
 	}
 }
 

@@ -51,7 +51,7 @@ struct runtime {
 	struct loop_timer *pump;
 	int in_flight;
 	int64_t stop_by, release_by;
-	bool stopping, closed, lost, synced, crds_changed;
+	bool stopping, closed, lost, synced, crds_changed, crds_told;
 	struct lease *lease;
 	struct loop_timer *lease_timer, *stop_timer;
 	struct event_book *events;

@@ -1,0 +1,108 @@
+#!/bin/bash
+# programs.sh: what the programs say to flags, kubeconfigs, tokens and CAs that are missing, wrong or half written: one line that names
+# what and where and what to do, and exit code 2. Needs no cluster. Prints TAP.
+set -uo pipefail
+prog=programs.sh
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$top/e2e/lib.sh"
+case ${1:-} in -h | --help) usage && exit 0 ;; esac
+bin=$top/build/dev
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+n=0 failed=0
+
+# says WORD... -- PROGRAM ARGUMENT...: ends at once with code 2 and one line beside the log that has its own name and each word
+says() {
+	local words=() word program rc=0 bad=''
+	while [ "$1" != -- ]; do words+=("$1") && shift; done
+	shift
+	program=$1
+	timeout 10 env -u KUBECONFIG -u NODE_NAME HOME="$work/home" "$bin/$program" "${@:2}" </dev/null >out 2>err || rc=$?
+	[ "$rc" = 2 ] || bad="exit code $rc, want 2"
+	[ ! -s out ] || bad="something on stdout: $(head -1 out)"
+	grep -v '^{"ts"' err >said
+	[ "$(wc -l <said)" = 1 ] || bad="$(wc -l <said) lines on stderr beside the log"
+	for word in "${program%-vmgpu}" "${words[@]}"; do
+		grep -qF -- "$word" said || bad="lacks: $word"
+	done
+	n=$((n + 1))
+	[ -z "$bad" ] || { sed 's/^/# /' err && echo "# $bad" && printf 'not ' && failed=1; }
+	shift
+	echo "ok $n - $program $* is answered by one line: ${words[*]}"
+}
+
+kubeconfig() { # CLUSTER USER: the rest of the two
+	cat <<Y
+apiVersion: v1
+kind: Config
+clusters:
+- {name: c, cluster: {server: "https://127.0.0.1:1", $1}}
+users:
+- {name: u, user: {$2}}
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+Y
+}
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=a -keyout key -out ca 2>/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=b -keyout key2 -out ca2 2>/dev/null
+head -c 200 ca >half-ca
+: >empty
+echo 'certificate: none' >wrong
+ca='certificate-authority: ca'
+kubeconfig "$ca" 'token: t' >good
+kubeconfig "$ca" 'token: t' | head -c 110 >half
+kubeconfig 'certificate-authority: half-ca' 'token: t' >ca-half
+kubeconfig 'certificate-authority: wrong' 'token: t' >ca-wrong
+kubeconfig 'certificate-authority: nowhere' 'token: t' >ca-missing
+kubeconfig 'certificate-authority-data: "%%%"' 'token: t' >ca-data
+kubeconfig "$ca" 'tokenFile: nowhere' >token-missing
+kubeconfig "$ca" 'tokenFile: empty' >token-empty
+kubeconfig "$ca" 'token: {a: b}' >token-map
+kubeconfig "$ca" 'client-certificate: ca, client-key: key2' >key-other
+kubeconfig "$ca" 'client-certificate: ca' >key-missing
+kubeconfig "$ca" 'exec: {apiVersion: client.authentication.k8s.io/v1, command: ./nowhere, interactiveMode: Never, installHint: install it}' >exec-missing
+sed 's/user: u/user: w/' good >user-unknown
+sed 's/https:/ftp:/' good >server-ftp
+sed 's/current-context: x/current-context: y/' good >context-unknown
+
+for p in vmgpu-controller vmgpu-node; do
+	node=()
+	[ $p = vmgpu-controller ] || node=(--node-name n)
+	says --kubeconf --kubeconfig -- $p --kubeconf=x
+	says --log-level 'error|warn|info|debug' -- $p --log-level=loud
+	says '"extra"' -- $p extra
+	says nowhere 'does not exist' -- $p "${node[@]}" --kubeconfig nowhere
+	says --kubeconfig KUBECONFIG -- $p "${node[@]}"
+	says half: mend -- $p "${node[@]}" --kubeconfig half
+	says empty -- $p "${node[@]}" --kubeconfig empty
+	says '"zz"' --context -- $p "${node[@]}" --kubeconfig good --context zz
+	says context-unknown '"y"' --context -- $p "${node[@]}" --kubeconfig context-unknown
+	says user-unknown '"w"' -- $p "${node[@]}" --kubeconfig user-unknown
+	says server-ftp server https:// -- $p "${node[@]}" --kubeconfig server-ftp
+	says ca-missing certificate-authority nowhere give -- $p "${node[@]}" --kubeconfig ca-missing
+	says half-ca 'BEGIN CERTIFICATE' -- $p "${node[@]}" --kubeconfig ca-half
+	says wrong 'BEGIN CERTIFICATE' -- $p "${node[@]}" --kubeconfig ca-wrong
+	says ca-data certificate-authority-data base64 -- $p "${node[@]}" --kubeconfig ca-data
+	says token-missing tokenFile nowhere give -- $p "${node[@]}" --kubeconfig token-missing
+	says empty -- $p "${node[@]}" --kubeconfig token-empty
+	says token-map token 'must be a string' -- $p "${node[@]}" --kubeconfig token-map
+	says key -- $p "${node[@]}" --kubeconfig key-other
+	says key-missing client-key -- $p "${node[@]}" --kubeconfig key-missing
+	says --metrics-bind-address HOST:PORT -- $p "${node[@]}" --kubeconfig good --metrics-bind-address=nope
+done
+says --lease-duration 90s -- vmgpu-controller --lease-duration=soon
+says --lease-duration --renew-deadline -- vmgpu-controller --lease-duration=5s --kubeconfig good
+says --concurrent-passes 256 -- vmgpu-controller --concurrent-passes=0
+says --permit 'auto|manage|report' -- vmgpu-controller --permit=maybe
+says --node-name NODE_NAME -- vmgpu-node --kubeconfig good
+says --sys-root nowhere -- vmgpu-node --once --sys-root nowhere
+says --output 'yaml|json|table' -- vmgpu-node --once -o xml
+says '"frobnicate"' --help -- kubectl-vmgpu frobnicate
+says -f -- kubectl-vmgpu render
+says nowhere -- kubectl-vmgpu render -f nowhere --facts empty
+says nowhere -- kubectl-vmgpu get gpus --kubeconfig nowhere
+echo "1..$n"
+exit $failed
