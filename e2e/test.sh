@@ -2,10 +2,12 @@
 # test.sh [PART...]: runs the tests and ends with the line "N passed, N failed, N skipped". Parts, in this order by default:
 #   unit      every *_test.c with AddressSanitizer and UBSan, and the plans' cases
 #   tools     the Go tests of the test tools
+#   programs  what the programs say to wrong flags and files
 #   data      CRDs, examples and seeds against a real API server
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7; the manifests of others there, with the
 #             CRDs of Cluster API and its kin in both generations
 #   oldetcd   a few of them again on Debian's etcd 3.4, which refuses streamed lists
+#   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 # Each part leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 set -uo pipefail
@@ -57,6 +59,8 @@ part_tools() {
 	(cd e2e/tools && go test -json ./... | python3 "$top/e2e/gotap.py")
 }
 
+part_programs() { bash e2e/programs.sh; }
+part_neighbours() { bash e2e/neighbours.sh; }
 part_data() { with_cluster built bash e2e/data/check.sh; }
 part_cluster() { NEIGHBOURS=newest with_cluster built on_cluster; }
 on_cluster() {
@@ -105,7 +109,7 @@ seeds() {
 
 bash e2e/deps.sh --build --test || exit 1
 make -s -j"$(nproc)" || exit 1
-[ $# -gt 0 ] || set -- unit tools data cluster oldetcd node
+[ $# -gt 0 ] || set -- unit tools programs data cluster oldetcd neighbours node
 for p; do part "$p"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
