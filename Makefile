@@ -22,13 +22,18 @@ WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -W
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fno-delete-null-pointer-checks \
 	-fno-strict-overflow -fno-strict-aliasing -fPIE
 CFLAGS_dev := -O1 -g
+# what e2e/mutate builds a hundred times
+CFLAGS_quick := -O0 -g0
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_release := -O2 -g0 -flto=2 -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
 	-ftrivial-auto-var-init=zero -fcf-protection=full
 CFLAGS_fuzz := $(filter-out -fsanitize=%,$(CFLAGS_asan)) -fsanitize=fuzzer-no-link,address,undefined
+# what the fuzz corpora reach
+CFLAGS_cover := -O0 -g -fprofile-instr-generate -fcoverage-mapping
 CFLAGS := -std=gnu17 $(WARN) $(HARDEN) $(CFLAGS_$(V))
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
+LDFLAGS_cover := -fprofile-instr-generate
 LDFLAGS_release := -flto=2 -s -Wl,--gc-sections
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS_$(V))
 LIBS := $(shell pkg-config --libs $(PKGS)) -lm
@@ -121,7 +126,7 @@ tests: $(TESTS)
 list-tests:
 	@echo $(TESTS)
 
-.PHONY: deps demo demo-down test faults cluster-up cluster-down lint fuzz mutate
+.PHONY: deps demo demo-down test faults cluster-up cluster-down lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -152,8 +157,11 @@ SEED ?= 1
 mutate: ## N=100 random changes of the code, each of which some test must catch; SEED=1
 	@python3 e2e/mutate/mutate.py --count $(N) --seed $(SEED)
 
-fuzz: ## every parser against libFuzzer; T=scan for one, RUNS=1000000
+fuzz: ## every parser against libFuzzer: 10 million runs of the scanner, a million of each other; T=scan for one, RUNS=N
 	@bash e2e/fuzz.sh $(T)
+
+fuzz-cover: ## how many lines of the parsers the fuzz corpora reach
+	@bash e2e/fuzz.sh --cover $(T)
 
 .PHONY: bench
 bench: ## ours against the Go peer, <= 60 min; QUICK=1: 1,000 objects only; FORMAT=json

@@ -67,6 +67,10 @@ static const struct {
 	{NOTHING, "kernel/iommu_groups/3/devices/0000:01:00.0", NULL},
 	{NOTHING, "kernel/iommu_groups/3/name", NULL},
 	{FILE_, "class/iommu/dmar0/x", ""},
+	{NOTHING, "class/iommu/ivhd1", NULL},
+	{NOTHING, "class/iommu/smmu3.0x2b400000", NULL},
+	{NOTHING, "class/iommu/virtio2", NULL},
+	{NOTHING, "class/iommu/new0", NULL},
 	{FILE_, "bus/pci/drivers/vfio-pci/bind", ""},
 	{FILE_, "module/nvidia/version", "550.144\n"},
 };

@@ -265,13 +265,60 @@ static bool looks_special(const char *s)
 	       (*s >= '0' && *s <= '9' && !strpbrk(s, "ghijklmnpqrstuvwxyzGHIJKLMNPQRSTUVWXYZ/"));
 }
 
+/*
+ * The bytes at s that YAML 1.1 takes for a line break or does not print, though JSON has them as
+ * they are: DEL, U+0080 to U+009F, U+2028, U+2029, the byte order mark, U+FFFE and U+FFFF. Returns
+ * how many, 0: none.
+ */
+static size_t unprintable(const char *s)
+{
+	static const char *const three[] = {"\u2028", "\u2029", "\ufeff", "\xef\xbf\xbe",
+					    "\xef\xbf\xbf"};
+
+	if (*s == 0x7f) {
+		return 1;
+	}
+	if (*s == '\xc2' && (unsigned char)s[1] < 0xa0) {
+		return 2;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(three); i++) {
+		if (str_starts(s, three[i])) {
+			return 3;
+		}
+	}
+	return 0;
+}
+
+/* As JSON writes it, which YAML reads alike but for those. */
+static void write_quoted(const char *s, struct buf *out)
+{
+	auto_buf struct buf json = {.max = out->max};
+	size_t n;
+
+	buf_json_str(&json, s);
+	for (const char *p = buf_text(&json); *p; p += MAX(n, (size_t)1)) {
+		n = unprintable(p);
+		if (n) {
+			unsigned c = n == 1   ? 0x7f
+				     : n == 2 ? (unsigned char)p[1]
+					      : (unsigned)(p[0] & 0xf) << 12 |
+							(unsigned)(p[1] & 0x3f) << 6 |
+							(unsigned)(p[2] & 0x3f);
+
+			buf_printf(out, "\\u%04x", c);
+		} else {
+			buf_char(out, *p);
+		}
+	}
+}
+
 static bool plain_is_safe(const char *s)
 {
 	if (!*s || looks_special(s) || strchr("-?:,[]{}#&*!|>'\"%@` \t", *s)) {
 		return false;
 	}
 	for (const char *p = s; *p; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f ||
+		if ((unsigned char)*p < 0x20 || unprintable(p) ||
 		    (*p == ':' && (p[1] == ' ' || !p[1])) ||
 		    (*p == ' ' && (p[1] == '#' || !p[1]))) {
 			return false;
@@ -313,7 +360,7 @@ static bool block_is_safe(const char *s)
 		return false;
 	}
 	for (; *s; s++) {
-		if (((unsigned char)*s < 0x20 && *s != '\n') || *s == 0x7f ||
+		if (((unsigned char)*s < 0x20 && *s != '\n') || unprintable(s) ||
 		    (*s == ' ' && s[1] == '\n')) {
 			return false;
 		}
@@ -330,7 +377,7 @@ static void write_string(const char *s, struct buf *out, int indent)
 	if (plain_is_safe(s)) {
 		buf_str(out, s);
 	} else {
-		buf_json_str(out, s);
+		write_quoted(s, out);
 	}
 	buf_char(out, '\n');
 }
@@ -351,7 +398,7 @@ static void write_object(const json_t *v, struct buf *out, int indent, bool afte
 		if (plain_is_safe(key)) {
 			buf_str(out, key);
 		} else {
-			buf_json_str(out, key);
+			write_quoted(key, out);
 		}
 		buf_str(out, nested ? ":\n" : ": ");
 		/* kubectl's habit: lists of a mapping are not indented */

@@ -70,8 +70,38 @@ static void round_trip(void)
 	json_decref(value);
 }
 
+/* What a value is written as, and that it reads back the same. */
+static void writes(const char *json, const char *yaml)
+{
+	json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
+	auto_free char *want = xprintf("[%s]", json), *again = NULL;
+	auto_buf struct buf out;
+
+	ok(value);
+	buf_init(&out, MiB);
+	yaml_write(value, &out);
+	is_str(buf_text(&out), yaml);
+	again = as_json(buf_text(&out));
+	is_str(again, want);
+	json_decref(value);
+}
+
+static void what_yaml_would_break_is_escaped(void)
+{
+	writes("{\"a\":\"x\u2028y\"}", "a: \"x\\u2028y\"\n");
+	writes("{\"a\":\"x\u2029y\"}", "a: \"x\\u2029y\"\n");
+	writes("{\"a\":\"x\xc2\x85y\"}", "a: \"x\\u0085y\"\n");
+	writes("{\"a\":\"x\ufeffy\"}", "a: \"x\\ufeffy\"\n");
+	writes("{\"a\":\"x\xef\xbf\xbfy\"}", "a: \"x\\uffffy\"\n");
+	writes("{\"a\":\"x\x7fy\"}", "a: \"x\\u007fy\"\n");
+	writes("{\"a\xc2\x85\":\"l\\nx\xc2\x85\"}", "\"a\\u0085\": \"l\\nx\\u0085\"\n");
+	writes("{\"a\":\"\u00a0\u2027\u202a\"}", "a: \u00a0\u2027\u202a\n");
+}
+
 TESTS({"plain scalars are typed as kubectl types them", scalars},
       {"a file holds many documents, empty ones are left out", many_documents},
       {"faults name file, line and column", faults_name_their_place},
       {"aliases are expanded within bounds", aliases_are_bounded},
-      {"what is written reads back the same", round_trip})
+      {"what is written reads back the same", round_trip},
+      {"what YAML takes for a line's end or does not print is escaped",
+       what_yaml_would_break_is_escaped}, )

@@ -365,13 +365,19 @@ static enum cache_change put(struct cache *c, struct shelf *s, const struct obj 
 	return acceptable(c, s, s->names.slots[slot], o) ? change(c, s, slot, o) : CACHE_SAME;
 }
 
+/* What no API server shows: plans need not be asked whether an object has its names. */
+static bool nameless(const struct kube_kind *k, const struct obj *o)
+{
+	return str_empty(o->name) || (k->namespaced && str_empty(o->ns));
+}
+
 enum cache_change cache_put(struct cache *c, const struct kube_kind *k, const void *object)
 {
 	struct shelf *s = shelf_of(c, k);
 	const struct obj *o = object;
 	enum cache_change r;
 
-	if (!o->name) {
+	if (nameless(k, o)) {
 		return CACHE_SAME;
 	}
 	r = put(c, s, o, true);
@@ -384,7 +390,7 @@ enum cache_change cache_answered(struct cache *c, const struct kube_kind *k, con
 	struct shelf *s = shelf_of(c, k);
 	const struct obj *o = object;
 
-	if (!o->name || rv_compare(s->position, o->rv) >= 0) {
+	if (nameless(k, o) || rv_compare(s->position, o->rv) >= 0) {
 		return CACHE_SAME;
 	}
 	cache_wrote(c, k, o->ns, o->name, o->rv);
@@ -397,7 +403,7 @@ enum cache_change cache_gone(struct cache *c, const struct kube_kind *k, const v
 	const struct obj *o = object, *have;
 	size_t slot;
 
-	if (!o->name) {
+	if (nameless(k, o)) {
 		return CACHE_SAME;
 	}
 	slot = index_find(&s->names, o->ns, o->name);
@@ -625,7 +631,7 @@ const struct kube_kind *cache_kind(const struct cache *c, const char *api_versio
 	for (size_t i = 0; i < c->n_shelves; i++) {
 		const struct kube_kind *k = c->shelves[i].kind;
 
-		if (str_eq(k->kind, kind) && kind_has_api_version(k, api_version)) {
+		if (api_version && str_eq(k->kind, kind) && kind_has_api_version(k, api_version)) {
 			return k;
 		}
 	}
@@ -658,8 +664,9 @@ int cache_load_json(struct cache *c, json_t *object, struct err *err)
 	if (type_read(k->type, object, false, &a, o, err) < 0) {
 		return err_wrap(err, "%s", kind);
 	}
-	if (!o->name) {
-		return err_set(err, "a %s without metadata.name", kind);
+	if (nameless(k, o)) {
+		return err_set(err, "a %s without metadata.%s", kind,
+			       str_empty(o->name) ? "name" : "namespace");
 	}
 	s = shelf_of(c, k);
 	if (!s->version) {

@@ -36,7 +36,10 @@ struct cache *cache_destroy(struct cache *c); /* NULL */
 /* Listeners are called in the order in which they were added. */
 void cache_listen(struct cache *c, cache_listener *fn, void *ctx);
 
-/* An object as a list or watch showed it. object: scratch struct of the kind's type; copied. */
+/*
+ * An object as a list or watch showed it. object: scratch struct of the kind's type; copied. One
+ * without its name, or of a namespaced kind without namespace, is none.
+ */
 enum cache_change cache_put(struct cache *c, const struct kube_kind *k, const void *object);
 /* A watch showed it deleted, this being its last state: unless we know a newer one of that name. */
 enum cache_change cache_gone(struct cache *c, const struct kube_kind *k, const void *object);
@@ -117,7 +120,7 @@ void cache_learn_owned(struct cache *c, const struct kube_kind *k, const char *n
 uint64_t cache_learned_owned(const struct cache *c, const struct kube_kind *k, const char *ns,
 			     const char *name);
 
-/* The kind with this apiVersion and kind, or NULL. */
+/* The kind with this apiVersion and kind (either may be NULL: none has that), or NULL. */
 const struct kube_kind *cache_kind(const struct cache *c, const char *api_version,
 				   const char *kind);
 /*

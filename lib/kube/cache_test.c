@@ -609,6 +609,15 @@ static void odd_json_is_answered(void)
 	is_int(load("{\"apiVersion\": \"test.io/v1\", \"kind\": \"Thing\"}", &err), -1);
 	has(err.text, "metadata.name");
 	is_int(load("[]", &err), -1);
+	is_int(load("{\"apiVersion\": \"test.io/v1\", \"kind\": \"Thing\", "
+		    "\"metadata\": {\"name\": \"a\"}}",
+		    &err),
+	       -1);
+	has(err.text, "metadata.namespace");
+	ok(cache_kind(c, "test.io/v1", "Thing") == T);
+	ok(!cache_kind(c, NULL, "Thing"));
+	ok(!cache_kind(c, NULL, "Secret"));
+	ok(!cache_kind(c, "v1", NULL));
 }
 
 static void fifteen_thousand_objects_cost_little_more_than_their_blocks(void)

@@ -13,12 +13,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+
+#include "kube/http_header.h"
 
 /* Sockets */
 
@@ -176,41 +177,21 @@ static void tell_status(struct http_request *r)
 	}
 }
 
-static int64_t parse_retry_after(const char *s, size_t n)
-{
-	auto_free char *text = xstrndup(s, n);
-	char *start = text + strspn(text, " \t");
-	int64_t v;
-	time_t at;
-
-	start[strcspn(start, "\r\n")] = '\0';
-	if (parse_int(start, 0, INT32_MAX, &v) == 0) {
-		return v;
-	}
-	at = curl_getdate(start, NULL); /* the other form that HTTP allows */
-	return at < 0 ? -1 : MAX((int64_t)(at - time(NULL)), (int64_t)0);
-}
-
 static size_t on_header(char *line, size_t size attr_unused, size_t n, void *ctx)
 {
-	static const char retry[] = "retry-after:";
 	struct http_request *r = ctx;
+	struct http_header h;
+	bool end;
 
 	if (!fresh(r)) {
 		return 0;
 	}
 	r->byte_ms = loop_now(r->http->loop);
-	if (n >= 12 && memcmp(line, "HTTP/", 5) == 0) {
-		const char *space = memchr(line, ' ', n);
-
-		r->status =
-			space && space + 3 < line + n
-				? (space[1] - '0') * 100 + (space[2] - '0') * 10 + (space[3] - '0')
-				: 0;
-		r->retry_after = -1;
-	} else if (n > sizeof(retry) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
-		r->retry_after = parse_retry_after(line + sizeof(retry) - 1, n - sizeof(retry) + 1);
-	} else if (n <= 2 && r->status >= 200) {
+	h = (struct http_header){r->status, r->retry_after};
+	end = http_header_line(&h, line, n, (int64_t)time(NULL));
+	r->status = h.status;
+	r->retry_after = h.retry_after;
+	if (end && r->status >= 200) {
 		tell_status(r);
 	}
 	return r->state == HTTP_ACTIVE ? n : 0;

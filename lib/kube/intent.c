@@ -273,17 +273,29 @@ static int compare_values(const json_t *a, const json_t *b)
 	return (int)json_typeof(b) - (int)json_typeof(a);
 }
 
+/* A list of fields as structured-merge-diff compares it: names before values, the shorter first. */
+static int compare_fields(json_t *a, json_t *b)
+{
+	void *i = json_object_iter(a), *k = json_object_iter(b);
+
+	for (; i && k; i = json_object_iter_next(a, i), k = json_object_iter_next(b, k)) {
+		int r = strcmp(json_object_iter_key(i), json_object_iter_key(k));
+
+		r = r ? r : compare_values(json_object_iter_value(i), json_object_iter_value(k));
+		if (r) {
+			return r;
+		}
+	}
+	return (i != NULL) - (k != NULL);
+}
+
 static int by_key(const void *a, const void *b)
 {
 	json_t *x = json_loads(((const struct item *)a)->key, JSON_DECODE_ANY, NULL);
 	json_t *y = json_loads(((const struct item *)b)->key, JSON_DECODE_ANY, NULL);
-	int r = json_is_object(x) ? 0 : compare_values(x, y);
-	const char *key;
-	json_t *one;
+	int r = json_is_object(x) && json_is_object(y) ? compare_fields(x, y)
+						       : compare_values(x, y);
 
-	json_object_foreach(x, key, one) {
-		r = r ? r : compare_values(one, json_object_get(y, key));
-	}
 	json_decref(x);
 	json_decref(y);
 	return r;

@@ -89,6 +89,28 @@ static void computed_fields_are_what_the_server_wrote(void)
 	json_decref(all);
 }
 
+/* A user's own list may lack its keys: then by names before values, the shorter first. */
+static void items_that_lack_their_keys(void)
+{
+	static const char list[] =
+		"{\"spec\": {\"ports\": [{\"port\": \"a\"}, {\"protocol\": \"UDP\"}, {\"port\": 2}, "
+		"{\"port\": 1, \"protocol\": \"UDP\"}, {\"port\": 1}]}}";
+	static const char want[] =
+		"{\"f:spec\":{\"f:ports\":{"
+		"\"k:{\\\"port\\\":1,\\\"protocol\\\":\\\"TCP\\\"}\":{\".\":{},\"f:port\":{}},"
+		"\"k:{\\\"port\\\":1,\\\"protocol\\\":\\\"UDP\\\"}\":{\".\":{},\"f:port\":{},\"f:protocol\":{}},"
+		"\"k:{\\\"port\\\":2,\\\"protocol\\\":\\\"TCP\\\"}\":{\".\":{},\"f:port\":{}},"
+		"\"k:{\\\"port\\\":\\\"a\\\",\\\"protocol\\\":\\\"TCP\\\"}\":{\".\":{},\"f:port\":{}},"
+		"\"k:{\\\"protocol\\\":\\\"UDP\\\"}\":{\".\":{},\"f:protocol\":{}}}}}";
+	json_t *body = json_loads(list, 0, NULL);
+	auto_buf struct buf text = {.max = MiB};
+
+	ok(body);
+	intent_fields(&service, body, true, &text);
+	is_str(buf_text(&text), want);
+	json_decref(body);
+}
+
 /* What the scanner makes of an object with these managedFields, read in pieces of n bytes. */
 static uint64_t received;
 static void sink(void *ctx attr_unused, const struct scan_event *event)
@@ -330,7 +352,8 @@ static void secret_is_remembered_while_the_program_runs(void)
 	c = cache_destroy(c);
 }
 
-TESTS({"the computed fields are what the API server wrote, 28 bodies",
+TESTS({"items without their keys have their order too", items_that_lack_their_keys},
+      {"the computed fields are what the API server wrote, 28 bodies",
        computed_fields_are_what_the_server_wrote},
       {"computed and received fingerprints are the same, however the bytes are cut",
        computed_and_received_fingerprints_are_the_same},
