@@ -16,7 +16,7 @@ $(error libraries are missing: run `make deps` first)
 endif
 endif
 PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2
-CPPFLAGS := -D_GNU_SOURCE -Ilib -I. -Ibuild $(shell pkg-config --cflags $(PKGS))
+CPPFLAGS := -D_GNU_SOURCE -Ilib -I. -Ibuild $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wimplicit-fallthrough \
 	-Wno-missing-field-initializers -Werror
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fno-delete-null-pointer-checks \
@@ -36,7 +36,7 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 LDFLAGS_cover := -fprofile-instr-generate
 LDFLAGS_release := -flto=2 -s -Wl,--gc-sections
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS_$(V))
-LIBS := $(shell pkg-config --libs $(PKGS)) -lm
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
 # Sources of a folder that are neither tests nor fuzz targets nor main programs.
 plain = $(filter-out %_test.c %_fuzz.c %/main.c %/cases_world.c,$(wildcard $(1)/*.c))

@@ -25,7 +25,6 @@ QUICK = bool(os.environ.get("QUICK"))
 N = int(os.environ.get("N") or (3 if QUICK else 5))
 SIZES = [1000] if QUICK else [1000, 5000]
 ONLY = (os.environ.get("ONLY") or "load decode node size").split()
-CACHE = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")) + "/vmgpu/cluster/"
 GROUPS = {"/apis/apps.cozystack.io/v1alpha1/": "virtualmachines vminstances vmdisks kuberneteses",
           "/apis/kubevirt.io/v1/": "virtualmachines virtualmachineinstances kubevirts",
           "/apis/instancetype.kubevirt.io/v1beta1/": "virtualmachineclusterinstancetypes virtualmachineclusterpreferences",
@@ -67,11 +66,8 @@ class Cluster:
 
     def prepare(self):
         """What the controller needs to find: KubeVirt's kinds, its CR, the instance types."""
-        programs = sorted(d for d in os.listdir(CACHE) if d.startswith("kubevirt-")) if os.path.isdir(CACHE) else []
-        if not programs:
-            run("bash", TOP + "/e2e/cluster/build.sh", "kubevirt")
-            programs = sorted(d for d in os.listdir(CACHE) if d.startswith("kubevirt-"))
-        self.apply(run(CACHE + programs[-1] + "/objects", "crds"))
+        programs = run("bash", TOP + "/e2e/cluster/build.sh", "kubevirt").strip()
+        self.apply(run(programs + "/objects", "crds"))
         run("kubectl", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.apply('{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kubevirt"}}')
         self.apply(json.dumps({"apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "metadata": {"name": "kubevirt", "namespace": "kubevirt"},

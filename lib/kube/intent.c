@@ -14,17 +14,26 @@
 
 #define FIELDS_MAX (8 * MiB)
 
-/* A walk through a body, knowing where it is. */
+/*
+ * A walk through a body. Where it is says which rules may still be met below: those whose path
+ * begins with the path so far. Mostly that is none, and then nothing is compared any more.
+ */
+
+#define RULES_MAX 64
 
 struct walk {
-	struct {
-		const struct intent_rule *rule;
-		size_t len; /* of its path */
-	} rules[64];	    /* of this kind and version */
+	const struct intent_rule *rules[RULES_MAX]; /* of this kind and version */
 	size_t n_rules;
-	struct buf path;
 	struct buf *out;
 	bool shared;
+};
+
+enum spot { SPOT_ROOT, SPOT_METADATA, SPOT_ANNOTATIONS, SPOT_OTHER };
+
+struct place {
+	uint64_t live; /* a bit for each rule that begins with the path */
+	size_t len;    /* of the path's text */
+	enum spot spot;
 };
 
 static bool rule_is_for(const struct intent_rule *r, const char *kind, const char *version)
@@ -34,75 +43,84 @@ static bool rule_is_for(const struct intent_rule *r, const char *kind, const cha
 	if (!r->kind) {
 		return true;
 	}
-	return strlen(kind) == n && memcmp(r->kind, kind, n) == 0 &&
+	return strncmp(r->kind, kind, n) == 0 && !kind[n] &&
 	       (!r->kind[n] || str_eq(r->kind + n + 1, version));
 }
 
-static void find_rules(struct walk *w, const struct kube_kind *k, const json_t *body)
+/* Returns where the walk begins. */
+static struct place walk_init(struct walk *w, const struct kube_kind *k, const json_t *body,
+			      struct buf *out)
 {
 	const char *version = json_string_value(json_object_get(body, "apiVersion"));
 	const char *slash = version ? strchr(version, '/') : NULL;
 
+	w->n_rules = 0;
+	w->out = out;
+	w->shared = false;
 	for (const struct intent_rule *r = intent_rules; r->path; r++) {
 		if (rule_is_for(r, k->kind, slash ? slash + 1 : version) &&
-		    w->n_rules < ARRAY_LEN(w->rules)) {
-			w->rules[w->n_rules].rule = r;
-			w->rules[w->n_rules++].len = strlen(r->path);
+		    w->n_rules < RULES_MAX) {
+			w->rules[w->n_rules++] = r;
 		}
 	}
+	return (struct place){.live = w->n_rules == RULES_MAX ? UINT64_MAX
+							      : (UINT64_C(1) << w->n_rules) - 1};
 }
 
-static void cut_path(struct walk *w, size_t len)
+#define each_live(w, mask, rule)                                                                   \
+	for (uint64_t left_ = (mask), bit_; (bit_ = left_ & -left_) != 0; left_ &= ~bit_)          \
+		for (const struct intent_rule *rule = (w)->rules[__builtin_ctzll(bit_)]; rule;     \
+		     rule = NULL)
+
+/* Does the rest of a rule's path go on with this step: a field's name, or "[]" for an item? */
+static bool goes_on(const char *rest, bool root, const char *step, size_t n)
 {
-	w->path.len = len;
-	if (w->path.bytes) {
-		w->path.bytes[len] = '\0';
+	bool item = *step == '[';
+
+	if (!root && !item) {
+		if (*rest++ != '.') {
+			return false;
+		}
 	}
+	return strncmp(rest, step, n) == 0 && (!rest[n] || rest[n] == '.' || rest[n] == '[');
 }
 
-/* Down to a field; returns what cut_path takes to come back. */
-static size_t enter(struct walk *w, const char *key)
+static enum spot spot_of(enum spot parent, const char *step)
 {
-	size_t path = w->path.len;
-
-	if (path) {
-		buf_char(&w->path, '.');
+	if (parent == SPOT_ROOT && str_eq(step, "metadata")) {
+		return SPOT_METADATA;
 	}
-	buf_str(&w->path, key);
-	return path;
+	return parent == SPOT_METADATA && str_eq(step, "annotations") ? SPOT_ANNOTATIONS
+								      : SPOT_OTHER;
 }
 
-static const struct intent_rule *rule_here(const struct walk *w)
+/* One step down. */
+static struct place enter(const struct walk *w, const struct place *at, const char *step)
 {
-	for (size_t i = 0; i < w->n_rules; i++) {
-		if (w->rules[i].len == w->path.len &&
-		    memcmp(w->rules[i].rule->path, w->path.bytes, w->path.len) == 0) {
-			return w->rules[i].rule;
+	struct place down = {.spot = spot_of(at->spot, step)};
+	size_t n;
+
+	if (!at->live) {
+		return down;
+	}
+	n = strlen(step);
+	down.len = at->len + (at->len && *step != '[') + n;
+	each_live(w, at->live, rule) {
+		if (goes_on(rule->path + at->len, !at->len, step, n)) {
+			down.live |= bit_;
+		}
+	}
+	return down;
+}
+
+static const struct intent_rule *rule_here(const struct walk *w, const struct place *at)
+{
+	each_live(w, at->live, rule) {
+		if (!rule->path[at->len]) {
+			return rule;
 		}
 	}
 	return NULL;
-}
-
-static const struct intent_rule *rule_of(struct walk *w, const char *key)
-{
-	size_t path = enter(w, key);
-	const struct intent_rule *rule = rule_here(w);
-
-	cut_path(w, path);
-	return rule;
-}
-
-static void walk_init(struct walk *w, const struct kube_kind *k, const json_t *body,
-		      struct buf *out)
-{
-	*w = (struct walk){.out = out};
-	buf_init(&w->path, 64 * KiB);
-	find_rules(w, k, body);
-}
-
-static void walk_finish(struct walk *w)
-{
-	buf_finish(&w->path);
 }
 
 /* Hashing of a body, whatever the order of its keys. */
@@ -115,54 +133,59 @@ static uint64_t mix(uint64_t h)
 	return h * UINT64_C(0xd6e8feb86659fd93) ^ h >> 29;
 }
 
-static bool hashed(struct walk *w, const char *key)
+/* Left out of the hash: what would make it change though the wish is the same. */
+static bool hashed(const struct walk *w, const struct place *parent, const struct place *at,
+		   const char *key)
 {
-	const struct intent_rule *rule;
+	const struct intent_rule *rule = rule_here(w, at);
 
-	if (str_eq(key, INTENT_ANNOTATION)) {
-		return !str_eq(buf_text(&w->path), "metadata.annotations");
+	if (rule && rule->what == INTENT_SHARED) {
+		return false;
 	}
-	if (str_eq(key, "resourceVersion")) {
-		return !str_eq(buf_text(&w->path), "metadata");
-	}
-	rule = rule_of(w, key);
-	return !rule || rule->what != INTENT_SHARED;
+	return !(parent->spot == SPOT_ANNOTATIONS && str_eq(key, INTENT_ANNOTATION)) &&
+	       !(parent->spot == SPOT_METADATA && str_eq(key, "resourceVersion"));
 }
 
-static uint64_t hash_value(struct walk *w, const json_t *v);
+static uint64_t hash_value(const struct walk *w, const struct place *at, const json_t *v);
 
-static uint64_t hash_object(struct walk *w, const json_t *v)
+static uint64_t hash_object(const struct walk *w, const struct place *at, const json_t *v)
 {
 	uint64_t sum = 0;
 	const char *key;
 	json_t *one;
 
 	json_object_foreach((json_t *)v, key, one) {
-		if (hashed(w, key)) {
-			size_t path = enter(w, key);
+		struct place down = enter(w, at, key);
 
-			sum += mix(hash_str(HASH_SEED, key) ^ mix(hash_value(w, one)));
-			cut_path(w, path);
+		if (hashed(w, at, &down, key)) {
+			sum += mix(hash_str(HASH_SEED, key) ^ mix(hash_value(w, &down, one)));
 		}
 	}
 	return sum;
 }
 
-static uint64_t hash_value(struct walk *w, const json_t *v)
+static uint64_t hash_array(const struct walk *w, const struct place *at, const json_t *v,
+			   uint64_t h)
 {
-	uint64_t h = hash_bytes(HASH_SEED, &(char){(char)('0' + json_typeof(v))}, 1);
-	char number[40];
 	size_t i;
 	json_t *one;
 
+	json_array_foreach(v, i, one) {
+		h = mix(h ^ hash_value(w, at, one)) + i;
+	}
+	return h;
+}
+
+static uint64_t hash_value(const struct walk *w, const struct place *at, const json_t *v)
+{
+	uint64_t h = hash_bytes(HASH_SEED, &(char){(char)('0' + json_typeof(v))}, 1);
+	char number[40];
+
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
-		return mix(h ^ hash_object(w, v));
+		return mix(h ^ hash_object(w, at, v));
 	case JSON_ARRAY:
-		json_array_foreach(v, i, one) {
-			h = mix(h ^ hash_value(w, one)) + i;
-		}
-		return h;
+		return hash_array(w, at, v, h);
 	case JSON_STRING:
 		return hash_bytes(h, json_string_value(v), json_string_length(v));
 	case JSON_INTEGER:
@@ -179,12 +202,9 @@ static uint64_t hash_value(struct walk *w, const json_t *v)
 uint64_t intent_hash(const struct kube_kind *k, const json_t *body)
 {
 	struct walk w;
-	uint64_t hash;
+	struct place root = walk_init(&w, k, body, NULL);
 
-	walk_init(&w, k, body, NULL);
-	hash = mix(hash_value(&w, body));
-	walk_finish(&w);
-	return hash;
+	return mix(hash_value(&w, &root, body));
 }
 
 /* The fields that a body owns. */
@@ -206,7 +226,8 @@ static void element(struct walk *w, bool *first, char type, const char *text)
 	}
 }
 
-static void walk_object(struct walk *w, const json_t *v, enum intent_rule_what what, bool *first);
+static void walk_object(struct walk *w, const struct place *at, const json_t *v,
+			enum intent_rule_what what, bool *first);
 
 /* "port=..." of the rule's keys: is it this one, and what is its default? */
 static json_t *key_value(const json_t *item, const char *key, size_t n)
@@ -302,11 +323,13 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Items of a keyed list or a set, each owned by itself. */
-static void walk_items(struct walk *w, const json_t *list, const struct intent_rule *rule,
-		       bool *first)
+static void walk_items(struct walk *w, const struct place *at, const json_t *list,
+		       const struct intent_rule *rule, bool *first)
 {
-	size_t n = json_array_size(list), path = w->path.len;
+	size_t n = json_array_size(list);
 	struct item *items = xcalloc(n, sizeof(*items));
+	struct place inside = enter(w, at, "[]");
+	const struct intent_rule *inner = rule_here(w, &inside);
 
 	for (size_t i = 0; i < n; i++) {
 		json_t *v = json_array_get(list, i);
@@ -314,10 +337,10 @@ static void walk_items(struct walk *w, const json_t *list, const struct intent_r
 		items[i].value = v;
 		items[i].key = rule->what == INTENT_KEYED ? item_key(v, rule->keys) : key_text(v);
 	}
-	qsort(items, n, sizeof(*items), by_key);
-	buf_str(&w->path, "[]");
+	if (n > 1) {
+		qsort(items, n, sizeof(*items), by_key);
+	}
 	for (size_t i = 0; i < n; i++) {
-		const struct intent_rule *inner = rule_here(w);
 		bool none = true;
 
 		element(w, first, rule->what == INTENT_KEYED ? 'k' : 'v', items[i].key);
@@ -325,12 +348,12 @@ static void walk_items(struct walk *w, const json_t *list, const struct intent_r
 		if (json_object_size(items[i].value) && !(inner && inner->what == INTENT_ATOMIC)) {
 			buf_str(w->out, "\".\":{}");
 			none = false;
-			walk_object(w, items[i].value, inner ? inner->what : INTENT_PLAIN, &none);
+			walk_object(w, &inside, items[i].value, inner ? inner->what : INTENT_PLAIN,
+				    &none);
 		}
 		buf_char(w->out, '}');
 		free(items[i].key);
 	}
-	cut_path(w, path);
 	free(items);
 }
 
@@ -338,29 +361,27 @@ static void walk_items(struct walk *w, const json_t *list, const struct intent_r
  * Never part of managedFields: identity, what only the server writes, and status (another
  * resource).
  */
-static bool stripped(const struct walk *w, const char *key)
+static bool stripped(enum spot spot, const char *key)
 {
-	static const char *const top[] = {"apiVersion", "kind", "status"};
+	static const char *const top[] = {"apiVersion", "kind", "status", NULL};
 	static const char *const metadata[] = {
 		"name",	      "namespace",     "creationTimestamp", "selfLink",	       "uid",
-		"generation", "managedFields", "clusterName",	    "resourceVersion",
+		"generation", "managedFields", "clusterName",	    "resourceVersion", NULL,
 	};
-	bool root = !w->path.len, meta = str_eq(buf_text(&w->path), "metadata");
-	const char *const *list = root ? top : metadata;
+	const char *const *list = spot == SPOT_ROOT ? top : metadata;
 
-	for (size_t i = 0; (root || meta) && i < (root ? ARRAY_LEN(top) : ARRAY_LEN(metadata));
-	     i++) {
-		if (str_eq(list[i], key)) {
-			return true;
-		}
+	if (spot != SPOT_ROOT && spot != SPOT_METADATA) {
+		return false;
 	}
-	return false;
+	while (*list && !str_eq(*list, key)) {
+		list++;
+	}
+	return *list != NULL;
 }
 
 /* A field with something inside it. self: the container itself is owned too. */
-static void walk_container(struct walk *w, const char *key, const json_t *v,
-			   const struct intent_rule *rule, enum intent_rule_what what, bool self,
-			   bool *first)
+static void walk_container(struct walk *w, const struct place *at, const char *key, const json_t *v,
+			   enum intent_rule_what what, bool self, bool *first)
 {
 	size_t start = w->out->len, inside;
 	bool was_first = *first, none = true;
@@ -373,9 +394,9 @@ static void walk_container(struct walk *w, const char *key, const json_t *v,
 	}
 	inside = w->out->len;
 	if (json_is_array(v)) {
-		walk_items(w, v, rule, &none);
+		walk_items(w, at, v, rule_here(w, at), &none);
 	} else {
-		walk_object(w, v, what, &none);
+		walk_object(w, at, v, what, &none);
 	}
 	if (w->out->len == inside && self) {
 		w->out->len -= strlen("\".\":{}"); /* a bare leaf */
@@ -387,11 +408,10 @@ static void walk_container(struct walk *w, const char *key, const json_t *v,
 	buf_char(w->out, '}');
 }
 
-static void walk_field(struct walk *w, const char *key, const json_t *v,
+static void walk_field(struct walk *w, const struct place *at, const char *key, const json_t *v,
 		       enum intent_rule_what parent, bool *first)
 {
-	size_t path = enter(w, key);
-	const struct intent_rule *rule = rule_here(w);
+	const struct intent_rule *rule = rule_here(w, at);
 	enum intent_rule_what what = rule ? rule->what : INTENT_PLAIN;
 	bool keyed = json_is_array(v) && (what == INTENT_KEYED || what == INTENT_SET), leaf;
 
@@ -405,10 +425,9 @@ static void walk_field(struct walk *w, const char *key, const json_t *v,
 		element(w, first, 'f', key);
 		buf_str(w->out, "{}");
 	} else {
-		walk_container(w, key, v, rule, what,
+		walk_container(w, at, key, v, what,
 			       parent == INTENT_OPEN || parent == INTENT_ENTRIES, first);
 	}
-	cut_path(w, path);
 }
 
 struct member {
@@ -421,36 +440,45 @@ static int by_text(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
-static void walk_object(struct walk *w, const json_t *v, enum intent_rule_what what, bool *first)
+static void walk_object(struct walk *w, const struct place *at, const json_t *v,
+			enum intent_rule_what what, bool *first)
 {
-	struct member *members = xcalloc(json_object_size(v), sizeof(*members));
+	struct member few[16];
+	struct member *members = json_object_size(v) > ARRAY_LEN(few)
+					 ? xcalloc(json_object_size(v), sizeof(*members))
+					 : few;
 	const char *key;
 	size_t n = 0;
 	json_t *one;
 
 	json_object_foreach((json_t *)v, key, one) {
-		members[n++] = (struct member){key, one};
-	}
-	qsort(members, n, sizeof(*members), by_text);
-	for (size_t i = 0; i < n; i++) {
-		if (!stripped(w, members[i].key)) {
-			walk_field(w, members[i].key, members[i].value, what, first);
+		if (!stripped(at->spot, key)) {
+			members[n++] = (struct member){key, one};
 		}
 	}
-	free(members);
+	if (n > 1) {
+		qsort(members, n, sizeof(*members), by_text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct place down = enter(w, at, members[i].key);
+
+		walk_field(w, &down, members[i].key, members[i].value, what, first);
+	}
+	if (members != few) {
+		free(members);
+	}
 }
 
 void intent_fields(const struct kube_kind *k, const json_t *body, bool shared, struct buf *out)
 {
 	struct walk w;
+	struct place root = walk_init(&w, k, body, out);
 	bool first = true;
 
-	walk_init(&w, k, body, out);
 	w.shared = shared;
 	buf_char(out, '{');
-	walk_object(&w, body, INTENT_PLAIN, &first);
+	walk_object(&w, &root, body, INTENT_PLAIN, &first);
 	buf_char(out, '}');
-	walk_finish(&w);
 }
 
 uint64_t intent_owned(const struct kube_kind *k, const json_t *body, bool shared)
@@ -461,6 +489,7 @@ uint64_t intent_owned(const struct kube_kind *k, const json_t *body, bool shared
 	return type_hash(buf_text(&text), text.len);
 }
 
+/* Is it what this body leads to, whoever owns the shared fields? */
 static bool guessed(const struct kube_kind *k, const json_t *body, uint64_t owned)
 {
 	return owned &&
