@@ -10,7 +10,7 @@ import (
 // I11: memory, descriptors and threads return to where they were.
 
 // Process is the size of one.
-type Process struct{ RssAnonKB, FDs, Threads int }
+type Process struct{ RssAnonKB, FDs, Threads, PeakKB int }
 
 // ReadProcess looks at /proc; root is /proc but in tests.
 func ReadProcess(root string, pid int) (Process, error) {
@@ -28,6 +28,8 @@ func ReadProcess(root string, pid int) (Process, error) {
 			p.RssAnonKB = number
 		case "Threads":
 			p.Threads = number
+		case "VmHWM":
+			p.PeakKB = number
 		}
 	}
 	fds, err := os.ReadDir(folder + "/fd")
@@ -35,8 +37,23 @@ func ReadProcess(root string, pid int) (Process, error) {
 	return p, err
 }
 
+// ForgetPeak makes the kernel count a process's peak anew, from what it has now.
+func ForgetPeak(root string, pid int) error {
+	return os.WriteFile(fmt.Sprintf("%s/%d/clear_refs", root, pid), []byte("5"), 0)
+}
+
+// Peaked reports I11 if a process was much larger at any time since its peak was forgotten than it was then.
+func (o *Observer) Peaked(name string, before, after Process) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if limit := before.PeakKB + peakSlackKB; after.PeakKB > limit {
+		o.report("I11", name, "had up to %d kB, began with %d kB, at most %d kB are allowed", after.PeakKB, before.PeakKB, limit)
+	}
+}
+
 const (
 	memorySlackKB = 4096
+	peakSlackKB   = 16384 // the largest object that is read, and what it takes to read it
 	fdSlack       = 4
 )
 

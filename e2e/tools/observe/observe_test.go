@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -461,7 +462,7 @@ func TestI11AProcessThatGrew(t *testing.T) {
 	for _, c := range []struct {
 		after Process
 		want  string
-	}{{Process{15000, 22, 1}, ""}, {Process{30000, 20, 1}, "RssAnon"}, {Process{10000, 40, 1}, "open files"}, {Process{10000, 20, 2}, "threads"}} {
+	}{{Process{15000, 22, 1, 0}, ""}, {Process{30000, 20, 1, 0}, "RssAnon"}, {Process{10000, 40, 1, 0}, "open files"}, {Process{10000, 20, 2, 0}, "threads"}} {
 		s := newStage(t, Options{})
 		s.o.Grown("pid 1", before, c.after)
 		if c.want == "" {
@@ -469,6 +470,14 @@ func TestI11AProcessThatGrew(t *testing.T) {
 		} else {
 			s.expect("I11", c.want)
 		}
+	}
+	s := newStage(t, Options{})
+	s.o.Peaked("pid 1", Process{PeakKB: 10000}, Process{PeakKB: 26000})
+	s.expect("", "")
+	s.o.Peaked("pid 1", Process{PeakKB: 10000}, Process{PeakKB: 100000})
+	s.expect("I11", "up to 100000 kB")
+	if p, err := ReadProcess("/proc", os.Getpid()); err != nil || p.PeakKB < p.RssAnonKB {
+		t.Error(p, err)
 	}
 	if p, err := ReadProcess("/proc", 1); err != nil && p.Threads < 1 {
 		t.Error(p, err)

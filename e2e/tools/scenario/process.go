@@ -217,11 +217,17 @@ func (s *stage) act(ctx context.Context, order string) error {
 	return fmt.Errorf("controller: %q is none of start, kill, term, stop, cont, measure, compare", verb)
 }
 
-// size measures a controller, or compares it with what was measured before.
+// size measures a controller, or compares it and its peak since then with what was measured before.
 func (s *stage) size(p *process, compare bool) error {
+	if !compare {
+		if err := observe.ForgetPeak("/proc", p.pid()); err != nil {
+			return err
+		}
+	}
 	now, err := observe.ReadProcess("/proc", p.pid())
 	if compare && err == nil {
 		s.observer.Grown("controller "+p.name, p.size, now)
+		s.observer.Peaked("controller "+p.name, p.size, now)
 	}
 	p.size = now
 	return err
