@@ -16,13 +16,12 @@ static const struct field gpu_request_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_request_type = {"gpu", sizeof(struct gpu_request), gpu_request_fields,
-					     NULL};
+static const struct type gpu_request_type = {sizeof(struct gpu_request), gpu_request_fields, NULL};
 
 #define T struct named
 static const struct field named_fields[] = {FIELD(T, name, "name", TYPE_STR), {0}};
 #undef T
-static const struct type named_type = {"name", sizeof(struct named), named_fields, NULL};
+static const struct type named_type = {sizeof(struct named), named_fields, NULL};
 
 #define T struct vm_resources
 static const struct field vm_resources_fields[] = {
@@ -32,8 +31,8 @@ static const struct field vm_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_resources_type = {"resources", sizeof(struct vm_resources),
-					      vm_resources_fields, NULL};
+static const struct type vm_resources_type = {sizeof(struct vm_resources), vm_resources_fields,
+					      NULL};
 
 /* Node groups: the same struct, without sockets. */
 #define T struct vm_resources
@@ -43,8 +42,8 @@ static const struct field node_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_resources_type = {"resources", sizeof(struct vm_resources),
-						node_resources_fields, NULL};
+static const struct type node_resources_type = {sizeof(struct vm_resources), node_resources_fields,
+						NULL};
 
 /* Parts of a control plane: also the requests and limits of Cozystack 0.31. */
 #define T struct vm_resources
@@ -56,8 +55,8 @@ static const struct field part_resources_fields[] = {
 	{0},
 };
 #undef T
-static const struct type part_resources_type = {"resources", sizeof(struct vm_resources),
-						part_resources_fields, NULL};
+static const struct type part_resources_type = {sizeof(struct vm_resources), part_resources_fields,
+						NULL};
 
 #define T struct system_disk
 static const struct field system_disk_fields[] = {
@@ -68,8 +67,7 @@ static const struct field system_disk_fields[] = {
 	{0},
 };
 #undef T
-static const struct type system_disk_type = {"systemDisk", sizeof(struct system_disk),
-					     system_disk_fields, NULL};
+static const struct type system_disk_type = {sizeof(struct system_disk), system_disk_fields, NULL};
 
 #define T struct gpu_status
 static const struct field gpu_status_fields[] = {
@@ -82,8 +80,7 @@ static const struct field gpu_status_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_status_type = {"gpu", sizeof(struct gpu_status), gpu_status_fields,
-					    NULL};
+static const struct type gpu_status_type = {sizeof(struct gpu_status), gpu_status_fields, NULL};
 
 /* --- VirtualMachine, VMInstance -----------------------------------------------------------------
  */
@@ -111,7 +108,7 @@ static const struct field vm_spec_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_spec_type = {"spec", sizeof(struct vm_spec), vm_spec_fields, NULL};
+const struct type vm_spec_type = {sizeof(struct vm_spec), vm_spec_fields, NULL};
 
 #define T struct vm_status
 static const struct field vm_status_fields[] = {
@@ -130,7 +127,7 @@ static const struct field vm_status_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_status_type = {"status", sizeof(struct vm_status), vm_status_fields, NULL};
+const struct type vm_status_type = {sizeof(struct vm_status), vm_status_fields, NULL};
 
 #define T struct vm_app
 static const struct field vm_app_fields[] = {
@@ -140,8 +137,7 @@ static const struct field vm_app_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_app_type = {"VirtualMachine", sizeof(struct vm_app), vm_app_fields,
-					obj_finish};
+static const struct type vm_app_type = {sizeof(struct vm_app), vm_app_fields, obj_finish};
 
 static const char *names_disks_in(const struct obj *o)
 {
@@ -175,8 +171,8 @@ const struct kube_kind kind_vm_instance = {
 #define T struct vm_disk_http
 static const struct field vm_disk_http_fields[] = {FIELD(T, url, "url", TYPE_STR), {0}};
 #undef T
-static const struct type vm_disk_http_type = {"http", sizeof(struct vm_disk_http),
-					      vm_disk_http_fields, NULL};
+static const struct type vm_disk_http_type = {sizeof(struct vm_disk_http), vm_disk_http_fields,
+					      NULL};
 
 #define T struct vm_disk_source
 static const struct field vm_disk_source_fields[] = {
@@ -187,7 +183,7 @@ static const struct field vm_disk_source_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_disk_source_type = {"source", sizeof(struct vm_disk_source),
+static const struct type vm_disk_source_type = {sizeof(struct vm_disk_source),
 						vm_disk_source_fields, NULL};
 
 #define T struct vm_disk_spec
@@ -200,8 +196,7 @@ static const struct field vm_disk_spec_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_disk_spec_type = {"spec", sizeof(struct vm_disk_spec), vm_disk_spec_fields,
-				       NULL};
+const struct type vm_disk_spec_type = {sizeof(struct vm_disk_spec), vm_disk_spec_fields, NULL};
 
 #define T struct vm_disk_status
 static const struct field vm_disk_status_fields[] = {
@@ -216,8 +211,8 @@ static const struct field vm_disk_status_fields[] = {
 	{0},
 };
 #undef T
-const struct type vm_disk_status_type = {"status", sizeof(struct vm_disk_status),
-					 vm_disk_status_fields, NULL};
+const struct type vm_disk_status_type = {sizeof(struct vm_disk_status), vm_disk_status_fields,
+					 NULL};
 
 #define T struct vm_disk
 static const struct field vm_disk_fields[] = {
@@ -227,8 +222,7 @@ static const struct field vm_disk_fields[] = {
 	{0},
 };
 #undef T
-static const struct type vm_disk_type = {"VMDisk", sizeof(struct vm_disk), vm_disk_fields,
-					 obj_finish};
+static const struct type vm_disk_type = {sizeof(struct vm_disk), vm_disk_fields, obj_finish};
 
 const struct kube_kind kind_vm_disk = {
 	GROUP, VERSION, "VMDisk", "vmdisks", .namespaced = true, .type = &vm_disk_type,
@@ -248,7 +242,7 @@ static const struct field kubelet_reserve_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kubelet_reserve_type = {"kubelet", sizeof(struct kubelet_reserve),
+static const struct type kubelet_reserve_type = {sizeof(struct kubelet_reserve),
 						 kubelet_reserve_fields, NULL};
 
 #define T struct node_group
@@ -274,8 +268,7 @@ static const struct field node_group_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_group_type = {"nodeGroup", sizeof(struct node_group),
-					    node_group_fields, NULL};
+static const struct type node_group_type = {sizeof(struct node_group), node_group_fields, NULL};
 
 #define T struct addon
 static const struct field addon_fields[] = {
@@ -284,7 +277,7 @@ static const struct field addon_fields[] = {
 	{0},
 };
 #undef T
-static const struct type addon_type = {"addon", sizeof(struct addon), addon_fields, NULL};
+static const struct type addon_type = {sizeof(struct addon), addon_fields, NULL};
 
 #define T struct control_plane_part
 static const struct field control_plane_part_fields[] = {
@@ -302,9 +295,9 @@ static const struct field api_server_fields[] = {
 	FIELD(struct control_plane_part, extra_volume_mounts, "extraVolumeMounts", TYPE_RAW),
 	{0},
 };
-static const struct type api_server_type = {"apiServer", sizeof(struct control_plane_part),
-					    api_server_fields, NULL};
-static const struct type control_plane_part_type = {"part", sizeof(struct control_plane_part),
+static const struct type api_server_type = {sizeof(struct control_plane_part), api_server_fields,
+					    NULL};
+static const struct type control_plane_part_type = {sizeof(struct control_plane_part),
 						    control_plane_part_fields, NULL};
 
 #define T struct konnectivity
@@ -313,8 +306,8 @@ static const struct field konnectivity_fields[] = {
 	{0},
 };
 #undef T
-static const struct type konnectivity_type = {"konnectivity", sizeof(struct konnectivity),
-					      konnectivity_fields, NULL};
+static const struct type konnectivity_type = {sizeof(struct konnectivity), konnectivity_fields,
+					      NULL};
 
 #define T struct control_plane
 static const struct field control_plane_fields[] = {
@@ -327,8 +320,8 @@ static const struct field control_plane_fields[] = {
 	{0},
 };
 #undef T
-static const struct type control_plane_type = {"controlPlane", sizeof(struct control_plane),
-					       control_plane_fields, NULL};
+static const struct type control_plane_type = {sizeof(struct control_plane), control_plane_fields,
+					       NULL};
 
 #define T struct cluster_spec
 static const struct field cluster_spec_fields[] = {
@@ -348,8 +341,7 @@ static const struct field cluster_spec_fields[] = {
 	{0},
 };
 #undef T
-const struct type cluster_spec_type = {"spec", sizeof(struct cluster_spec), cluster_spec_fields,
-				       NULL};
+const struct type cluster_spec_type = {sizeof(struct cluster_spec), cluster_spec_fields, NULL};
 
 #define T struct node_group_status
 static const struct field node_group_status_fields[] = {
@@ -360,7 +352,7 @@ static const struct field node_group_status_fields[] = {
 	{0},
 };
 #undef T
-static const struct type node_group_status_type = {"nodeGroup", sizeof(struct node_group_status),
+static const struct type node_group_status_type = {sizeof(struct node_group_status),
 						   node_group_status_fields, NULL};
 
 #define T struct cluster_status
@@ -379,8 +371,8 @@ static const struct field cluster_status_fields[] = {
 	{0},
 };
 #undef T
-const struct type cluster_status_type = {"status", sizeof(struct cluster_status),
-					 cluster_status_fields, NULL};
+const struct type cluster_status_type = {sizeof(struct cluster_status), cluster_status_fields,
+					 NULL};
 
 #define T struct cluster_app
 static const struct field cluster_app_fields[] = {
@@ -390,8 +382,8 @@ static const struct field cluster_app_fields[] = {
 	{0},
 };
 #undef T
-static const struct type cluster_app_type = {"Kubernetes", sizeof(struct cluster_app),
-					     cluster_app_fields, obj_finish};
+static const struct type cluster_app_type = {sizeof(struct cluster_app), cluster_app_fields,
+					     obj_finish};
 
 const struct kube_kind kind_kubernetes = {
 	GROUP, VERSION, "Kubernetes", "kuberneteses", .namespaced = true, .type = &cluster_app_type,

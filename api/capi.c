@@ -4,11 +4,11 @@
 /* Tables of nested objects whose values all land in the outer struct: one INLINE table a level. */
 #define INLINE(name, ...)                                                                          \
 	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
-	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
-#define KIND(name, label, ...)                                                                     \
+	static const struct type name = {sizeof(T), name##_fields, NULL}
+#define KIND(name, ...)                                                                            \
 	static const struct field name##_fields[] = {                                              \
 		OBJ_METADATA, OBJECT_METADATA, __VA_ARGS__, {0}};                                  \
-	static const struct type name = {label, sizeof(T), name##_fields, obj_finish}
+	static const struct type name = {sizeof(T), name##_fields, obj_finish}
 #define OBJECT_METADATA FIELD_INLINE("metadata", &object_metadata)
 
 /* Every struct begins with struct capi_object, so these rows fit all. */
@@ -19,12 +19,12 @@ INLINE(object_labels,
        FIELD(T, deployment, CAPI_DEPLOYMENT_LABEL, TYPE_STR, .flags = TYPE_INTERN));
 INLINE(object_metadata, FIELD_INLINE("labels", &object_labels));
 static const struct field object_fields[] = {OBJ_METADATA, OBJECT_METADATA, {0}};
-static const struct type object_type = {"object", sizeof(T), object_fields, obj_finish};
+static const struct type object_type = {sizeof(T), object_fields, obj_finish};
 #undef T
 
 #define T struct capi_cluster
 INLINE(cluster_status, FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(cluster_type, "Cluster", FIELD_INLINE("status", &cluster_status));
+KIND(cluster_type, FIELD_INLINE("status", &cluster_status));
 #undef T
 
 #define T struct kv_gpu
@@ -51,8 +51,7 @@ INLINE(vm_template, FIELD_INLINE("spec", &vm_spec));
 INLINE(machine_template_vm, FIELD_INLINE("virtualMachineTemplate", &vm_template));
 INLINE(machine_template, FIELD_INLINE("spec", &machine_template_vm));
 INLINE(machine_template_spec, FIELD_INLINE("template", &machine_template));
-KIND(machine_template_type, "KubevirtMachineTemplate",
-     FIELD_INLINE("spec", &machine_template_spec));
+KIND(machine_template_type, FIELD_INLINE("spec", &machine_template_spec));
 #undef T
 
 /* v1beta2 has the strategy below rollout, v1beta1 has not. */
@@ -73,7 +72,7 @@ INLINE(deployment_status, FIELD(T, replicas, "replicas", TYPE_OPT_INT),
        FIELD(T, available, "availableReplicas", TYPE_INT),
        FIELD(T, up_to_date, "upToDateReplicas", TYPE_INT),
        FIELD(T, up_to_date, "updatedReplicas", TYPE_INT));
-KIND(machine_deployment_type, "MachineDeployment", FIELD_INLINE("spec", &deployment_spec),
+KIND(machine_deployment_type, FIELD_INLINE("spec", &deployment_spec),
      FIELD_INLINE("status", &deployment_status));
 #undef T
 
@@ -82,7 +81,7 @@ INLINE(set_reference, FIELD(T, template_name, "name", TYPE_STR));
 INLINE(set_machine_spec, FIELD_INLINE("infrastructureRef", &set_reference));
 INLINE(set_machine, FIELD_INLINE("spec", &set_machine_spec));
 INLINE(set_spec, FIELD_INLINE("template", &set_machine));
-KIND(machine_set_type, "MachineSet", FIELD_INLINE("spec", &set_spec));
+KIND(machine_set_type, FIELD_INLINE("spec", &set_spec));
 #undef T
 
 #define T struct capi_machine
@@ -90,7 +89,7 @@ INLINE(machine_annotations, FIELD(T, skip, CAPI_SKIP_REMEDIATION, TYPE_STR, .fla
 INLINE(machine_metadata, FIELD_INLINE("annotations", &machine_annotations));
 INLINE(machine_reference, FIELD(T, machine, "name", TYPE_STR));
 INLINE(machine_spec, FIELD_INLINE("infrastructureRef", &machine_reference));
-KIND(machine_type, "Machine", FIELD_INLINE("metadata", &machine_metadata),
+KIND(machine_type, FIELD_INLINE("metadata", &machine_metadata),
      FIELD_INLINE("spec", &machine_spec));
 #undef T
 

@@ -2,7 +2,7 @@
 #include "api/core.h"
 
 static const struct field node_fields[] = {OBJ_METADATA, {0}};
-static const struct type node_type = {"Node", sizeof(struct core_node), node_fields, obj_finish};
+static const struct type node_type = {sizeof(struct core_node), node_fields, obj_finish};
 
 #define T struct core_ingress
 static const struct field ingress_fields[] = {
@@ -11,8 +11,7 @@ static const struct field ingress_fields[] = {
 	{0},
 };
 #undef T
-static const struct type ingress_type = {"ingress", sizeof(struct core_ingress), ingress_fields,
-					 NULL};
+static const struct type ingress_type = {sizeof(struct core_ingress), ingress_fields, NULL};
 
 #define T struct core_service
 static const struct field service_labels_fields[] = {
@@ -20,25 +19,24 @@ static const struct field service_labels_fields[] = {
 	FIELD(T, instance, "app.kubernetes.io/instance", TYPE_STR, .flags = TYPE_TRANSIENT),
 	{0},
 };
-static const struct type service_labels = {"labels", sizeof(T), service_labels_fields, NULL};
+static const struct type service_labels = {sizeof(T), service_labels_fields, NULL};
 static const struct field service_metadata_fields[] = {FIELD_INLINE("labels", &service_labels),
 						       {0}};
-static const struct type service_metadata = {"metadata", sizeof(T), service_metadata_fields, NULL};
+static const struct type service_metadata = {sizeof(T), service_metadata_fields, NULL};
 static const struct field service_spec_fields[] = {
 	FIELD(T, type, "type", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, cluster_ip, "clusterIP", TYPE_STR, .flags = TYPE_INTERN),
 	{0},
 };
-static const struct type service_spec = {"spec", sizeof(T), service_spec_fields, NULL};
+static const struct type service_spec = {sizeof(T), service_spec_fields, NULL};
 static const struct field service_balancer_fields[] = {
 	FIELD(T, ingress, "ingress", TYPE_OBJS, .sub = &ingress_type),
 	{0},
 };
-static const struct type service_balancer = {"loadBalancer", sizeof(T), service_balancer_fields,
-					     NULL};
+static const struct type service_balancer = {sizeof(T), service_balancer_fields, NULL};
 static const struct field service_status_fields[] = {
 	FIELD_INLINE("loadBalancer", &service_balancer), {0}};
-static const struct type service_status = {"status", sizeof(T), service_status_fields, NULL};
+static const struct type service_status = {sizeof(T), service_status_fields, NULL};
 static const struct field service_fields[] = {
 	OBJ_METADATA,
 	FIELD_INLINE("metadata", &service_metadata),
@@ -56,7 +54,7 @@ static void service_finish(void *object)
 	s->helms = str_eq(s->managed_by, "Helm") && str_eq(s->instance, s->obj.name) ? TRI_TRUE
 										     : TRI_UNSET;
 }
-static const struct type service_type = {"Service", sizeof(T), service_fields, service_finish};
+static const struct type service_type = {sizeof(T), service_fields, service_finish};
 #undef T
 
 #define T struct core_pvc
@@ -64,21 +62,21 @@ static const struct field pvc_requests_fields[] = {
 	FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTERN),
 	{0},
 };
-static const struct type pvc_requests = {"requests", sizeof(T), pvc_requests_fields, NULL};
+static const struct type pvc_requests = {sizeof(T), pvc_requests_fields, NULL};
 static const struct field pvc_resources_fields[] = {FIELD_INLINE("requests", &pvc_requests), {0}};
-static const struct type pvc_resources = {"resources", sizeof(T), pvc_resources_fields, NULL};
+static const struct type pvc_resources = {sizeof(T), pvc_resources_fields, NULL};
 static const struct field pvc_spec_fields[] = {FIELD_INLINE("resources", &pvc_resources), {0}};
-static const struct type pvc_spec = {"spec", sizeof(T), pvc_spec_fields, NULL};
+static const struct type pvc_spec = {sizeof(T), pvc_spec_fields, NULL};
 static const struct field pvc_status_fields[] = {
 	FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN), {0}};
-static const struct type pvc_status = {"status", sizeof(T), pvc_status_fields, NULL};
+static const struct type pvc_status = {sizeof(T), pvc_status_fields, NULL};
 static const struct field pvc_fields[] = {
 	OBJ_METADATA,
 	FIELD_INLINE("spec", &pvc_spec),
 	FIELD_INLINE("status", &pvc_status),
 	{0},
 };
-static const struct type pvc_type = {"PersistentVolumeClaim", sizeof(T), pvc_fields, obj_finish};
+static const struct type pvc_type = {sizeof(T), pvc_fields, obj_finish};
 #undef T
 
 #define T struct core_namespace
@@ -88,24 +86,22 @@ static const struct field namespace_labels_fields[] = {
 	FIELD(T, host, "namespace.cozystack.io/host", TYPE_STR),
 	{0},
 };
-static const struct type namespace_labels = {"labels", sizeof(T), namespace_labels_fields, NULL};
+static const struct type namespace_labels = {sizeof(T), namespace_labels_fields, NULL};
 static const struct field namespace_metadata_fields[] = {
 	FIELD_INLINE("labels", &namespace_labels),
 	{0},
 };
-static const struct type namespace_metadata = {"metadata", sizeof(T), namespace_metadata_fields,
-					       NULL};
+static const struct type namespace_metadata = {sizeof(T), namespace_metadata_fields, NULL};
 static const struct field namespace_fields[] = {
 	OBJ_METADATA,
 	FIELD_INLINE("metadata", &namespace_metadata),
 	{0},
 };
-static const struct type namespace_type = {"Namespace", sizeof(T), namespace_fields, obj_finish};
+static const struct type namespace_type = {sizeof(T), namespace_fields, obj_finish};
 #undef T
 
 static const struct field storage_class_fields[] = {OBJ_METADATA, {0}};
 static const struct type storage_class_type = {
-	"StorageClass",
 	sizeof(struct core_storage_class),
 	storage_class_fields,
 	obj_finish,
@@ -118,8 +114,7 @@ static const struct field crd_version_fields[] = {
 	{0},
 };
 #undef T
-static const struct type crd_version_type = {"version", sizeof(struct crd_version),
-					     crd_version_fields, NULL};
+static const struct type crd_version_type = {sizeof(struct crd_version), crd_version_fields, NULL};
 
 #define T struct crd_condition
 static const struct field crd_condition_fields[] = {
@@ -128,25 +123,25 @@ static const struct field crd_condition_fields[] = {
 	{0},
 };
 #undef T
-static const struct type crd_condition_type = {"condition", sizeof(struct crd_condition),
-					       crd_condition_fields, NULL};
+static const struct type crd_condition_type = {sizeof(struct crd_condition), crd_condition_fields,
+					       NULL};
 
 #define T struct core_crd
 static const struct field crd_names_fields[] = {FIELD(T, plural, "plural", TYPE_STR), {0}};
-static const struct type crd_names = {"names", sizeof(T), crd_names_fields, NULL};
+static const struct type crd_names = {sizeof(T), crd_names_fields, NULL};
 static const struct field crd_spec_fields[] = {
 	FIELD(T, group, "group", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD_INLINE("names", &crd_names),
 	FIELD(T, versions, "versions", TYPE_OBJS, .sub = &crd_version_type),
 	{0},
 };
-static const struct type crd_spec = {"spec", sizeof(T), crd_spec_fields, NULL};
+static const struct type crd_spec = {sizeof(T), crd_spec_fields, NULL};
 static const struct field crd_status_fields[] = {
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &crd_condition_type,
 	      .flags = TYPE_TRANSIENT),
 	{0},
 };
-static const struct type crd_status = {"status", sizeof(T), crd_status_fields, NULL};
+static const struct type crd_status = {sizeof(T), crd_status_fields, NULL};
 static const struct field crd_fields[] = {
 	OBJ_METADATA,
 	FIELD_INLINE("spec", &crd_spec),
@@ -166,7 +161,7 @@ static void crd_finish(void *object)
 		}
 	}
 }
-static const struct type crd_type = {"CustomResourceDefinition", sizeof(T), crd_fields, crd_finish};
+static const struct type crd_type = {sizeof(T), crd_fields, crd_finish};
 #undef T
 
 #define CORE(kind_, plural_, ...)                                                                  \

@@ -4,11 +4,11 @@
 /* Tables of nested objects whose values all land in the outer struct: one INLINE table a level. */
 #define INLINE(name, ...)                                                                          \
 	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
-	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
-#define KIND_FINISH(name, label, finish, ...)                                                      \
+	static const struct type name = {sizeof(T), name##_fields, NULL}
+#define KIND_FINISH(name, finish, ...)                                                             \
 	static const struct field name##_fields[] = {OBJ_METADATA, __VA_ARGS__, {0}};              \
-	static const struct type name = {label, sizeof(T), name##_fields, finish}
-#define KIND(name, label, ...) KIND_FINISH(name, label, obj_finish, __VA_ARGS__)
+	static const struct type name = {sizeof(T), name##_fields, finish}
+#define KIND(name, ...) KIND_FINISH(name, obj_finish, __VA_ARGS__)
 #define HELMS FIELD(T, helms, "", TYPE_BOOL, .flags = TYPE_DERIVED)
 
 /* Of the release that it is named after. */
@@ -24,7 +24,7 @@ static const struct field kv_gpu_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kv_gpu_type = {"gpu", sizeof(struct kv_gpu), kv_gpu_fields, NULL};
+static const struct type kv_gpu_type = {sizeof(struct kv_gpu), kv_gpu_fields, NULL};
 
 #define T struct kv_start_failure
 static const struct field kv_start_failure_fields[] = {
@@ -33,7 +33,7 @@ static const struct field kv_start_failure_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kv_start_failure_type = {"startFailure", sizeof(struct kv_start_failure),
+static const struct type kv_start_failure_type = {sizeof(struct kv_start_failure),
 						  kv_start_failure_fields, NULL};
 
 #define T struct kv_vm
@@ -66,7 +66,7 @@ static void vm_finish(void *object)
 	obj_finish(object);
 	vm->helms = by_helm(&vm->obj, vm->managed_by, vm->instance);
 }
-KIND_FINISH(vm_type, "VirtualMachine", vm_finish, FIELD_INLINE("metadata", &vm_metadata),
+KIND_FINISH(vm_type, vm_finish, FIELD_INLINE("metadata", &vm_metadata),
 	    FIELD_INLINE("spec", &vm_spec), FIELD_INLINE("status", &vm_status), HELMS);
 #undef T
 
@@ -77,8 +77,8 @@ static const struct field kv_interface_fields[] = {
 	{0},
 };
 #undef T
-static const struct type kv_interface_type = {"interface", sizeof(struct kv_interface),
-					      kv_interface_fields, NULL};
+static const struct type kv_interface_type = {sizeof(struct kv_interface), kv_interface_fields,
+					      NULL};
 
 #define T struct kv_vmi
 INLINE(vmi_annotations, FIELD(T, woken, WOKEN_ANNOTATION, TYPE_STR));
@@ -92,8 +92,8 @@ INLINE(vmi_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, reason, "reason", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, interfaces, "interfaces", TYPE_OBJS, .sub = &kv_interface_type),
        FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type));
-KIND(vmi_type, "VirtualMachineInstance", FIELD_INLINE("metadata", &vmi_metadata),
-     FIELD_INLINE("spec", &vmi_spec), FIELD_INLINE("status", &vmi_status));
+KIND(vmi_type, FIELD_INLINE("metadata", &vmi_metadata), FIELD_INLINE("spec", &vmi_spec),
+     FIELD_INLINE("status", &vmi_status));
 #undef T
 
 bool kv_vmi_lives(const struct kv_vmi *v)
@@ -121,8 +121,8 @@ INLINE(config_configuration, FIELD(T, permitted, "permittedHostDevices", TYPE_RA
 INLINE(config_spec, FIELD_INLINE("configuration", &config_configuration));
 INLINE(config_status, FIELD(T, phase, "phase", TYPE_STR),
        FIELD(T, version, "observedKubeVirtVersion", TYPE_STR));
-KIND(config_type, "KubeVirt", FIELD_INLINE("metadata", &config_metadata),
-     FIELD_INLINE("spec", &config_spec), FIELD_INLINE("status", &config_status));
+KIND(config_type, FIELD_INLINE("metadata", &config_metadata), FIELD_INLINE("spec", &config_spec),
+     FIELD_INLINE("status", &config_status));
 #undef T
 
 #define T struct kv_instancetype
@@ -131,13 +131,11 @@ INLINE(instancetype_cpu, FIELD(T, cpu, "guest", TYPE_SCALAR));
 INLINE(instancetype_spec, FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &kv_gpu_type),
        FIELD(T, host_devices, "hostDevices", TYPE_OBJS, .sub = &kv_gpu_type),
        FIELD_INLINE("memory", &instancetype_memory), FIELD_INLINE("cpu", &instancetype_cpu));
-KIND(instancetype_type, "VirtualMachineClusterInstancetype",
-     FIELD_INLINE("spec", &instancetype_spec));
+KIND(instancetype_type, FIELD_INLINE("spec", &instancetype_spec));
 #undef T
 
 static const struct field preference_fields[] = {OBJ_METADATA, {0}};
 static const struct type preference_type = {
-	"VirtualMachineClusterPreference",
 	sizeof(struct kv_preference),
 	preference_fields,
 	obj_finish,
@@ -167,7 +165,7 @@ static void dv_finish(void *object)
 	obj_finish(object);
 	dv->helms = by_helm(&dv->obj, dv->managed_by, dv->instance);
 }
-KIND_FINISH(dv_type, "DataVolume", dv_finish, FIELD_INLINE("metadata", &dv_metadata),
+KIND_FINISH(dv_type, dv_finish, FIELD_INLINE("metadata", &dv_metadata),
 	    FIELD_INLINE("spec", &dv_spec), FIELD_INLINE("status", &dv_status), HELMS);
 #undef T
 

@@ -11,8 +11,7 @@ static const struct field gpu_profile_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_profile_type = {"profile", sizeof(struct gpu_profile),
-					     gpu_profile_fields, NULL};
+static const struct type gpu_profile_type = {sizeof(struct gpu_profile), gpu_profile_fields, NULL};
 
 #define T struct gpu_unit
 static const struct field gpu_unit_fields[] = {
@@ -32,7 +31,7 @@ static const struct field gpu_unit_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_unit_type = {"unit", sizeof(struct gpu_unit), gpu_unit_fields, NULL};
+static const struct type gpu_unit_type = {sizeof(struct gpu_unit), gpu_unit_fields, NULL};
 
 #define T struct gpu_node
 static const struct field gpu_node_status_fields[] = {
@@ -41,13 +40,13 @@ static const struct field gpu_node_status_fields[] = {
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
 	{0},
 };
-static const struct type gpu_node_status_type = {"status", sizeof(T), gpu_node_status_fields, NULL};
+static const struct type gpu_node_status_type = {sizeof(T), gpu_node_status_fields, NULL};
 static const struct field gpu_node_fields[] = {
 	OBJ_METADATA,
 	FIELD_INLINE("status", &gpu_node_status_type),
 	{0},
 };
-static const struct type gpu_node_type = {"GPUNode", sizeof(T), gpu_node_fields, obj_finish};
+static const struct type gpu_node_type = {sizeof(T), gpu_node_fields, obj_finish};
 #undef T
 
 const struct kube_kind kind_gpu_node = {
@@ -61,8 +60,7 @@ static const struct field gpu_pool_fields[] = {
 	{0},
 };
 #undef T
-static const struct type gpu_pool_type = {"GPUPool", sizeof(struct gpu_pool), gpu_pool_fields,
-					  obj_finish};
+static const struct type gpu_pool_type = {sizeof(struct gpu_pool), gpu_pool_fields, obj_finish};
 
 const struct kube_kind kind_gpu_pool = {
 	"vmgpu.io", "v1alpha1", "GPUPool", "gpupools", .type = &gpu_pool_type,

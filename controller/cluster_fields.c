@@ -41,8 +41,7 @@ static const struct field health_fields[] = {
 	{0},
 };
 #undef T
-static const struct type health_type = {"nodeHealthCheck", sizeof(struct health_spec),
-					health_fields, NULL};
+static const struct type health_type = {sizeof(struct health_spec), health_fields, NULL};
 
 static struct health_spec read_health(const struct cluster_seen *s)
 {

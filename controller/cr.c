@@ -81,7 +81,7 @@ const char *cr_hands_off(const struct kv_config *c, const struct options *o, str
 		FIELD(T, external, "externalResourceProvider", TYPE_BOOL),                         \
 		{0},                                                                               \
 	};                                                                                         \
-	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
+	static const struct type name = {sizeof(T), name##_fields, NULL}
 ENTRY(pci_entry, "pciVendorSelector");
 ENTRY(mdev_entry, "mdevNameSelector");
 #undef T
@@ -92,8 +92,7 @@ static const struct field permitted_fields[] = {
 	FIELD(struct cr_permitted, usb, "usb", TYPE_OBJS, .sub = &pci_entry),
 	{0},
 };
-static const struct type permitted_type = {"permittedHostDevices", sizeof(struct cr_permitted),
-					   permitted_fields, NULL};
+static const struct type permitted_type = {sizeof(struct cr_permitted), permitted_fields, NULL};
 
 void cr_permitted_read(const struct kv_config *c, struct arena *a, struct cr_permitted *ret)
 {

@@ -18,19 +18,18 @@ struct gpu_options {
 
 static const struct field ram_fb_fields[] = {FIELD(struct ram_fb, enabled, "enabled", TYPE_BOOL),
 					     {0}};
-static const struct type ram_fb_type = {"ramFB", sizeof(struct ram_fb), ram_fb_fields, NULL};
+static const struct type ram_fb_type = {sizeof(struct ram_fb), ram_fb_fields, NULL};
 static const struct field display_fields[] = {
 	FIELD(struct display, enabled, "enabled", TYPE_BOOL),
 	FIELD(struct display, ram_fb, "ramFB", TYPE_OBJ, .sub = &ram_fb_type),
 	{0},
 };
-static const struct type display_type = {"display", sizeof(struct display), display_fields, NULL};
+static const struct type display_type = {sizeof(struct display), display_fields, NULL};
 static const struct field gpu_options_fields[] = {
 	FIELD(struct gpu_options, display, "display", TYPE_OBJ, .sub = &display_type),
 	{0},
 };
-static const struct type gpu_options_type = {"virtualGPUOptions", sizeof(struct gpu_options),
-					     gpu_options_fields, NULL};
+static const struct type gpu_options_type = {sizeof(struct gpu_options), gpu_options_fields, NULL};
 
 static void read_options(const struct gpu_request *r, struct arena *a, struct device *d)
 {

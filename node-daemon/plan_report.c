@@ -7,7 +7,7 @@ static const struct field own_node_fields[] = {
 	FIELD(T, status, "status", TYPE_OBJ, .sub = &status_type),
 	{0},
 };
-static const struct type own_node_type = {"GPUNode", sizeof(T), own_node_fields, obj_finish};
+static const struct type own_node_type = {sizeof(T), own_node_fields, obj_finish};
 #undef T
 
 const struct kube_kind kind_own_node = {

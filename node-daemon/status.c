@@ -11,7 +11,7 @@ static const struct field summary_fields[] = {
 	FIELD(T, groups, "groups", TYPE_STR),
 	{0},
 };
-static const struct type summary_type = {"summary", sizeof(T), summary_fields, NULL};
+static const struct type summary_type = {sizeof(T), summary_fields, NULL};
 #undef T
 
 #define T struct status_node_info
@@ -21,7 +21,7 @@ static const struct field node_info_fields[] = {
 	FIELD(T, versions, "versions", TYPE_MAP),
 	{0},
 };
-static const struct type node_info_type = {"nodeInfo", sizeof(T), node_info_fields, NULL};
+static const struct type node_info_type = {sizeof(T), node_info_fields, NULL};
 #undef T
 
 #define T struct status_function
@@ -35,7 +35,7 @@ static const struct field function_fields[] = {
 	FIELD(T, description, "description", TYPE_STR),
 	{0},
 };
-static const struct type function_type = {"function", sizeof(T), function_fields, NULL};
+static const struct type function_type = {sizeof(T), function_fields, NULL};
 #undef T
 
 #define T struct status_group
@@ -44,7 +44,7 @@ static const struct field group_fields[] = {
 	FIELD(T, members, "members", TYPE_STRS),
 	{0},
 };
-static const struct type group_type = {"iommuGroup", sizeof(T), group_fields, NULL};
+static const struct type group_type = {sizeof(T), group_fields, NULL};
 #undef T
 
 #define T struct status_sriov
@@ -53,7 +53,7 @@ static const struct field sriov_fields[] = {
 	FIELD(T, num_vfs, "numVFs", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	{0},
 };
-static const struct type sriov_type = {"sriov", sizeof(T), sriov_fields, NULL};
+static const struct type sriov_type = {sizeof(T), sriov_fields, NULL};
 #undef T
 
 #define T struct status_link
@@ -63,7 +63,7 @@ static const struct field link_fields[] = {
 	FIELD(T, lanes, "lanes", TYPE_INT),
 	{0},
 };
-static const struct type link_type = {"link", sizeof(T), link_fields, NULL};
+static const struct type link_type = {sizeof(T), link_fields, NULL};
 #undef T
 
 #define T struct status_profile
@@ -75,7 +75,7 @@ static const struct field profile_fields[] = {
 	FIELD(T, available, "available", TYPE_INT, .flags = TYPE_KEEP_ZERO),
 	{0},
 };
-static const struct type profile_type = {"profile", sizeof(T), profile_fields, NULL};
+static const struct type profile_type = {sizeof(T), profile_fields, NULL};
 #undef T
 
 #define T struct status_slot
@@ -86,7 +86,7 @@ static const struct field slot_fields[] = {
 	FIELD(T, holder, "holder", TYPE_STR),
 	{0},
 };
-static const struct type slot_type = {"slot", sizeof(T), slot_fields, NULL};
+static const struct type slot_type = {sizeof(T), slot_fields, NULL};
 #undef T
 
 #define T struct status_holder
@@ -96,7 +96,7 @@ static const struct field holder_fields[] = {
 	FIELD(T, vm, "vm", TYPE_STR),
 	{0},
 };
-static const struct type holder_type = {"holder", sizeof(T), holder_fields, NULL};
+static const struct type holder_type = {sizeof(T), holder_fields, NULL};
 #undef T
 
 #define T struct status_unit
@@ -125,7 +125,7 @@ static const struct field unit_fields[] = {
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
 	{0},
 };
-static const struct type unit_type = {"unit", sizeof(T), unit_fields, NULL};
+static const struct type unit_type = {sizeof(T), unit_fields, NULL};
 #undef T
 
 #define T struct status
@@ -138,5 +138,5 @@ static const struct field status_fields[] = {
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
 	{0},
 };
-const struct type status_type = {"status", sizeof(T), status_fields, NULL};
+const struct type status_type = {sizeof(T), status_fields, NULL};
 #undef T

@@ -46,7 +46,7 @@ static const struct field sample_gpu_fields[] = {
 	FIELD(T, display, "display", TYPE_BOOL),
 	{0},
 };
-static const struct type sample_gpu_type = {"gpu", sizeof(T), sample_gpu_fields, NULL};
+static const struct type sample_gpu_type = {sizeof(T), sample_gpu_fields, NULL};
 #undef T
 
 #define T struct sample_group
@@ -55,7 +55,7 @@ static const struct field sample_group_fields[] = {
 	FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &sample_gpu_type),
 	{0},
 };
-static const struct type sample_group_type = {"group", sizeof(T), sample_group_fields, NULL};
+static const struct type sample_group_type = {sizeof(T), sample_group_fields, NULL};
 #undef T
 
 #define T struct sample
@@ -63,8 +63,7 @@ static const struct field sample_annotation_fields[] = {
 	FIELD(T, note, "example.com/note", TYPE_STR),
 	{0},
 };
-static const struct type sample_annotations = {"annotations", sizeof(T), sample_annotation_fields,
-					       NULL};
+static const struct type sample_annotations = {sizeof(T), sample_annotation_fields, NULL};
 static const struct field sample_metadata_fields[] = {
 	FIELD(T, name, "name", TYPE_STR),
 	FIELD(T, ns, "namespace", TYPE_STR, .flags = TYPE_INTERN),
@@ -74,20 +73,18 @@ static const struct field sample_metadata_fields[] = {
 	FIELD_INLINE("annotations", &sample_annotations),
 	{0},
 };
-static const struct type sample_metadata = {"metadata", sizeof(T), sample_metadata_fields, NULL};
+static const struct type sample_metadata = {sizeof(T), sample_metadata_fields, NULL};
 /* A second set of rows for the same object: both are read together. */
 static const struct field sample_more_annotation_fields[] = {
 	FIELD(T, pick, "example.com/pick", TYPE_STR),
 	{0},
 };
-static const struct type sample_more_annotations = {"annotations", sizeof(T),
-						    sample_more_annotation_fields, NULL};
+static const struct type sample_more_annotations = {sizeof(T), sample_more_annotation_fields, NULL};
 static const struct field sample_more_metadata_fields[] = {
 	FIELD_INLINE("annotations", &sample_more_annotations),
 	{0},
 };
-static const struct type sample_more_metadata = {"metadata", sizeof(T), sample_more_metadata_fields,
-						 NULL};
+static const struct type sample_more_metadata = {sizeof(T), sample_more_metadata_fields, NULL};
 static const struct field sample_spec_fields[] = {
 	FIELD(T, running, "running", TYPE_BOOL),
 	FIELD(T, replicas, "replicas", TYPE_OPT_INT),
@@ -103,7 +100,7 @@ static const struct field sample_spec_fields[] = {
 	FIELD(T, n_spare, "number of spare", TYPE_INT, .flags = TYPE_DERIVED),
 	{0},
 };
-static const struct type sample_spec = {"spec", sizeof(T), sample_spec_fields, NULL};
+static const struct type sample_spec = {sizeof(T), sample_spec_fields, NULL};
 static const struct field sample_fields[] = {
 	FIELD_INLINE("metadata", &sample_metadata),
 	FIELD_INLINE("metadata", &sample_more_metadata),
@@ -118,6 +115,5 @@ static inline void sample_finish(void *object)
 	s->n_spare = (int64_t)s->spare.n;
 }
 
-attr_unused static const struct type sample_type = {"Sample", sizeof(T), sample_fields,
-						    sample_finish};
+attr_unused static const struct type sample_type = {sizeof(T), sample_fields, sample_finish};
 #undef T

@@ -153,15 +153,14 @@ struct wire {
 #define T struct wire
 static const struct field wire_annotations_fields[] = {
 	FIELD(T, end, "k8s.io/initial-events-end", TYPE_STR), {0}};
-static const struct type wire_annotations = {"annotations", sizeof(T), wire_annotations_fields,
-					     NULL};
+static const struct type wire_annotations = {sizeof(T), wire_annotations_fields, NULL};
 static const struct field wire_metadata_fields[] = {
 	FIELD(T, version, "resourceVersion", TYPE_STR),
 	FIELD(T, cont, "continue", TYPE_STR),
 	FIELD_INLINE("annotations", &wire_annotations),
 	{0},
 };
-static const struct type wire_metadata = {"metadata", sizeof(T), wire_metadata_fields, NULL};
+static const struct type wire_metadata = {sizeof(T), wire_metadata_fields, NULL};
 static const struct field wire_fields[] = {
 	FIELD(T, kind, "kind", TYPE_STR),
 	FIELD(T, status, "status", TYPE_STR),
@@ -171,7 +170,7 @@ static const struct field wire_fields[] = {
 	FIELD_INLINE("metadata", &wire_metadata),
 	{0},
 };
-static const struct type wire_type = {"wire", sizeof(T), wire_fields, NULL};
+static const struct type wire_type = {sizeof(T), wire_fields, NULL};
 #undef T
 
 static struct wire read_wire(struct result *r, json_t *json)

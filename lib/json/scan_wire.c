@@ -5,7 +5,7 @@
 
 #define TABLE(name, ...)                                                                           \
 	static const struct field name##_fields[] = {__VA_ARGS__, {0}};                            \
-	static const struct type name = {#name, sizeof(T), name##_fields, NULL}
+	static const struct type name = {sizeof(T), name##_fields, NULL}
 
 #define T struct scan_cause
 TABLE(cause, FIELD(T, reason, "reason", TYPE_STR));

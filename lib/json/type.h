@@ -116,7 +116,6 @@ struct field {
 };
 
 struct type {
-	const char *name;
 	size_t size;
 	const struct field *fields; /* ends with {0} */
 	/* Called once a scratch object (nested ones too) is complete: reduces transient fields. */

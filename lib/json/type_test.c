@@ -134,7 +134,7 @@ static const struct field zeros_fields[] = {
 	FIELD(struct zeros, map, "map", TYPE_MAP, KEPT),
 	{0},
 };
-static const struct type zeros_type = {"zeros", sizeof(struct zeros), zeros_fields, NULL};
+static const struct type zeros_type = {sizeof(struct zeros), zeros_fields, NULL};
 
 static void keep_zero_writes_what_is_unset(void)
 {
@@ -370,7 +370,7 @@ static const struct field gaps_fields[] = {
 	FIELD(struct gaps, maybe, "maybe", TYPE_OPT_INT),
 	{0},
 };
-static const struct type gaps_type = {"gaps", sizeof(struct gaps), gaps_fields, NULL};
+static const struct type gaps_type = {sizeof(struct gaps), gaps_fields, NULL};
 
 static void a_member_without_a_row_is_not_packed(void)
 {

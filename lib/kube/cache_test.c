@@ -14,7 +14,7 @@ static const struct field thing_fields[] = {
 	FIELD(struct thing, color, "color", TYPE_STR),
 	{0},
 };
-static const struct type thing_type = {"Thing", sizeof(struct thing), thing_fields, obj_finish};
+static const struct type thing_type = {sizeof(struct thing), thing_fields, obj_finish};
 static const struct kube_kind thing_kind = {
 	.group = "test.io",
 	.versions = "v2 v1",

@@ -15,7 +15,7 @@ static const struct field condition_fields[] = {
 	FIELD(T, last_transition, "lastTransitionTime", TYPE_STR, .flags = TYPE_INTERN),
 	{0},
 };
-const struct type condition_type = {"condition", sizeof(T), condition_fields, NULL};
+const struct type condition_type = {sizeof(T), condition_fields, NULL};
 #undef T
 
 const struct condition *condition_find(const struct condition_list *l, const char *type)

@@ -20,7 +20,7 @@ struct thing {
 	struct obj obj;
 };
 static const struct field fields[] = {OBJ_METADATA, {0}};
-static const struct type type = {"Thing", sizeof(struct thing), fields, obj_finish};
+static const struct type type = {sizeof(struct thing), fields, obj_finish};
 static const struct kube_kind service = {
 	.group = "",
 	.versions = "v1",

@@ -14,7 +14,7 @@ struct seen {
 	struct obj obj;
 };
 static const struct field seen_fields[] = {OBJ_METADATA, {0}};
-static const struct type seen_type = {"Seen", sizeof(struct seen), seen_fields, obj_finish};
+static const struct type seen_type = {sizeof(struct seen), seen_fields, obj_finish};
 static struct kube_kind vm = {
 	.group = "kubevirt.io",
 	.versions = "v1",

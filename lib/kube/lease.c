@@ -41,10 +41,9 @@ static const struct field spec_fields[] = {
 	FIELD(struct lease_record, transitions, "leaseTransitions", TYPE_INT),
 	{0},
 };
-static const struct type spec_type = {"spec", sizeof(struct lease_record), spec_fields, NULL};
+static const struct type spec_type = {sizeof(struct lease_record), spec_fields, NULL};
 static const struct field lease_fields[] = {OBJ_METADATA, FIELD_INLINE("spec", &spec_type), {0}};
-const struct type lease_record_type = {"Lease", sizeof(struct lease_record), lease_fields,
-				       obj_finish};
+const struct type lease_record_type = {sizeof(struct lease_record), lease_fields, obj_finish};
 
 int lease_check(const struct lease_settings *s, struct err *err)
 {

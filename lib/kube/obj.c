@@ -12,8 +12,7 @@ static const struct field owner_fields[] = {
 	FIELD(struct obj_owner, controller, "controller", TYPE_BOOL),
 	{0},
 };
-static const struct type owner_type = {"ownerReference", sizeof(struct obj_owner), owner_fields,
-				       NULL};
+static const struct type owner_type = {sizeof(struct obj_owner), owner_fields, NULL};
 
 static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, manager, "manager", TYPE_STR),
@@ -22,14 +21,13 @@ static const struct field managed_fields[] = {
 	FIELD(struct obj_managed, fields, "fieldsV1", TYPE_HASH),
 	{0},
 };
-static const struct type managed_type = {"managedFields", sizeof(struct obj_managed),
-					 managed_fields, NULL};
+static const struct type managed_type = {sizeof(struct obj_managed), managed_fields, NULL};
 
 static const struct field annotation_fields[] = {
 	FIELD(struct obj, intent, INTENT_ANNOTATION, TYPE_STR),
 	{0},
 };
-static const struct type annotations = {"annotations", sizeof(struct obj), annotation_fields, NULL};
+static const struct type annotations = {sizeof(struct obj), annotation_fields, NULL};
 
 static const struct field metadata_fields[] = {
 	FIELD(struct obj, name, "name", TYPE_STR),
@@ -49,7 +47,7 @@ static const struct field metadata_fields[] = {
 	FIELD_INLINE("annotations", &annotations),
 	{0},
 };
-const struct type obj_metadata = {"metadata", sizeof(struct obj), metadata_fields, NULL};
+const struct type obj_metadata = {sizeof(struct obj), metadata_fields, NULL};
 
 static void reduce_owners(struct obj *o)
 {

@@ -16,12 +16,12 @@ static const struct field status_fields[] = {
 	FIELD(struct status, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
 	{0},
 };
-static const struct type status_type = {"status", sizeof(struct status), status_fields, NULL};
+static const struct type status_type = {sizeof(struct status), status_fields, NULL};
 struct thing {
 	struct obj obj;
 };
 static const struct field thing_fields[] = {OBJ_METADATA, {0}};
-static const struct type thing_type = {"Thing", sizeof(struct thing), thing_fields, obj_finish};
+static const struct type thing_type = {sizeof(struct thing), thing_fields, obj_finish};
 static const struct kube_kind thing = {
 	.group = "test.io",
 	.versions = "v2 v1",
