@@ -35,7 +35,7 @@ down() {
 trap down EXIT
 for ((i = 0; i < clusters; i++)); do
 	states+=("$out/$i")
-	bash e2e/cluster/up.sh "$out/$i"
+	NEIGHBOURS=newest bash e2e/cluster/up.sh "$out/$i"
 done
 # shellcheck disable=SC2154
 mkdir -p "$cache/faults" build/faults
@@ -44,5 +44,5 @@ args=()
 [ ! -e e2e/scenarios/failed.txt ] || args+=(--also e2e/scenarios/failed.txt)
 build/vmgpu-e2e faults --state "$(IFS=,; echo "${states[*]}")" --keep-namespaces --out build/faults --results "$cache/faults/$commit" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
-	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
+	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
 	e2e/scenarios
