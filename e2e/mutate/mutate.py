@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""mutate.py [--count N] [--seed S] [--only TEXT]: makes N random one-token changes in plans, tables, scanner, watch, queue and what else is pure, each in a
-copy of the tree, and runs the tests that need no cluster. A change that no test notices survives: it is listed, and explained where equivalent.txt knows why
+"""mutate.py [--count N] [--seed S] [--only TEXT]: makes N random one-token changes in plans, tables, scanner, watch, queue and what else is pure, each as
+likely as every other, each in a copy of the tree (JOBS=2 at a time), and runs the tests that need no cluster. A change that no test notices survives: it is listed, and explained where equivalent.txt knows why
 no test could notice it; any other is a hole in the tests. The last line is "N mutants, N caught"; the exit code is 0 from 90 % on.
 
 A change that does not compile, or from which gcc -O2 makes the very same object file, is no mutant; another is drawn. equivalent.txt holds lines
@@ -11,14 +11,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 FILES = ["controller/*.c", "lib/json/*.c", "lib/kube/watch*.c", "lib/kube/queue.c", "lib/kube/lease.c", "lib/kube/cache.c", "lib/kube/index.c",
          "lib/kube/intent*.c", "lib/kube/plan.c", "lib/kube/event*.c", "lib/kube/condition.c", "api/*.c", "node-daemon/*.c"]
-SKIP = re.compile(r"_test\.c$|_fuzz\.c$|/main\.c$|cases_world\.c$|/daemon\.c$|/beat\.c$")
+SKIP = re.compile(r"_test\.c$|_fuzz\.c$|/main\.c$|cases_world\.c$|/daemon\.c$|/beat\.c$|/print\.c$")  # the rim: what talks to the world, which the tests with a cluster look at
 SWAPS = [("==", "!="), ("!=", "=="), ("<=", "<"), (">=", ">"), (" < ", " <= "), (" > ", " >= "), ("&&", "||"), ("||", "&&"), (" + ", " - "), (" - ", " + "),
          ("++", "--"), ("true", "false"), ("false", "true"), ("TRI_TRUE", "TRI_FALSE"), ("TRI_FALSE", "TRI_TRUE"), ("return 0;", "return -1;"),
          ("return NULL;", "return (void *)1;"), ("continue;", "break;"), (".builtin = true", ".builtin = false"), ("TYPE_STR,", "TYPE_RAW,"),
          ("MIN(", "MAX("), ("MAX(", "MIN(")]
 NUMBER = re.compile(r"(?<![\w.\"])(\d+)(?![\w.\"])")
 STRING = re.compile(r"\"([A-Za-z][A-Za-z0-9._/-]{2,})\"")
-WORKERS = 2
+WORKERS = int(os.environ.get("JOBS", "2"))
 QUICK = ["make", "-s", "V=quick"]
 MEMORY = 4 << 30  # a mutant that allocates without end takes no machine down
 
@@ -61,7 +61,9 @@ class Draws:
     def __init__(self, seed, files, count):
         self.rng, self.files, self.count, self.lock = random.Random(seed), files, count, threading.Lock()
         self.text = {f: open(os.path.join(TOP, f)).read().splitlines(True) for f in files}
-        self.seen, self.mutants, self.running = set(), [], 0
+        self.all = [(f, n, new, what) for f in files for n, line in enumerate(self.text[f]) for new, what in changes(line)]
+        self.rng.shuffle(self.all)
+        self.mutants, self.running = [], 0
 
     def valid(self):
         return [m for m in self.mutants if m.valid]
@@ -70,7 +72,7 @@ class Draws:
         """None: enough are drawn, unless one that still runs turns out to be none: then wait."""
         while True:
             with self.lock:
-                if len(self.valid()) + self.running < self.count:
+                if len(self.valid()) + self.running < self.count and self.all:
                     self.running += 1
                     m = self.draw()
                     self.mutants.append(m)
@@ -80,16 +82,8 @@ class Draws:
             time.sleep(0.05)
 
     def draw(self):
-        while True:
-            f = self.rng.choice(self.files)
-            n = self.rng.randrange(len(self.text[f]))
-            options = list(changes(self.text[f][n]))
-            if not options:
-                continue
-            new, what = self.rng.choice(options)
-            if (f, n, new) not in self.seen:
-                self.seen.add((f, n, new))
-                return Mutant(len(self.mutants), f, n, new, what, self.text[f][n])
+        f, n, new, what = self.all.pop()
+        return Mutant(len(self.mutants), f, n, new, what, self.text[f][n])
 
     def stop(self):
         with self.lock:
@@ -223,6 +217,7 @@ def main():
         base = Base(work + "/base")
         print("# built and tested unchanged: %d s" % (time.time() - start), flush=True)
         draws = Draws(o.seed, files, o.count)
+        print("# %d changes are possible" % len(draws.all), flush=True)
         workers = [Worker(base, os.path.join(work, str(i)), draws) for i in range(WORKERS)]
         [w.start() for w in workers], [w.join() for w in workers]
         for w in workers:
