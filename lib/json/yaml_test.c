@@ -94,7 +94,7 @@ static void what_yaml_would_break_is_escaped(void)
 	writes("{\"a\":\"x\ufeffy\"}", "a: \"x\\ufeffy\"\n");
 	writes("{\"a\":\"x\xef\xbf\xbfy\"}", "a: \"x\\uffffy\"\n");
 	writes("{\"a\":\"x\x7fy\"}", "a: \"x\\u007fy\"\n");
-	writes("{\"a\xc2\x85\":\"l\\nx\xc2\x85\"}", "\"a\\u0085\": \"l\\nx\\u0085\"\n");
+	writes("{\"a\xc2\x85\":\"l\\nx\xc2\x85\"}", "\"a\\u0085\": \"l\\u000ax\\u0085\"\n");
 	writes("{\"a\":\"\u00a0\u2027\u202a\"}", "a: \u00a0\u2027\u202a\n");
 }
 

@@ -14,7 +14,6 @@
 		    "requiredDuringSchedulingIgnoredDuringExecution",                              \
 		 INTENT_ATOMIC, NULL},                                                             \
 		{kind, at "template.spec.resourceClaims", INTENT_KEYED, "name"},                   \
-		{kind, at "template.spec.utilityVolumes", INTENT_KEYED, "name"},                   \
 		{kind, at "template.spec.topologySpreadConstraints", INTENT_KEYED,                 \
 		 "topologyKey whenUnsatisfiable"},                                                 \
 	{                                                                                          \
