@@ -155,6 +155,26 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 	place->why = place->why ? place->why : kept;
 }
 
+/* Where a card does not say it, the first of its model does (crds/vmgpu.io_gpunodes.yaml). */
+static int64_t profile_max(const struct gpu_node *n, const struct gpu_unit *u,
+			   const struct gpu_profile *p)
+{
+	const struct gpu_unit *first = n->units.items;
+
+	if (p->max) {
+		return p->max;
+	}
+	while (!str_eq(first->vendor_id, u->vendor_id) || !str_eq(first->device_id, u->device_id)) {
+		first++;
+	}
+	list_each(q, &first->profiles) {
+		if (str_eq(q->name, p->name)) {
+			return q->max;
+		}
+	}
+	return 0;
+}
+
 static void add_profiles(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
 	bool silent = condition_find(&n->conditions, "Ready") &&
@@ -170,7 +190,7 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 		} else {
 			add_selector(m, model, u);
 		}
-		place->total += p->max;
+		place->total += profile_max(n, u, p);
 		place->open += silent ? 0 : p->available;
 		if (silent && !place->why) {
 			place->why = arena_printf(&m->arena, "node %s is silent", n->obj.name);

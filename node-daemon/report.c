@@ -241,6 +241,50 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 		      r->now_ms);
 }
 
+/* --- what is said once
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static const struct status_unit *first_like(const struct status *s, const struct status_unit *u)
+{
+	const struct status_unit *first = s->units.items;
+
+	while (!str_eq(first->vendor_id, u->vendor_id) || !str_eq(first->device_id, u->device_id)) {
+		first++;
+	}
+	return first;
+}
+
+static bool has_same(const struct status_unit *u, const struct status_profile *p)
+{
+	list_each(q, &u->profiles) {
+		if (str_eq(q->name, p->name)) {
+			return str_eq(q->id, p->id) && q->framebuffer_mib == p->framebuffer_mib &&
+			       q->max == p->max;
+		}
+	}
+	return false;
+}
+
+/* Sixteen cards of one model have thirty types each: what is the same stands on the first of them.
+ */
+static void say_types_once(struct status *s)
+{
+	for (size_t i = s->units.n; i-- > 1;) {
+		struct status_unit *u = &s->units.items[i];
+		const struct status_unit *first = first_like(s, u);
+
+		for (size_t k = 0; first != u && k < u->profiles.n; k++) {
+			struct status_profile *p = &u->profiles.items[k];
+
+			if (has_same(first, p)) {
+				*p = (struct status_profile){.name = p->name,
+							     .available = p->available};
+			}
+		}
+	}
+}
+
 /* --- the node
  * ------------------------------------------------------------------------------------------------------
  */
@@ -368,6 +412,7 @@ void report(const struct machine *m, const struct report_facts *facts, const str
 	list_each(u, &r.units) {
 		report_unit(&r, u, &ret->units.items[ret->units.n++]);
 	}
+	say_types_once(ret);
 	ret->summary = summarize(&r);
 	ret->node_info = node_info(&r);
 	judge_node(&r, ret->summary, ret);

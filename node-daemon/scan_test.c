@@ -172,31 +172,86 @@ static void many_vfs(void)
 	has(text, "could not be read");
 }
 
-/* design.md: 16 x 32 slots in 100 KB, all taken. */
-static void size_of_a_full_node(void)
-{
-	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
-	auto_free char *text = NULL;
+#define HOLDER ",\"holder\":\"tenant-a/virt-launcher-vm-instance-train-x7k2p\""
 
+static void fits(const char *report)
+{
+	printf("# %zu bytes\n", strlen(report));
+	if (getenv("SHOW")) {
+		printf("%s\n", report);
+	}
+	ok(strlen(report) <= 100 * 1000);
+}
+
+/* 16 cards with 32 virtual functions each. */
+static void add_sixteen_cards(struct tree *t)
+{
 	for (int i = 1; i <= 16; i++) {
 		auto_free char *card = xprintf(
 			"device 0000:%02x:00.0 id=10de:26b9 class=030200 driver=nvidia group=%d numa=0\n"
 			"  sriov_totalvfs = 32\nvfs 0000:%02x:00.0 first=0000:%02x:00.4 count=32 driver=nvidia group=%d\n",
 			i, i, i, i, 100 * i);
 
-		tree_add(&t, card);
-		for (int vf = 4; vf < 36; vf++) {
-			auto_free char *file = xprintf(
-				"devices/pci0000:%02x/0000:%02x:%02x.%x/nvidia/current_vgpu_type",
-				i, i, vf >> 3, vf & 7);
+		tree_add(t, card);
+	}
+}
 
-			tree_file(&t, file, "1147");
-		}
+/* design.md: 16 x 32 slots in 100 KB, all taken. */
+static void size_of_a_full_node(void)
+{
+	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
+	auto_free char *text = NULL;
+
+	add_sixteen_cards(&t);
+	for (int i = 0; i < 16 * 32; i++) {
+		int card = i / 32 + 1, vf = i % 32 + 4;
+		auto_free char *file =
+			xprintf("devices/pci0000:%02x/0000:%02x:%02x.%x/nvidia/current_vgpu_type",
+				card, card, vf >> 3, vf & 7);
+
+		tree_file(&t, file, "1147");
 	}
 	text = report_of(t.fd);
 	has(text, "32 vGPUs are made, no more fit");
-	printf("# %zu bytes\n", strlen(text));
-	ok(strlen(text) <= 100 * 1000);
+	fits(text);
+}
+
+/* With mdev each has a UUID, and the types of a card stay listed while it is full. */
+static void size_of_a_full_mdev_node(void)
+{
+	auto_tree struct tree t =
+		tree_make("dir class/iommu/dmar0\ndir class/mdev_bus\ndir bus/mdev/devices\n");
+	auto_free char *text = NULL;
+
+	add_sixteen_cards(&t);
+	for (int i = 0; i < 16 * 32; i++) {
+		int card = i / 32 + 1, vf = i % 32 + 4;
+		auto_free char *
+			at = xprintf("devices/pci0000:%02x/0000:%02x:%02x.%x", card, card, vf >> 3,
+				     vf & 7),
+		       *mdev = xprintf(
+			       "dir class/mdev_bus\n  0000:%02x:%02x.%x -> ../../%s\n"
+			       "dir %s/c0ffee00-1111-4222-8333-%012d\n  mdev_type -> ../mdev_supported_types/nvidia-1147\n"
+			       "dir bus/mdev/devices\n  c0ffee00-1111-4222-8333-%012d -> ../../../%s/c0ffee00-1111-4222-8333-%012d\n",
+			       card, vf >> 3, vf & 7, at, at, i, i, at, i);
+
+		tree_add(&t, mdev);
+		for (int type = 0; vf == 4 && type < 23; type++) {
+			auto_free char *one = xprintf(
+				"dir %s/mdev_supported_types/nvidia-%d\n  name = NVIDIA L40S-%dQ\n"
+				"  description = num_heads=4, frl_config=60, framebuffer=49152M, max_instance=32\n"
+				"  available_instances = 0\n",
+				at, 1147 + type, type + 1);
+
+			tree_add(&t, one);
+		}
+	}
+	text = report_of(t.fd);
+	has(text, "c0ffee00-1111-4222-8333-000000000511");
+	has(text, "L40S-23Q");
+	fits(text);
+	/* and who has each of them (nobody knows that here) */
+	ok(strlen(text) + 16 * 32 * strlen(HOLDER) <= 100 * 1000);
 }
 
 static void no_leaks(void)
@@ -245,4 +300,5 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"more cards than a GPUNode takes are cut, and said", many_cards},
       {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
       {"16 cards of 32 slots, all taken, fit in 100 KB", size_of_a_full_node},
+      {"so do those of mdev, whose vGPUs have names of their own", size_of_a_full_mdev_node},
       {"scans leave no descriptor open", no_leaks}, {"files are read with their bounds", reads}, )

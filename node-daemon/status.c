@@ -72,7 +72,7 @@ static const struct field profile_fields[] = {
 	FIELD(T, id, "id", TYPE_STR),
 	FIELD(T, framebuffer_mib, "framebufferMiB", TYPE_INT),
 	FIELD(T, max, "max", TYPE_INT),
-	FIELD(T, available, "available", TYPE_INT, .flags = TYPE_KEEP_ZERO),
+	FIELD(T, available, "available", TYPE_INT),
 	{0},
 };
 static const struct type profile_type = {sizeof(T), profile_fields, NULL};
