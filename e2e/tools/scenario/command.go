@@ -130,6 +130,9 @@ func Files(args []string) ([]*Scenario, error) {
 				return nil, err
 			}
 			all = append(all, s)
+			if s.AlsoLease.Time != 0 {
+				all = append(all, s.withLease(s.AlsoLease.Time))
+			}
 		}
 	}
 	if len(all) == 0 {

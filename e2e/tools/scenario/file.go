@@ -25,6 +25,8 @@ type Scenario struct {
 	Secrets     []string         `json:"secrets"`     // I12: texts that must not be seen
 	Controllers []string         `json:"controllers"` // default [a]; b waits for the Lease
 	Stopped     bool             `json:"stopped"`     // no controller is started before the first step
+	Program     string           `json:"program"`     // run instead of the controller under test; a file beside the scenario's
+	AlsoLease   Duration         `json:"alsoLease"`   // run once more, with a Lease of this length
 	KubeVirt    KubeVirt         `json:"kubevirt"`
 	Nodes       map[string]*Node `json:"nodes"`
 	Given       Objects          `json:"given"`
@@ -36,6 +38,8 @@ type Scenario struct {
 
 	text   []byte
 	common Objects
+	folder string
+	lease  time.Duration // instead of the bench's
 }
 
 // KubeVirt is what the KubeVirt CR says at the beginning. Permitted nil: the field is absent.
@@ -213,9 +217,16 @@ func Load(file string) (*Scenario, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	s.Name = strings.TrimSuffix(filepath.Base(file), ".yaml")
+	s.Name, s.folder = strings.TrimSuffix(filepath.Base(file), ".yaml"), filepath.Dir(file)
 	s.common, err = common(file)
 	return s, err
+}
+
+// withLease is the scenario with a Lease of its own, by another name.
+func (s *Scenario) withLease(lease time.Duration) *Scenario {
+	other := *s
+	other.Name, other.lease, other.AlsoLease = fmt.Sprintf("%s-%s", s.Name, lease), lease, Duration{}
+	return &other
 }
 
 // common are the objects that every scenario in the folder of a file finds: _common.yaml.
@@ -341,7 +352,7 @@ func (c *Check) asks() int {
 func (s *Scenario) Bind(namespace string) (*Scenario, error) {
 	bound, err := Parse(bytes.ReplaceAll(s.text, []byte("$NS"), []byte(namespace)))
 	if err == nil {
-		bound.Name, bound.common = s.Name, s.common
+		bound.Name, bound.common, bound.folder, bound.lease = s.Name, s.common, s.folder, s.lease
 		bound.Given = append(append(Objects{}, s.common...), bound.Given...)
 	}
 	return bound, err

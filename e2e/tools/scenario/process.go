@@ -261,7 +261,11 @@ func (s *stage) enroll() error {
 		if err := s.proxy.Kubeconfig(name, kubeconfig); err != nil {
 			return err
 		}
-		p, err := newProcess(s.command, kubeconfig, name, filepath.Join(s.out, name+".log"), s.lease)
+		command := s.command
+		if s.scenario.Program != "" {
+			command = filepath.Join(s.scenario.folder, s.scenario.Program)
+		}
+		p, err := newProcess(command, kubeconfig, name, filepath.Join(s.out, name+".log"), s.lease)
 		if err != nil {
 			return err
 		}

@@ -298,3 +298,33 @@ func TestWordsOfACommandAreFilledIn(t *testing.T) {
 		t.Error("no command")
 	}
 }
+
+func TestAScenarioIsRunOnceMoreWithAnotherLease(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "one.yaml")
+	if err := os.WriteFile(file, []byte(`{says: x, alsoLease: 15s, steps: [{pause: 1s}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := Files([]string{file})
+	if err != nil || len(all) != 2 || all[0].lease != 0 || all[1].Name != "one-15s" || all[1].AlsoLease.Time != 0 {
+		t.Fatal(all, err)
+	}
+	if bound, err := all[1].Bind("ns"); err != nil || bound.lease != 15*time.Second {
+		t.Error(bound, err)
+	}
+}
+
+func TestAnotherProgramIsLookedForBesideTheScenario(t *testing.T) {
+	p, err := proxy.New(kube.Config{Server: "https://127.0.0.1:1"}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Listen("a", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{Bench: &Bench{command: "controller", proxy: p}, out: t.TempDir(), processes: map[string]*process{},
+		scenario: &Scenario{Controllers: []string{"a"}, Program: "leaks.sh", folder: "/x"}}
+	if err := s.enroll(); err != nil || s.processes["a"].command[0] != "/x/leaks.sh" {
+		t.Error(s.processes["a"], err)
+	}
+}

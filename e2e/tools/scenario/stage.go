@@ -66,6 +66,9 @@ type stage struct {
 func newStage(ctx context.Context, b *Bench, sc *Scenario, fault *Fault) (*stage, error) {
 	var random [3]byte
 	rand.Read(random[:])
+	if sc.lease != 0 {
+		b = b.WithLease(sc.lease)
+	}
 	namespace := "e2e-" + sc.Name + "-" + hex.EncodeToString(random[:])
 	bound, err := sc.Bind(namespace)
 	if err != nil {
