@@ -7,9 +7,11 @@
 #   SHARD=I/N       the I-th of N parts (1/1)
 #   PERCENT=N       a fixed share of the cases, and those of scenarios/failed.txt (100)
 #   ONLY=TEXT       only cases whose id has this part, e.g. permit-admin/kill
-#   CLUSTERS=N      how many clusters share the work, 1 GB of memory each (as many as cores)
+#   CLUSTERS=N      how many clusters share the work, 1.5 GB of memory each (four times as many as cores: runs mostly wait)
+#   STATES=A,B      folders of clusters that run already, instead of CLUSTERS
 #   ETCD=built|debian
 #   V=dev|asan      build of the controller
+#   OUT=FOLDER      for logs of what fails (build/faults)
 #   LONG=0          without the runs that each scenario has one of: 60 s of quiet, and the Lease at 15 s
 set -euo pipefail
 # shellcheck disable=SC2034
@@ -19,30 +21,53 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/e2e/lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 cd "$top"
-V=${V:-dev} clusters=${CLUSTERS:-$(nproc)}
+V=${V:-dev}
 trap - ERR # a broken run is a result
-commit=$(git rev-parse --short=12 HEAD)
-[ -z "$(git status --porcelain --untracked-files=no)" ] || commit=$commit-changed-$(git diff HEAD | sha256sum | cut -c1-6)
-make -s -j"$(nproc)" V="$V"
-make -s build/vmgpu-e2e
-out=$(mktemp -d)
-states=()
+
+# clusters_that_fit: four a core, as far as three quarters of the free memory go
+clusters_that_fit() {
+	local fit
+	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
+	echo $((fit < 1 ? 1 : fit < 4 * $(nproc) ? fit : 4 * $(nproc)))
+}
+
+# up FIRST: every $(nproc)-th cluster from FIRST on, one after the other
+up() {
+	local i
+	for ((i = $1; i < ${#states[@]}; i += $(nproc))); do NEIGHBOURS=newest bash e2e/cluster/up.sh "${states[i]}" || return; done
+}
+
 down() {
 	local state
 	for state in ${states[@]+"${states[@]}"}; do bash e2e/cluster/down.sh "$state"; done
 	rmdir "$out" 2>/dev/null || true
 }
+
+# start_clusters: as many at once as there are cores
+start_clusters() {
+	local i pids=()
+	export GOGC=300 # a collector that runs a third as often saves an API server a quarter of its time, for 300 MB
+	for ((i = 0; i < ${CLUSTERS:-$(clusters_that_fit)}; i++)); do states+=("$out/$i"); done
+	for ((i = 0; i < $(nproc); i++)); do
+		up "$i" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i"; done
+}
+
+commit=$(git rev-parse --short=12 HEAD)
+[ -z "$(git status --porcelain --untracked-files=no)" ] || commit=$commit-changed-$(git diff HEAD | sha256sum | cut -c1-6)
+make -s -j"$(nproc)" V="$V"
+make -s build/vmgpu-e2e
+out=$(mktemp -d) states=()
 trap down EXIT
-for ((i = 0; i < clusters; i++)); do
-	states+=("$out/$i")
-	NEIGHBOURS=newest bash e2e/cluster/up.sh "$out/$i"
-done
+[ -n "${STATES:-}" ] || start_clusters
 # shellcheck disable=SC2154
-mkdir -p "$cache/faults" build/faults
+mkdir -p "$cache/faults" "${OUT:-build/faults}"
 args=()
 [ "${LONG:-1}" != 0 ] || args+=(--calm 0 --long-lease 0)
 [ ! -e e2e/scenarios/failed.txt ] || args+=(--also e2e/scenarios/failed.txt)
-build/vmgpu-e2e faults --state "$(IFS=,; echo "${states[*]}")" --keep-namespaces --out build/faults --results "$cache/faults/$commit" \
+build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --keep-namespaces --out "${OUT:-build/faults}" --results "$cache/faults/$commit" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
 	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
 	e2e/scenarios

@@ -155,6 +155,13 @@ func (o *Observer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// Heard is when the last event came of the object at a path; zero if there was none.
+func (o *Observer) Heard(path string) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.world.since[path]
+}
+
 // Tick looks at the state as it is now. A suspicion that lasts as long as its grace is a violation.
 func (o *Observer) Tick() {
 	o.mu.Lock()

@@ -14,7 +14,8 @@ import (
 const (
 	defaultWithin = 10 * time.Second
 	defaultFor    = 2 * time.Second
-	lookEvery     = 50 * time.Millisecond
+	lookEvery     = 100 * time.Millisecond
+	lookAnyway    = 500 * time.Millisecond
 )
 
 // do runs one step, as often as it says.
@@ -242,6 +243,7 @@ func (s *stage) refused(ctx context.Context, r *Refused, by string) error {
 // await looks until the check holds.
 func (s *stage) await(ctx context.Context, c *Check, within time.Duration) error {
 	for end := time.Now().Add(within); ; {
+		before := s.noticed(c.Of)
 		o, err := s.look(ctx, c.Of)
 		why := ""
 		if err == nil {
@@ -254,17 +256,41 @@ func (s *stage) await(ctx context.Context, c *Check, within time.Duration) error
 		if time.Now().After(end) || ctx.Err() != nil {
 			return err
 		}
-		time.Sleep(lookEvery)
+		s.untilNoticed(c.Of, before)
 	}
 }
 
 func (s *stage) stays(ctx context.Context, c *Check, long time.Duration) error {
-	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(lookEvery) {
+	for end := time.Now().Add(long); time.Now().Before(end); {
+		before := s.noticed(c.Of)
 		if err := s.await(ctx, c, 0); err != nil {
 			return err
 		}
+		s.untilNoticed(c.Of, before)
 	}
 	return nil
+}
+
+// noticed is when the observer last heard of what a REF names; zero for a list, and for what nobody watches.
+func (s *stage) noticed(ref string) time.Time {
+	path, err := s.path(ref)
+	if err != nil {
+		return time.Time{}
+	}
+	return s.observer.Heard(path)
+}
+
+// untilNoticed waits until there may be something new to see, so that to look often costs the server nothing.
+func (s *stage) untilNoticed(ref string, before time.Time) {
+	limit := lookAnyway
+	if strings.Contains(ref, " ?") {
+		limit = lookEvery
+	}
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if s.noticed(ref).After(before) {
+			return
+		}
+	}
 }
 
 func (s *stage) controllers(ctx context.Context, orders Texts) error {
