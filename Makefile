@@ -126,7 +126,7 @@ tests: $(TESTS)
 list-tests:
 	@echo $(TESTS)
 
-.PHONY: deps demo demo-down test faults cluster-up cluster-down lint fuzz fuzz-cover mutate
+.PHONY: deps demo demo-down test faults idle cluster-up cluster-down lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -156,6 +156,9 @@ N ?= 100
 SEED ?= 1
 mutate: ## N=100 random changes of the code, each of which some test must catch; SEED=1
 	@python3 e2e/mutate/mutate.py --count $(N) --seed $(SEED)
+
+idle: ## 1,000 VMs at rest: MINUTES=10 in which nothing may be asked for but Leases (e2e/idle.py --help)
+	@python3 e2e/idle.py
 
 fuzz: ## every parser against libFuzzer: 10 million runs of the scanner, a million of each other; T=scan for one, RUNS=N
 	@bash e2e/fuzz.sh $(T)
