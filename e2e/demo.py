@@ -35,7 +35,7 @@ def prepare(source, target, namespace):
         new = "\n".join(out) + "\n"
         if "\nmetadata:" not in new:
             at = new.index("\nspec:")
-            new = new[:at] + "\nmetadata:\n  name: %s" % name[4:-5] + new[at:]
+            new = new[:at] + "\nmetadata:\n  name: %s" % name[4:-5].removeprefix("kubernetes-") + new[at:]
         with open(os.path.join(target, name), "w") as f:
             f.write(new if name.startswith("003") else namespaced(new, namespace))
         changed = [l for l in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0) if l[0] in "+-" and l[:3] not in ("+++", "---")]
@@ -60,33 +60,55 @@ def await_(namespace, seconds):
     end, last = time.time() + int(seconds), None
     while time.time() < end:
         state = [(o["kind"], o["metadata"]["name"], condition(o, "Ready").get("reason")) for k in KINDS for o in objects(namespace, k)]
-        settled = state and all(r and r not in ("Starting", "Provisioning", "Creating", "WaitingForPermit", "Updating") for _, _, r in state)
+        # A tenant cluster goes on being made: nobody plays Cluster API here.
+        settled = state and all(r and (kind == "Kubernetes" or r not in ("Starting", "Provisioning", "Creating", "WaitingForPermit", "Updating")) for kind, _, r in state)
         if settled and state == last:
             return
         last = state
         time.sleep(1.5)
 
 
-def devices(vm):
-    d = vm["spec"]["template"]["spec"]["domain"]["devices"]
+def devices(vm_spec):
+    d = vm_spec["template"]["spec"]["domain"]["devices"]
     return ["%s %s=%s" % (field, e["name"], e["deviceName"]) for field in ("hostDevices", "gpus") for e in d.get(field, [])]
 
 
+PREFIXES = {"VirtualMachine": "virtual-machine-", "VMInstance": "vm-instance-", "Kubernetes": "kubernetes-"}
+
+
+def machine(name, vms, pods):
+    """A VirtualMachine or VMInstance: what it became, its devices, and what its launcher pod asks for."""
+    vm = next((v for v in vms if v["metadata"]["name"] == name), None)
+    asked = []
+    for p in pods:
+        if p["metadata"]["labels"].get("vm.kubevirt.io/name") == name:
+            limits = p["spec"]["containers"][0]["resources"].get("limits", {})
+            asked = ["%s: %s" % (k, v) for k, v in limits.items() if "/" in k and "kubevirt" not in k] + [p["status"]["phase"]]
+    return ["KubeVirt VM " + name] if vm else ["nothing yet"], devices(vm["spec"]) if vm else ["-"], asked or ["-"]
+
+
+def cluster(name, namespace):
+    """A Kubernetes: its machine templates, their devices, and what the autoscaler knows of the workers that it may start."""
+    label = "cluster.x-k8s.io/cluster-name=" + name
+    templates = objects(namespace, "kubevirtmachinetemplates.infrastructure.cluster.x-k8s.io", label)
+    made = ["%s %s" % (o["kind"], o["metadata"]["name"]) for o in objects(namespace, "clusters.cluster.x-k8s.io", label) + templates]
+    has = [d for t in templates for d in devices(t["spec"]["template"]["spec"]["virtualMachineTemplate"]["spec"])]
+    workers = []
+    for o in objects(namespace, "machinedeployments.cluster.x-k8s.io", label):
+        notes = {k.split("/")[1].replace("cluster-api-autoscaler-node-group-", ""): v for k, v in o["metadata"]["annotations"].items()}
+        made.append("MachineDeployment " + o["metadata"]["name"])
+        workers += ["%s to %s workers" % (notes["min-size"], notes["max-size"]), "each %s: %s" % (notes.get("gpu-type", "no GPU"), notes.get("gpu-count", 0)), "none started here"]
+    return made or ["nothing yet"], has or ["-"], workers or ["-"]
+
+
 def rows(namespace):
-    pods = objects(namespace, "pods")
+    pods, vms = objects(namespace, "pods"), objects(namespace, "virtualmachines.kubevirt.io")
     for kind in KINDS:
         for o in objects(namespace, kind):
-            prefix = {"VirtualMachine": "virtual-machine-", "VMInstance": "vm-instance-", "Kubernetes": "kubernetes-"}[o["kind"]]
-            name = prefix + o["metadata"]["name"]
-            vm = next((v for v in objects(namespace, "virtualmachines.kubevirt.io") if v["metadata"]["name"] == name), None)
-            made = ["KubeVirt VM " + name] if vm else ["%s %s" % (m["kind"], m["metadata"]["name"]) for m in objects(namespace, "kubevirtmachinetemplates.infrastructure.cluster.x-k8s.io") if m["metadata"]["name"].startswith(name)] or ["nothing yet"]
-            asked = []
-            for p in pods:
-                if p["metadata"]["labels"].get("vm.kubevirt.io/name") == name:
-                    limits = p["spec"]["containers"][0]["resources"].get("limits", {})
-                    asked = ["%s: %s" % (k, v) for k, v in limits.items() if "/" in k and "kubevirt" not in k] + [p["status"]["phase"]]
+            name = PREFIXES[o["kind"]] + o["metadata"]["name"]
+            made, has, asked = cluster(name, namespace) if o["kind"] == "Kubernetes" else machine(name, vms, pods)
             ready = condition(o, "Ready")
-            yield ["%s %s" % (o["kind"], o["metadata"]["name"])], made, devices(vm) if vm else ["-"], asked or ["-"], ["Ready=%s %s" % (ready.get("status"), ready.get("reason"))] + wrap(ready.get("message", ""), 40)
+            yield ["%s %s" % (o["kind"], o["metadata"]["name"])], made, has, asked, ["Ready=%s %s" % (ready.get("status"), ready.get("reason"))] + wrap(ready.get("message", ""), 40)
     for kind in ("sriovgpudevices.devices.harvesterhci.io", "vgpudevices.devices.harvesterhci.io"):
         for o in objects(namespace, kind):
             yield ["%s %s" % (o["kind"], o["metadata"]["name"])], ["stored"], ["-"], ["-"], ["acted on by the node's half", "that writes (not in this version)"]

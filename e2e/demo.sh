@@ -92,7 +92,7 @@ echo
 guest lspci -nn | grep -iE 'nvidia|3D|VGA' | sed 's/^/  lspci: /'
 step "vmgpu-controller starts; the KubeVirt CR permits before:"
 permitted
-background controller build/release/vmgpu-controller --kubeconfig "$state/cluster/kubeconfig" --leader-elect-namespace default --metrics-bind-address=0 --health-probe-bind-address=0
+background controller build/release/vmgpu-controller --kubeconfig "$state/cluster/kubeconfig" --leader-elect-namespace default --worker-image "registry.example.com/worker:{minor}" --metrics-bind-address=0 --health-probe-bind-address=0
 step "The seeds' manifests are applied; what the API server forces on them:"
 python3 e2e/demo.py prepare e2e/data/seeds "$state/manifests" $ns
 kubectl apply -f "$state/manifests" >/dev/null
