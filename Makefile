@@ -22,8 +22,8 @@ WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -W
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fno-delete-null-pointer-checks \
 	-fno-strict-overflow -fno-strict-aliasing -fPIE
 CFLAGS_dev := -O1 -g
-# what e2e/mutate builds a hundred times
-CFLAGS_quick := -O0 -g0
+# what e2e/mutate builds a hundred times; an index beyond its array ends the program
+CFLAGS_quick := -O0 -g0 -fsanitize=bounds -fsanitize-undefined-trap-on-error
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_release := -O2 -g0 -flto=2 -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 \
 	-ftrivial-auto-var-init=zero -fcf-protection=full

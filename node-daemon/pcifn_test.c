@@ -149,7 +149,15 @@ static void words(void)
 	is_str(pcifn_class_words(0x010802), "NVMe disk");
 	is_str(pcifn_class_words(0x010601), "disk controller");
 	is_str(pcifn_class_words(0x020000), "network controller");
+	is_str(pcifn_class_words(0x030000), "display controller");
+	is_str(pcifn_class_words(0x038000), "display controller");
+	is_str(pcifn_class_words(0x040300), "audio function");
+	is_str(pcifn_class_words(0x040100), "multimedia controller");
+	is_str(pcifn_class_words(0x060400), "bridge");
 	is_str(pcifn_class_words(0x0c0330), "USB controller");
+	is_str(pcifn_class_words(0x0c8000), "serial bus controller");
+	is_str(pcifn_class_words(0x0c0500), "device");
+	is_str(pcifn_class_words(0x120000), "accelerator");
 	is_str(pcifn_class_words(0xff0000), "device");
 }
 
