@@ -448,6 +448,24 @@ static void what_nodes_call_their_gpus_wakes_it(void)
 	wakes("k/kubevirt");
 }
 
+static void node_groups_that_get_or_lose_gpus_wake_it(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), ""));
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {minReplicas: 1}}}"));
+	wakes("");
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {gpus: [{name: x}]}}}"));
+	wakes("k/kubevirt");
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {minReplicas: 2}}}"));
+	wakes("k/kubevirt");
+	put(APP("Kubernetes", "c", "{nodeGroups: {g: {minReplicas: 3}}}"));
+	wakes("");
+	put(APP("Kubernetes", "d", "{nodeGroups: {g: {gpus: [{name: x}]}}}"));
+	wakes("k/kubevirt");
+	gone(&kind_kubernetes, "t", "d");
+	wakes("k/kubevirt");
+}
+
 static void a_refused_machine_wakes_it(void)
 {
 	start("permit");
@@ -461,7 +479,9 @@ static void a_refused_machine_wakes_it(void)
 	wakes("k/kubevirt");
 }
 
-TESTS({"children wake by their name", children_wake_by_their_name},
+TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
+       node_groups_that_get_or_lose_gpus_wake_it},
+      {"children wake by their name", children_wake_by_their_name},
       {"a VirtualMachine wakes the VMInstance of its name",
        a_virtual_machine_wakes_the_instance_of_its_name},
       {"nodes wake who looks for GPUs", nodes_wake_who_looks_for_gpus},

@@ -567,7 +567,33 @@ static void a_long_token_in_small_pieces_is_not_read_again(void)
 	scan_destroy(s);
 }
 
-TESTS({"every kind of field is decoded", every_kind_of_field},
+/* Of the answer as a whole: not of an event, and not before the document is complete. */
+static void ignore_(void *ctx attr_unused, const struct scan_event *e attr_unused)
+{
+}
+
+static void status_is_of_a_whole_answer(void)
+{
+	static const char status[] = "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"";
+	struct scan *s = scan_create(&sample_type, SCAN_OBJECT, ignore_, NULL);
+	auto_free char *event = xprintf("{\"type\":\"ERROR\",\"object\":%s}}", status);
+	struct err err;
+
+	is_int(scan_feed(s, status, strlen(status), &err), 0);
+	is_int(scan_status(s)->code, 0);
+	ok(!scan_status(s)->reason);
+	is_int(scan_feed(s, "}", 1, &err), 0);
+	is_int(scan_status(s)->code, 410);
+	is_str(scan_status(s)->reason, "Expired");
+	scan_reset(s, SCAN_WATCH);
+	is_int(scan_feed(s, event, strlen(event), &err), 0);
+	is_int(scan_status(s)->code, 0);
+	ok(!scan_status(s)->reason);
+	scan_destroy(s);
+}
+
+TESTS({"scan_status is of a whole answer, never of an event", status_is_of_a_whole_answer},
+      {"every kind of field is decoded", every_kind_of_field},
       {"what is not declared is skipped", what_is_not_declared_is_skipped},
       {"a value of another type is unset", another_type_is_unset}, {"null is unset", null_is_unset},
       {"odd elements: objects with nothing set, others left out", odd_elements_of_lists},

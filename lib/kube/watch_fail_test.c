@@ -190,6 +190,22 @@ static void server_errors_keep_the_position_three_times(void)
 	is_str(takes(), STREAM_FROM("5"));
 }
 
+/* 300 is no object either: its body may be anything, and is read to its end. */
+static void redirect_is_an_error(void)
+{
+	start_synced();
+	now += 300000;
+	ends();
+	is_str(takes(), WATCH_FROM("5"));
+	watch_status(w, now, 300, -1);
+	is_int(bytes("<html>"), 0);
+	is_int(bytes("</html>"), 0);
+	ends();
+	is_str(takes(), "");
+	has(watch_trouble(w), "300");
+	is_str(watch_position(w), "5");
+}
+
 static void network_errors_keep_the_position_for_ever(void)
 {
 	start_synced();
@@ -465,7 +481,8 @@ static void late_calls_do_no_harm(void)
 	ok(!w);
 }
 
-TESTS({"429 keeps the position and obeys Retry-After", too_many_requests_keeps_the_position},
+TESTS({"an answer of 300 is an error like those above it", redirect_is_an_error},
+      {"429 keeps the position and obeys Retry-After", too_many_requests_keeps_the_position},
       {"429 keeps the page", too_many_requests_keeps_the_page},
       {"an absurd Retry-After is bounded", absurd_retry_after_is_bounded},
       {"failures wait 0.8 s x 2 to 30 s", failures_wait_ever_longer},
