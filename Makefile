@@ -121,10 +121,14 @@ unit: $(TESTS) ## tests that need no cluster
 build/vmgpu-e2e:
 	@cd e2e/tools && CGO_ENABLED=0 go build -trimpath -o ../../$@ .
 
-.PHONY: tests list-tests
+FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard $(addsuffix /*_fuzz.c,$(LAYERS) $(PROGRAMS))))
+.PHONY: tests list-tests fuzzers list-fuzzers
 tests: $(TESTS)
 list-tests:
 	@echo $(TESTS)
+fuzzers: $(FUZZERS) # which replay what they are given
+list-fuzzers:
+	@echo $(FUZZERS)
 
 .PHONY: deps demo demo-down test faults idle cluster-up cluster-down lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A main for a fuzz target where there is no libFuzzer: runs it on each file named, and on each
- * file of the folders named: a corpus, or what a fuzzer has found.
+ * file of the folders named: a corpus, or what a fuzzer has found. With -t NAME first it is a test
+ * whose name that is: it says "ok", unless there was nothing to replay.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -54,11 +55,16 @@ static size_t replay(const char *path)
 
 int main(int argc, char **argv)
 {
+	bool test = argc > 2 && str_eq(argv[1], "-t");
 	size_t n = 0;
 
-	for (int i = 1; i < argc; i++) {
+	for (int i = test ? 3 : 1; i < argc; i++) {
 		n += replay(argv[i]);
 	}
-	printf("%zu replayed\n", n);
-	return 0;
+	if (test && n) {
+		printf("ok 1 - %s: its corpus of %zu inputs\n", argv[2], n);
+	} else {
+		printf("# %zu replayed\n", n);
+	}
+	return test && !n;
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # test.sh [PART...]: runs the tests and ends with the line "N passed, N failed, N skipped". Parts, in this order by default:
-#   unit      every *_test.c with AddressSanitizer and UBSan, and the plans' cases
+#   unit      every *_test.c with AddressSanitizer and UBSan, the plans' cases, and the corpus of each fuzz target
 #   tools     the Go tests of the test tools
 #   programs  what the programs say to wrong flags and files
 #   data      CRDs, examples and seeds against a real API server
@@ -46,11 +46,16 @@ part() {
 }
 
 part_unit() {
-	make -s -j"$(nproc)" V=asan tests || return 1
+	make -s -j"$(nproc)" V=asan tests fuzzers || return 1
 	local t rc=0
 	for t in $(make -s V=asan list-tests); do
 		echo "# $t"
 		"./$t" || rc=1
+	done
+	for t in $(make -s V=asan list-fuzzers); do
+		local name=${t##*/}
+		name=${name%_fuzz}
+		"./$t" -t "fuzz $name" "e2e/corpus/$name" || { echo "not ok - fuzz $name: an input of e2e/corpus/$name" && rc=1; }
 	done
 	return $rc
 }

@@ -58,9 +58,9 @@ class Mutant:
 
 class Draws:
     """The same mutants in the same order for the same seed, however the workers run."""
-    def __init__(self, seed, files, count):
+    def __init__(self, tree, seed, files, count):
         self.rng, self.files, self.count, self.lock = random.Random(seed), files, count, threading.Lock()
-        self.text = {f: open(os.path.join(TOP, f)).read().splitlines(True) for f in files}
+        self.text = {f: open(os.path.join(tree, f)).read().splitlines(True) for f in files}
         self.all = [(f, n, new, what) for f in files for n, line in enumerate(self.text[f]) for new, what in changes(line)]
         self.rng.shuffle(self.all)
         self.mutants, self.running = [], 0
@@ -216,7 +216,7 @@ def main():
         os.makedirs(work + "/base")
         base = Base(work + "/base")
         print("# built and tested unchanged: %d s" % (time.time() - start), flush=True)
-        draws = Draws(o.seed, files, o.count)
+        draws = Draws(base.path, o.seed, files, o.count)
         print("# %d changes are possible" % len(draws.all), flush=True)
         workers = [Worker(base, os.path.join(work, str(i)), draws) for i in range(WORKERS)]
         [w.start() for w in workers], [w.join() for w in workers]

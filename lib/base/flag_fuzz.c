@@ -49,15 +49,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct options o = {0};
 	const struct flag_group groups[] = {{"Flags", flags, &o}, {0}};
 	struct err err = {""};
-	int argc = 0, args = -1;
+	int argc = 0, args = -1, r;
 
 	memcpy(text, data, size);
 	text[size] = '\0';
 	for (size_t at = 0; at < size && argc < MAX_WORDS; at += strlen(text + at) + 1) {
 		argv[argc++] = text + at;
 	}
-	check(flag_parse(&(struct flag_text){.program = "p"}, groups, argc, argv, &args, &err), &o,
-	      err.text, args, argc);
+	r = flag_parse(&(struct flag_text){.program = "p"}, groups, argc, argv, &args, &err);
+	check(r, &o, err.text, args, argc);
 	flag_list_finish(&o.list);
 	return 0;
 }

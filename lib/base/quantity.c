@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/quantity.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Negative: divides. So that what is exact in decimal stays exact: 500m is 0.5. */
@@ -60,6 +61,16 @@ static int read_number(const char **s, long double *ret)
 	return any ? 0 : -1;
 }
 
+/* Thousands of digits are beyond every number, and two such cannot be compared. */
+static int give(long double v, long double *ret)
+{
+	if (!isfinite(v)) {
+		return -1;
+	}
+	*ret = v;
+	return 0;
+}
+
 int quantity_parse(const char *s, long double *ret)
 {
 	long double v, sign = 1;
@@ -76,14 +87,13 @@ int quantity_parse(const char *s, long double *ret)
 	}
 	if ((*s == 'e' || *s == 'E') && (digit(s[1]) || s[1] == '-') &&
 	    parse_int(s + 1, -30, 30, &e) == 0) {
-		*ret = sign * v * power_of_ten(e);
-		return 0;
+		return give(sign * v * power_of_ten(e), ret);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
 		if (str_eq(suffixes[i].suffix, s)) {
-			*ret = sign * (suffixes[i].factor < 0 ? v / -suffixes[i].factor
-							      : v * suffixes[i].factor);
-			return 0;
+			return give(sign * (suffixes[i].factor < 0 ? v / -suffixes[i].factor
+								   : v * suffixes[i].factor),
+				    ret);
 		}
 	}
 	return -1;

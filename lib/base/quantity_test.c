@@ -41,6 +41,24 @@ static void known_hash(void)
 	is_str(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TESTS({"one amount in several spellings is one", same_amounts}, {"amounts are ordered", order},
+/* 6,000 digits, before and behind the point: neither infinite nor "not a number". */
+static void numbers_beyond_all_are_none(void)
+{
+	auto_free char *digits = xmalloc(6001), *fraction = NULL, *both = NULL;
+	long double v = 7;
+
+	memset(digits, '9', 6000);
+	digits[6000] = '\0';
+	fraction = xprintf("0.%s", digits);
+	both = xprintf("%s.%s", digits, digits);
+	is_int(quantity_parse(digits, &v), -1);
+	is_int(quantity_parse(fraction, &v), -1);
+	is_int(quantity_parse(both, &v), -1);
+	ok(v == 7);
+	is_int(quantity_compare(both, "1"), -1);
+}
+
+TESTS({"numbers beyond every number are none", numbers_beyond_all_are_none},
+      {"one amount in several spellings is one", same_amounts}, {"amounts are ordered", order},
       {"what is no quantity is refused", no_quantities},
       {"SHA-256 of the standard's example", known_hash})
