@@ -280,10 +280,10 @@ struct process *process_start(struct loop *l, const struct process_spec *spec, s
 	}
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct process){.loop = l,
-			    .spec = *spec,
-			    .pid = pid,
-			    .out_fd = e.out[0],
-			    .message_fd = e.message[0]};
+			      .spec = *spec,
+			      .pid = pid,
+			      .out_fd = e.out[0],
+			      .message_fd = e.message[0]};
 	e.out[0] = e.message[0] = -1;
 	buf_init(&c->out, spec->max_out);
 	buf_init(&c->message, 2 * MESSAGE_MAX);

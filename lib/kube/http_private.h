@@ -108,8 +108,8 @@ struct http {
 	bool refused; /* the last answer was a 401 */
 	char *last_notice;
 	struct process *plugin; /* exec plugin running */
-	int64_t plugin_ms;    /* when it last began */
-	bool plugin_failed;   /* then requests fail with plugin_err until it may run again */
+	int64_t plugin_ms;	/* when it last began */
+	bool plugin_failed;	/* then requests fail with plugin_err until it may run again */
 	struct err plugin_err;
 };
 
