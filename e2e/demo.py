@@ -1,135 +1,179 @@
 #!/usr/bin/env python3
 """demo.py: the parts of the demo that are easier here than in a shell.
 
-  prepare FROM TO NAMESPACE   the seeds' manifests made fit to apply (a name added, what a server set taken off); prints each difference
-  await NAMESPACE SECONDS     until every object of ours has a Ready condition that settled
-  table NAMESPACE FROM        manifest -> KubeVirt object -> devices -> launcher pod -> condition
+  prepare FROM TO        the seeds' manifests made fit to apply (a name added, what a server set taken off); prints each difference
+  cards NODE < TEXT      what lspci and sysfs of the guest say (ADDRESS GROUP DRIVER WORDS), and beside it what the GPUNode says
+  await NAMESPACE TIME   until every object of ours has a Ready condition that stays as it is, TIME seconds at most
+  table NAMESPACE FROM   manifest -> KubeVirt object -> devices -> launcher pod -> condition
+  permitted              the KubeVirt CR's list
 """
-import difflib, json, os, subprocess, sys, time
+import difflib, json, os, re, subprocess, sys, textwrap, time
+
+KINDS = {"VirtualMachine": ("virtualmachines.apps.cozystack.io", "virtual-machine-"), "VMInstance": ("vminstances.apps.cozystack.io", "vm-instance-"),
+         "Kubernetes": ("kuberneteses.apps.cozystack.io", "kubernetes-"), "SRIOVGPUDevice": ("sriovgpudevices.devices.harvesterhci.io", ""),
+         "VGPUDevice": ("vgpudevices.devices.harvesterhci.io", "")}
+MADE = "virtualmachines.kubevirt.io,pods,kubevirtmachinetemplates.infrastructure.cluster.x-k8s.io,machinedeployments.cluster.x-k8s.io"
+SERVERS = ("creationTimestamp", "generation", "resourceVersion", "uid")
 
 
-def kubectl(*args):
-    r = subprocess.run(["kubectl", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return r.stdout if r.returncode == 0 else ""
+def get(namespace, what):
+    r = subprocess.run(["kubectl", "-n", namespace, "get", what, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return json.loads(r.stdout).get("items", []) if r.returncode == 0 else []
 
 
-def objects(namespace, kind, selector=None):
-    text = kubectl("-n", namespace, "get", kind, "-o", "json", *(["-l", selector] if selector else []))
-    return json.loads(text)["items"] if text else []
+def print_table(rows, widths):
+    """rows of cells, each a list of lines; a line that is too long goes on below."""
+    for row in rows:
+        cells = [[part for line in cell for part in textwrap.wrap(line, w, subsequent_indent="  ", break_on_hyphens=False) or [""]] for cell, w in zip(row, widths)]
+        for n in range(max(map(len, cells))):
+            print(("  " + "  ".join((c[n] if n < len(c) else "").ljust(w) for c, w in zip(cells, widths))).rstrip())
 
 
-def prepare(source, target, namespace):
-    os.makedirs(target, exist_ok=True)
+# --- manifests ---
+
+def without_servers(text):
+    """without what a server sets, and status; these are whole lines of block YAML"""
+    out, below = [], None
+    for line in text.splitlines(keepends=True):
+        key, indent = line.strip().split(":")[0], len(line) - len(line.lstrip())
+        if below is not None and (indent > below or indent == below and line.lstrip().startswith("- ")):
+            continue
+        below = indent if (key == "status" and indent == 0) or (key in SERVERS and indent == 2) else None
+        if below is None:
+            out.append(line)
+    return "".join(out)
+
+
+def prepare(source, target):
+    os.makedirs(target)
     for name in sorted(f for f in os.listdir(source) if f.endswith(".yaml")):
         old = open(os.path.join(source, name)).read()
-        lines, out, skip = old.splitlines(), [], None
-        for line in lines:
-            key, indent = line.strip().split(":")[0], len(line) - len(line.lstrip())
-            if skip is not None and (indent > skip or line.strip().startswith("- ") and indent >= skip):
-                continue
-            skip = None
-            if name.startswith("003") and (key == "status" and indent == 0 or key in ("creationTimestamp", "generation", "resourceVersion", "uid") and indent == 2):
-                skip = indent
-                continue
-            out.append(line)
-        new = "\n".join(out) + "\n"
+        new = without_servers(old)
         if "\nmetadata:" not in new:
-            at = new.index("\nspec:")
-            new = new[:at] + "\nmetadata:\n  name: %s" % name[4:-5].removeprefix("kubernetes-") + new[at:]
-        with open(os.path.join(target, name), "w") as f:
-            f.write(new if name.startswith("003") else namespaced(new, namespace))
-        changed = [l for l in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0) if l[0] in "+-" and l[:3] not in ("+++", "---")]
-        print("  %-34s %s" % (name, "as it is" if not changed else "%d lines off: %s" % (len(changed), ", ".join(sorted({l[1:].strip().split(":")[0] for l in changed if l[1:].strip()[:1] != "-"}))) if changed[0][0] == "-" else "added: " + " ".join(l[1:].strip() for l in changed)))
+            new = new.replace("\nspec:", "\nmetadata:\n  name: %s\nspec:" % name[4:-5].removeprefix("kubernetes-"), 1)
+        open(os.path.join(target, name), "w").write(new)
+        lines = [l.rstrip() for l in difflib.ndiff(old.splitlines(), new.splitlines()) if l[0] in "+-"]
+        rest = [l for l in lines if l[2:].startswith((" " * 4, "  -"))]
+        if not lines:
+            print("  %-32s as it is" % name)
+            continue
+        shown = [l for l in lines if not re.match(r"- +(- |v|uuid|configure)", l)]
+        for i, line in enumerate(shown):
+            more = " (with its %d lines)" % (len(lines) - len(shown)) if line == "- status:" else ""
+            print("  %-32s %s%s" % (name if i == 0 else "", line, more))
 
 
-def namespaced(text, namespace):
-    docs = []
-    for doc in text.split("\n---"):
-        docs.append(doc.replace("\nmetadata:\n", "\nmetadata:\n  namespace: %s\n" % namespace, 1) if "\nmetadata:\n" in doc and "namespace:" not in doc else doc.replace("metadata: {name:", "metadata: {namespace: %s, name:" % namespace, 1))
-    return "\n---".join(docs)
+# --- cards ---
+
+def cards(node):
+    report = json.loads(subprocess.run(["kubectl", "get", "gpunode", node, "-o", "json"], stdout=subprocess.PIPE, text=True).stdout)["status"]
+    said = {}
+    for unit in report["units"]:
+        for f in unit["functions"]:
+            own = f["address"] == unit["address"]
+            condition = next(c for c in unit["conditions"] if c["type"] == "Available")
+            said[f["address"]] = [unit["name"] if own else "  %s of %s" % (f["role"], unit["address"]), unit["iommuGroup"]["id"], f["driver"] or "none",
+                                  ("yes: " if condition["status"] == "True" else "no: ") + condition["reason"] if own else ""]
+    rows = [[["address"], ["lspci -nnk"], ["driver"], ["group"], ["| GPUNode: name"], ["driver"], ["group"], ["available"]]]
+    for line in sys.stdin:
+        address, group, driver, words = line.rstrip("\n").split(" ", 3)
+        name, in_group, bound, free = said.get(address, ["(not reported)", "", "", ""])
+        words = re.sub(r" \[\w{4}\]: NVIDIA Corporation", ":", words)
+        rows.append([[address], [words], [driver], [group], ["| " + name], [bound], [str(in_group)], [free]])
+    print_table(rows, [max(len(r[i][0]) for r in rows) for i in range(8)])
 
 
-def condition(o, kind):
+# --- what became of it ---
+
+def condition(o, kind="Ready"):
     return next((c for c in (o.get("status") or {}).get("conditions", []) if c["type"] == kind), {})
-
-
-KINDS = ("virtualmachines.apps.cozystack.io", "vminstances.apps.cozystack.io", "kuberneteses.apps.cozystack.io")
 
 
 def await_(namespace, seconds):
     end, last = time.time() + int(seconds), None
+    ours = ",".join(KINDS[k][0] for k in ("VirtualMachine", "VMInstance", "Kubernetes"))
+    passing = ("Starting", "Provisioning", "Creating", "WaitingForPermit", "Updating")
     while time.time() < end:
-        state = [(o["kind"], o["metadata"]["name"], condition(o, "Ready").get("reason")) for k in KINDS for o in objects(namespace, k)]
-        # A tenant cluster goes on being made: nobody plays Cluster API here.
-        settled = state and all(r and (kind == "Kubernetes" or r not in ("Starting", "Provisioning", "Creating", "WaitingForPermit", "Updating")) for kind, _, r in state)
-        if settled and state == last:
+        # Nobody carries out what a Kubernetes becomes: it stays Creating.
+        state = [(o["kind"], o["metadata"]["uid"], condition(o).get("reason")) for o in get(namespace, ours)]
+        if state and state == last and all(r and (k == "Kubernetes" or r not in passing) for k, _, r in state):
             return
         last = state
-        time.sleep(1.5)
+        time.sleep(0.7)
 
 
-def devices(vm_spec):
-    d = vm_spec["template"]["spec"]["domain"]["devices"]
-    return ["%s %s=%s" % (field, e["name"], e["deviceName"]) for field in ("hostDevices", "gpus") for e in d.get(field, [])]
+def short(name):
+    return name.replace("nvidia.com/", "")
 
 
-PREFIXES = {"VirtualMachine": "virtual-machine-", "VMInstance": "vm-instance-", "Kubernetes": "kubernetes-"}
+def devices(domain):
+    return ["%s %s=%s" % (field, e["name"], short(e["deviceName"])) for field in ("hostDevices", "gpus") for e in domain["devices"].get(field, [])]
 
 
-def machine(name, vms, pods):
-    """A VirtualMachine or VMInstance: what it became, its devices, and what its launcher pod asks for."""
-    vm = next((v for v in vms if v["metadata"]["name"] == name), None)
-    asked = []
-    for p in pods:
-        if p["metadata"]["labels"].get("vm.kubevirt.io/name") == name:
-            limits = p["spec"]["containers"][0]["resources"].get("limits", {})
-            asked = ["%s: %s" % (k, v) for k, v in limits.items() if "/" in k and "kubevirt" not in k] + [p["status"]["phase"]]
-    return ["KubeVirt VM " + name] if vm else ["nothing yet"], devices(vm["spec"]) if vm else ["-"], asked or ["-"]
+def asks(pod):
+    limits = pod["spec"]["containers"][0]["resources"].get("limits", {})
+    where = " on " + pod["spec"]["nodeName"] if pod["spec"].get("nodeName") else ""
+    return ["%s x %s" % (v, short(k)) for k, v in limits.items() if "/" in k and "kubevirt" not in k] + [pod["status"]["phase"] + where]
 
 
-def cluster(name, namespace):
-    """A Kubernetes: its machine templates, their devices, and what the autoscaler knows of the workers that it may start."""
-    label = "cluster.x-k8s.io/cluster-name=" + name
-    templates = objects(namespace, "kubevirtmachinetemplates.infrastructure.cluster.x-k8s.io", label)
-    made = ["%s %s" % (o["kind"], o["metadata"]["name"]) for o in objects(namespace, "clusters.cluster.x-k8s.io", label) + templates]
-    has = [d for t in templates for d in devices(t["spec"]["template"]["spec"]["virtualMachineTemplate"]["spec"])]
-    workers = []
-    for o in objects(namespace, "machinedeployments.cluster.x-k8s.io", label):
-        notes = {k.split("/")[1].replace("cluster-api-autoscaler-node-group-", ""): v for k, v in o["metadata"]["annotations"].items()}
-        made.append("MachineDeployment " + o["metadata"]["name"])
-        workers += ["%s to %s workers" % (notes["min-size"], notes["max-size"]), "each %s: %s" % (notes.get("gpu-type", "no GPU"), notes.get("gpu-count", 0)), "none started here"]
-    return made or ["nothing yet"], has or ["-"], workers or ["-"]
+def workers(name, made):
+    """of a Kubernetes: its machine templates, their devices, and what the autoscaler knows of the workers that it may start"""
+    what, has, told = [], [], []
+    for m in made:
+        if m["metadata"].get("labels", {}).get("cluster.x-k8s.io/cluster-name") != name:
+            continue
+        if m["kind"] == "KubevirtMachineTemplate":
+            what += ["KubevirtMachineTemplate", m["metadata"]["name"]]
+            has += devices(m["spec"]["template"]["spec"]["virtualMachineTemplate"]["spec"]["template"]["spec"]["domain"])
+        elif m["kind"] == "MachineDeployment":
+            notes = {k.rpartition("/")[2].replace("cluster-api-autoscaler-node-group-", ""): v for k, v in m["metadata"]["annotations"].items()}
+            told += ["%s to %s workers, each" % (notes["min-size"], notes["max-size"]), "%s x %s" % (notes.get("gpu-count", 0), short(notes.get("gpu-type", "GPU"))),
+                     "none is started here"]
+    return what or ["nothing yet"], has or ["-"], told or ["-"]
 
 
-def rows(namespace):
-    pods, vms = objects(namespace, "pods"), objects(namespace, "virtualmachines.kubevirt.io")
-    for kind in KINDS:
-        for o in objects(namespace, kind):
-            name = PREFIXES[o["kind"]] + o["metadata"]["name"]
-            made, has, asked = cluster(name, namespace) if o["kind"] == "Kubernetes" else machine(name, vms, pods)
-            ready = condition(o, "Ready")
-            yield ["%s %s" % (o["kind"], o["metadata"]["name"])], made, has, asked, ["Ready=%s %s" % (ready.get("status"), ready.get("reason"))] + wrap(ready.get("message", ""), 40)
-    for kind in ("sriovgpudevices.devices.harvesterhci.io", "vgpudevices.devices.harvesterhci.io"):
-        for o in objects(namespace, kind):
-            yield ["%s %s" % (o["kind"], o["metadata"]["name"])], ["stored"], ["-"], ["-"], ["acted on by the node's half", "that writes (not in this version)"]
+def became(o, made):
+    """(objects, devices, launcher pod)"""
+    name = KINDS[o["kind"]][1] + o["metadata"]["name"]
+    vm = next((m for m in made if m["kind"] == "VirtualMachine" and m["metadata"]["name"] == name), None)
+    pod = next((m for m in made if m["kind"] == "Pod" and m["metadata"]["labels"].get("vm.kubevirt.io/name") == name), None)
+    if o["kind"] == "Kubernetes":
+        return workers(name, made)
+    if o["kind"] in ("SRIOVGPUDevice", "VGPUDevice"):
+        return ["(stored as it is)"], ["-"], ["-"]
+    if not vm:
+        return ["nothing yet"], ["-"], ["-"]
+    return ["VirtualMachine", name], devices(vm["spec"]["template"]["spec"]["domain"]), asks(pod) if pod else ["-"]
 
 
-def wrap(text, width):
-    out = [""]
-    for word in text.split():
-        if len(out[-1]) + len(word) > width:
-            out.append("")
-        out[-1] = (out[-1] + " " + word).strip()
-    return out[:3]
+def why(o):
+    ready = condition(o)
+    if not ready:
+        return ["none: the daemon of this version only looks"]
+    return ["Ready=%s %s" % (ready["status"], ready["reason"]), textwrap.shorten(ready.get("message", ""), 110, placeholder=" ...")]
 
 
-def table(namespace, _):
-    head = [["MANIFEST"], ["BECAME"], ["DEVICES"], ["LAUNCHER POD"], ["CONDITION"]]
-    all_ = [head] + list(rows(namespace))
-    widths = [max(len(line) for r in all_ for line in r[i]) for i in range(5)]
-    for r in all_:
-        for n in range(max(len(c) for c in r)):
-            print("  " + "  ".join((c[n] if n < len(c) else "").ljust(w) for c, w in zip(r, widths)).rstrip())
+def table(namespace, source):
+    all_ = {(o["kind"], o["metadata"]["name"]): o for o in get(namespace, ",".join(k[0] for k in KINDS.values()))}
+    made = get(namespace, MADE)
+    rows = [[["MANIFEST"], ["KUBEVIRT OBJECT"], ["DEVICES (nvidia.com/...)"], ["LAUNCHER POD ASKS FOR"], ["CONDITION"]]]
+    for file in sorted(os.listdir(source)):
+        text = open(os.path.join(source, file)).read()
+        kind, name = re.search(r"^kind: (\S+)", text, re.M).group(1), re.search(r"^  name: (\S+)", text, re.M).group(1)
+        o = all_.get((kind, name))
+        rows.append([[file, "  " + kind]] + ([*became(o, made), why(o)] if o else [["-"]] * 3 + [["was not accepted"]]))
+    print_table(rows, [31, 26, 31, 25, 27])
 
 
-{"prepare": prepare, "await": await_, "table": table}[sys.argv[1]](*sys.argv[2:])
+def permitted():
+    cr = get("kubevirt", "kubevirts.kubevirt.io")[0]
+    p = cr["spec"]["configuration"].get("permittedHostDevices")
+    if not p:
+        print("  permittedHostDevices: " + ("absent (everything is permitted)" if p is None else "{} (nothing is permitted)"))
+    for key, entries in (p or {}).items():
+        for e in entries:
+            print("  %s: %s  %s%s" % (key, e.get("pciVendorSelector") or e.get("mdevNameSelector"), e["resourceName"],
+                                     ", served from outside" if e.get("externalResourceProvider") else ""))
+
+
+{"prepare": prepare, "cards": cards, "await": await_, "table": table, "permitted": permitted}[sys.argv[1]](*sys.argv[2:])

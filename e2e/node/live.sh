@@ -122,6 +122,15 @@ quiet() {
 	[ "$before" = "$(column '{.metadata.resourceVersion}')" ]
 }
 
+# For people: the report, and what the guest's own tools say.
+beside_each_other() {
+	{
+		kubectl get gpunodes -o wide
+		kubectl get gpunode gpu-node -o yaml
+		guest a 'lspci -Dnnk -d 10de:; for d in /sys/kernel/iommu_groups/*/devices; do g=${d%/devices}; echo "group ${g##*/}: $(ls $d | tr "\n" " ")"; done'
+	} | sed 's/^/# /'
+}
+
 ended_well() { guest a 'grep -qx "ended 0" /tmp/node.log'; }
 
 on_cluster() {
@@ -137,7 +146,7 @@ while True:
 PY
 	guest a "python3 $work/listen.py >/tmp/events 2>&1 & ($node --node-name gpu-node --kubeconfig $work/guest-a/kubeconfig --lease-namespace default >/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"
 	it "on a cluster the daemon makes the GPUNode and reports" wait_for 20 names AD102GL_L40S
-	kubectl get gpunodes -o wide | sed 's/^/# /'
+	beside_each_other
 	it "it is owned by the Node" owned
 	it "the daemon beats" wait_for 5 beaten
 	it "events that change nothing write nothing" quiet
