@@ -42,10 +42,12 @@ processes() {
 	done | grep -vE '^(grep|bash .*demo-test.sh|tr) '
 }
 interfaces() { ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort; }
-files() { find /tmp /var/tmp /dev/shm /run /mnt -mindepth 1 ! -path /mnt/home; }
+files() { find /tmp /var/tmp /dev/shm /run /mnt -mindepth 1 ! -path /mnt/home ! -path /run/mount; } # of mount above
 claims() { find "$cache/cluster/ports" -type f -exec grep -l "$cache/demo/" {} + 2>/dev/null; }
 more() { comm -13 "$cache/demo-test.before" <("$1"); }
 
+cleanup() { rm -f "$cache/demo-test.before" "$cache/demo-test.git"; }
+trap cleanup EXIT
 git status --porcelain --ignored >"$cache/demo-test.git"
 interfaces >"$cache/demo-test.before"
 mounts=$(wc -l </proc/self/mountinfo)
@@ -63,6 +65,5 @@ none "no port is claimed" claims
 none "no file is left in /tmp, /var/tmp, /dev/shm, /run or the home folder" files
 none "the working tree has no more files than before" eval 'git status --porcelain --ignored | grep -vxFf "$cache/demo-test.git" | grep -v "^!! build/$"'
 none "of the demo's own folder in the cache nothing is left" find "$cache/demo" -mindepth 0
-rm -f "$cache/demo-test.before" "$cache/demo-test.git"
 echo "1..$n"
 exit $failed

@@ -1,7 +1,7 @@
 #!/bin/bash
 # up.sh STATE: starts a control plane on localhost in the folder STATE (new, empty, or of a start that failed) and
 # waits until it answers: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and KubeVirt's virt-api and
-# virt-controller. Then: . STATE/env, which sets KUBECONFIG and PATH. down.sh STATE ends it. Any number may run.
+# virt-controller. Then: . STATE/env, which sets KUBECONFIG, KUBECACHEDIR and PATH. down.sh STATE ends it. Any number may run.
 # Programs are built once (build.sh). Nodes are not part of it: see ../node and the player.
 #
 # Variables:
@@ -267,9 +267,10 @@ main() {
 	umask 077
 	make_pki 2>log/openssl
 	umask 022
-	export KUBECONFIG=$state/kubeconfig
+	# What kubectl remembers of this server goes with it, and not into the home folder.
+	export KUBECONFIG=$state/kubeconfig KUBECACHEDIR=$state/tmp/kubectl
 	# shellcheck disable=SC2016
-	printf 'export KUBECONFIG=%q PATH=%q$PATH\n' "$KUBECONFIG" "$bin" >./env
+	printf 'export KUBECONFIG=%q KUBECACHEDIR=%q PATH=%q$PATH\n' "$KUBECONFIG" "$KUBECACHEDIR" "$bin" >./env
 	start_etcd
 	timed "API server answers" start_apiserver
 	start_controllers
