@@ -19,6 +19,7 @@ SWAPS = [("==", "!="), ("!=", "=="), ("<=", "<"), (">=", ">"), (" < ", " <= "), 
 NUMBER = re.compile(r"(?<![\w.\"])(?<!return -)(\d+)(?![\w.\"])")  # any negative answer says: failed
 STRING = re.compile(r"\"([A-Za-z][A-Za-z0-9._/-]{2,})\"")
 WORKERS = int(os.environ.get("JOBS", "2"))
+CASES = "build/quick/controller/cases_test"
 QUICK = ["make", "-s", "V=quick"]
 MEMORY = 4 << 30  # a mutant that allocates without end takes no machine down
 
@@ -163,8 +164,11 @@ class Worker(threading.Thread):
             f.writelines(lines)
 
     def caught(self, file):
-        """The tests beside the file first: most mutants die there. Then all others that contain it, the quickest first."""
+        """Its own cases and the tests beside the file first: most mutants die there. Then all others that contain it, the quickest first."""
         folder, name = os.path.dirname(file) + "/", os.path.basename(file)[:-2].split("_")[0]
+        cases = re.search(r"vm|disk|cluster|permit", os.path.basename(file)) if folder == "controller/" else None
+        if cases and self.fails(CASES, [cases.group() + "/"]):
+            return CASES
         near = [t for t in self.base.tests if folder in t and (name in os.path.basename(t) or "cases_test" in t)]
         far = [t for t in self.base.tests if t not in near]
         for some in near, far:
@@ -183,6 +187,12 @@ class Worker(threading.Thread):
                 raise RuntimeError("a mutant that compiles does not link")
             if not filecmp.cmp(os.path.join(self.path, t), os.path.join(self.base.path, t), shallow=False):
                 yield t
+
+    def fails(self, t, arguments):
+        """A part of a test's rows, by their names."""
+        if run([*QUICK, t], self.path, 600, limit=False) != 0:
+            raise RuntimeError("a mutant that compiles does not link")
+        return run(["./" + t, *arguments], self.path, 20 + 10 * self.base.seconds[t]) != 0
 
     def surely(self, t):
         """Tests of time and sockets could fail by a busy machine alone: they must fail twice."""
