@@ -11,6 +11,8 @@ cd "$top"
 # shellcheck disable=SC2154
 state=$cache/demo
 ns=tenant-demo node=gpu-node
+# The Go command counts its own use in the folder of configurations: that is to lie in the cache too. Its settings stay where they are.
+export GOENV=${GOENV:-${XDG_CONFIG_HOME:-$HOME/.config}/go/env} XDG_CONFIG_HOME=$cache/config
 
 step() { printf '\n\033[1m== %s\033[0m (%d s)\n' "$*" "$SECONDS"; }
 

@@ -196,8 +196,8 @@ if [ -z "${KUBECONFIG:-}" ] && WITHOUT_KUBEVIRT=1 bash e2e/cluster/up.sh "$work/
 	# shellcheck source=/dev/null
 	. "$work/cluster/env"
 fi
-machine || failed=1
-vendor || failed=1
-mediated || failed=1
+machine || it "guest a boots" false
+vendor || it "guest b boots" false
+mediated || it "guest c boots" false
 echo "1..$n"
 exit $failed
