@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,10 +77,10 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 	if s.results == "" {
 		s.results = s.Out + "/results"
 	}
-	for _, sc := range all {
-		if !sc.NoSweep {
-			p.Add(func(b *scenario.Bench) { s.scenario(ctx, p, b, sc) })
-		}
+	all = slices.DeleteFunc(all, func(sc *scenario.Scenario) bool { return sc.NoSweep })
+	for i, sc := range all {
+		owns := func(path string) bool { return hash(path)%len(all) == i }
+		p.Add(func(b *scenario.Bench) { s.scenario(ctx, p, b, sc, owns) })
 	}
 	p.Run(ctx)
 	if s.failed != nil {
@@ -97,7 +98,7 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 }
 
 // scenario runs one without a fault, and adds the chosen cases to what is to be done.
-func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.Bench, sc *scenario.Scenario) {
+func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.Bench, sc *scenario.Scenario, owns func(string) bool) {
 	r := b.Run(ctx, sc, &scenario.Fault{}, nil) // no fault, but the steps that runs with one have
 	if r.Skipped != "" {
 		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
@@ -107,7 +108,7 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 	if r.Failed() {
 		return // what fails without a fault says nothing with one
 	}
-	cases := Plan(sc, r.Lines)
+	cases := Plan(sc, r.Lines, owns)
 	if !s.list {
 		s.once(ctx, p, sc, longest(cases), r.Writes) // first: they take longest
 	}

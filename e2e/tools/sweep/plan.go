@@ -23,33 +23,35 @@ type Case struct {
 const (
 	cutPlaces   = 32
 	leasePlaces = 4  // they are all alike
-	eventPlaces = 24 // of each kind of fault of events; more events than that are sampled evenly
+	eventPlaces = 16 // of each kind of fault of events; more events than that are sampled evenly
 	lateness    = proxy.Duration(2 * time.Second)
 )
 
-// Plan lists the cases of a scenario, from what its controllers asked for in a run without faults.
-func Plan(sc *scenario.Scenario, lines []proxy.Line) []Case {
+// Plan lists the cases of a scenario, from what its controllers asked for in a run without faults. What a controller reads when it
+// starts is the same in each scenario: refused it is where owns says so.
+func Plan(sc *scenario.Scenario, lines []proxy.Line, owns func(path string) bool) []Case {
 	var all []Case
-	add := func(kind string, place int, f scenario.Fault) {
+	add := func(kind string, place any, f scenario.Fault) {
 		f.Rules[0].Name = scenario.FaultRule
-		all = append(all, Case{fmt.Sprintf("%s/%s/%d", sc.Name, kind, place), sc, &f})
+		all = append(all, Case{fmt.Sprintf("%s/%s/%v", sc.Name, kind, place), sc, &f})
 	}
 	n := count(lines)
-	aWrite := proxy.Match{Writes: true, Not: "/leases"}
-	for i := 1; i <= n.writes; i++ {
-		for _, when := range []string{"before", "lost", "after"} {
-			add("kill-"+when, i, scenario.Fault{Do: (*scenario.Control).Kill, Rules: []proxy.Rule{{Match: aWrite, Nth: i, Do: "freeze", When: when}}})
+	writes(n.writes, add)
+	for _, l := range n.start {
+		if m := startMatch(l); owns(l.Path) {
+			refusals(place(l), m, 1, "", add)
+			if isWatch(l) {
+				add("410-open", place(l), one(proxy.Rule{Match: m, Do: "status", Status: 410}))
+			}
 		}
-		add("stop", i, scenario.Fault{Do: (*scenario.Control).Stop, Standby: true, Rules: []proxy.Rule{{Match: aWrite, Nth: i, Do: "hold", Then: "drop"}}})
-		add("lost", i, one(proxy.Rule{Match: aWrite, Nth: i, Do: "drop-answer"}))
 	}
-	for i := 1; i <= n.requests; i++ {
-		refusals(i, proxy.Match{Not: "/leases"}, "", add)
+	for i := len(n.start) + 1; i <= n.requests; i++ {
+		refusals(i, proxy.Match{Not: "/leases"}, i, "", add)
 	}
 	for i := 1; i <= min(n.leases, leasePlaces); i++ {
-		refusals(i, proxy.Match{Path: "/leases"}, "lease-", add)
+		refusals(i, proxy.Match{Path: "/leases"}, i, "lease-", add)
 	}
-	for i := 1; i <= n.watches; i++ {
+	for i := n.startWatches + 1; i <= n.watches; i++ {
 		add("410-open", i, one(proxy.Rule{Match: proxy.Match{Watch: true}, Nth: i, Do: "status", Status: 410}))
 	}
 	for _, i := range sample(n.events, eventPlaces) {
@@ -63,23 +65,66 @@ func Plan(sc *scenario.Scenario, lines []proxy.Line) []Case {
 	return all
 }
 
-func refusals(i int, m proxy.Match, what string, add func(kind string, place int, f scenario.Fault)) {
-	add(what+"429", i, one(proxy.Rule{Match: m, Nth: i, Do: "status", Status: 429, RetryAfter: "1"}))
-	add(what+"500", i, one(proxy.Rule{Match: m, Nth: i, Do: "status", Status: 500}))
-	add(what+"503", i, one(proxy.Rule{Match: m, Nth: i, Do: "status", Status: 503}))
+type adder func(kind string, place any, f scenario.Fault)
+
+// writes are the ends that a controller may come to at each of its n writes.
+func writes(n int, add adder) {
+	aWrite := proxy.Match{Writes: true, Not: "/leases"}
+	for i := 1; i <= n; i++ {
+		for _, when := range []string{"before", "lost", "after"} {
+			add("kill-"+when, i, scenario.Fault{Do: (*scenario.Control).Kill, Rules: []proxy.Rule{{Match: aWrite, Nth: i, Do: "freeze", When: when}}})
+		}
+		add("stop", i, scenario.Fault{Do: (*scenario.Control).Stop, Standby: true, Rules: []proxy.Rule{{Match: aWrite, Nth: i, Do: "hold", Then: "drop"}}})
+		add("lost", i, one(proxy.Rule{Match: aWrite, Nth: i, Do: "drop-answer"}))
+	}
+}
+
+// startMatch is what a controller that starts reads, by path: many are asked for at once, and come in any order.
+func startMatch(l proxy.Line) proxy.Match {
+	return proxy.Match{Method: "GET", Path: "^" + regexp.QuoteMeta(l.Path) + "$", Watch: isWatch(l), Reads: !isWatch(l)}
+}
+
+// place names what is read: watch-vminstances.apps.cozystack.io.
+func place(l proxy.Line) string {
+	parts := strings.Split(strings.Trim(l.Path, "/"), "/")
+	name := strings.Join(parts, "-")
+	if len(parts) > 3 && parts[0] == "apis" {
+		name = strings.Join(parts[3:], "-") + "." + parts[1]
+	}
+	if isWatch(l) {
+		return "watch-" + name
+	}
+	return name
+}
+
+func refusals(place any, m proxy.Match, nth int, what string, add adder) {
+	add(what+"429", place, one(proxy.Rule{Match: m, Nth: nth, Do: "status", Status: 429, RetryAfter: "1"}))
+	add(what+"500", place, one(proxy.Rule{Match: m, Nth: nth, Do: "status", Status: 500}))
+	add(what+"503", place, one(proxy.Rule{Match: m, Nth: nth, Do: "status", Status: 503}))
 }
 
 func one(r proxy.Rule) scenario.Fault { return scenario.Fault{Rules: []proxy.Rule{r}} }
 
-// counts is how often there was something that a fault can meet.
-type counts struct{ requests, leases, writes, watches, events int }
+// counts is how often there was something that a fault can meet; start are the reads before the first write, each path once.
+type counts struct {
+	requests, leases, writes, watches, startWatches, events int
+	start                                                   []proxy.Line
+}
 
 func count(lines []proxy.Line) counts {
 	var n counts
+	seen := map[string]bool{}
 	for _, l := range done(lines) {
 		if strings.Contains(l.Path, "/leases") {
 			n.leases++
 			continue
+		}
+		if key := l.Path + "?" + fmt.Sprint(isWatch(l)); n.writes == 0 && n.requests == len(n.start) && !seen[key] && l.Method == "GET" {
+			seen[key] = true
+			n.start = append(n.start, l)
+			if isWatch(l) {
+				n.startWatches++
+			}
 		}
 		n.requests++
 		if proxy.IsWrite(l.Method) {

@@ -101,13 +101,17 @@ type Choice struct {
 
 // Takes tells whether a case is run. It goes by the id alone, so it does not matter what other cases there are.
 func (c Choice) Takes(id string) bool {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	hash := int(h.Sum32() >> 1)
-	if !strings.Contains(id, c.Only) || hash/100%c.Of != c.Shard {
+	h := hash(id)
+	if !strings.Contains(id, c.Only) || h/100%c.Of != c.Shard {
 		return false
 	}
-	return c.Also[id] || hash%100 < c.Percent
+	return c.Also[id] || h%100 < c.Percent
+}
+
+func hash(text string) int {
+	h := fnv.New32a()
+	h.Write([]byte(text))
+	return int(h.Sum32() >> 1)
 }
 
 // parseShard reads i/n, i from 1.

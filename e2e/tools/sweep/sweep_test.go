@@ -13,18 +13,18 @@ import (
 
 func lines() []proxy.Line {
 	return []proxy.Line{
-		{Index: 1, Phase: "done", Method: "GET", Path: "/vms", Query: "limit=500", Bytes: 300},
-		{Index: 2, Phase: "open", Method: "GET", Path: "/vms", Query: "watch=1"},
-		{Index: 4, Phase: "done", Method: "PATCH", Path: "/vms/a", Bytes: 50},
+		{Index: 1, Phase: "done", Method: "GET", Path: "/apis/g.io/v1/vms", Query: "limit=500", Bytes: 300},
+		{Index: 2, Phase: "open", Method: "GET", Path: "/apis/g.io/v1/vms", Query: "watch=1"},
+		{Index: 4, Phase: "done", Method: "PATCH", Path: "/apis/g.io/v1/vms/a", Bytes: 50},
 		{Index: 3, Phase: "done", Method: "PUT", Path: "/leases/x", Bytes: 50},
-		{Index: 2, Phase: "done", Method: "GET", Path: "/vms", Query: "watch=1", Bytes: 100, Events: 2},
+		{Index: 2, Phase: "done", Method: "GET", Path: "/apis/g.io/v1/vms", Query: "watch=1", Bytes: 100, Events: 2},
 	}
 }
 
 func TestThePlanHasACaseForEachPlace(t *testing.T) {
 	kinds := map[string]int{}
 	seen := map[string]bool{}
-	for _, c := range Plan(&scenario.Scenario{Name: "s"}, lines()) {
+	for _, c := range Plan(&scenario.Scenario{Name: "s"}, lines(), func(string) bool { return true }) {
 		if seen[c.ID] {
 			t.Error("twice:", c.ID)
 		}
@@ -38,6 +38,22 @@ func TestThePlanHasACaseForEachPlace(t *testing.T) {
 		"expire": 2, "withhold": 2, "repeat": 2, "reorder": 2, "cut": 32}
 	if fmt.Sprint(kinds) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", kinds, want)
+	}
+}
+
+func TestWhatEachScenarioReadsAtItsStartIsRefusedInTheOneThatOwnsIt(t *testing.T) {
+	var got []string
+	for _, c := range Plan(&scenario.Scenario{Name: "s"}, lines(), func(path string) bool { return path == "/apis/g.io/v1/vms" }) {
+		if kind := strings.Split(c.ID, "/")[1]; kind == "500" || kind == "410-open" {
+			got = append(got, fmt.Sprint(c.ID, " ", c.Fault.Rules[0].Nth, c.Fault.Rules[0].Match))
+		}
+	}
+	want := `s/500/vms.g.io 1 {GET ^/apis/g\.io/v1/vms$     false false true}
+s/500/watch-vms.g.io 1 {GET ^/apis/g\.io/v1/vms$     false true false}
+s/410-open/watch-vms.g.io 0 {GET ^/apis/g\.io/v1/vms$     false true false}
+s/500/3 3 {  /leases    false false false}`
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
 }
 
