@@ -98,7 +98,6 @@ with_cluster() {
 }
 
 controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-bind-address=0 --health-probe-bind-address=0"
-short_lease="--lease-duration=3s --renew-deadline=2s --renew-period=1s --retry-period=500ms"
 a_lease="--lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}"
 
 scenarios() {
@@ -111,7 +110,7 @@ seeds() {
 	make -s build/vmgpu-e2e || return 1
 	python3 e2e/bench/mktree.py "$STATE/tmp/tree" --gpus 10 --ids 10de:26b9,10de:20b5,10de:2321 >/dev/null || return 1
 	build/vmgpu-e2e seeds --state "$STATE" --out "$out/seeds" --generation newest --next e2e/data/crds/cozystack --types e2e/data/instancetypes/instancetypes.yaml \
-		--controller "$controller $short_lease" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
+		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
 bash e2e/deps.sh --build --test || exit 1

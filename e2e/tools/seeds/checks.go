@@ -171,7 +171,7 @@ func prefixed(prefix string, all []string) []string {
 }
 
 func (c *checks) status(ctx context.Context, s *seed, want kube.Object) error {
-	return await(ctx, 5*time.Second, func() error {
+	return await(ctx, 10*time.Second, func() error {
 		got, err := c.get(ctx, s.manifest)
 		if err == nil {
 			err = faults("the status differs", lacks("status", got["status"], map[string]any(want)))

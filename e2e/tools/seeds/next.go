@@ -34,7 +34,7 @@ func (c *checks) nextGeneration(ctx context.Context) {
 			continue
 		}
 		all, _ := s.writes(c.situation(s))
-		err := await(ctx, 15*time.Second, func() error { return c.written(all) })
+		err := await(ctx, 30*time.Second, func() error { return c.written(all) })
 		c.tap.say(s.file+": all of it comes back, in the versions that are served now", err)
 		c.tap.say(s.file+": all of it is read back, no field pruned, and accepted strictly", c.readBack(ctx, all))
 		c.tap.say(s.file+": its status", c.status(ctx, s, s.expect.Status))
