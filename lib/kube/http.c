@@ -127,7 +127,7 @@ void http_finish(struct http_request *r, const char *error)
 
 	unlink_request(r);
 	r->state = HTTP_DEAD;
-	if (r->slot) { /* libcurl still holds it */
+	if (r->slot || h->depth) { /* libcurl still holds it, or it is looked at further up */
 		http_list_add(&h->dead, r);
 	}
 	http_measure_answer(r, a.status);
@@ -143,7 +143,7 @@ void http_finish(struct http_request *r, const char *error)
 	a.body = r->call.bytes ? "" : buf_text(&r->body);
 	a.length = r->call.bytes ? 0 : r->body.len;
 	r->call.done(r->call.ctx, &a);
-	if (!r->slot) {
+	if (!r->slot && !h->depth) {
 		request_free(r);
 	}
 	if (h->queue[HTTP_URGENT].first || h->queue[HTTP_STREAMS].first ||
@@ -157,6 +157,7 @@ void http_abort(struct http_request *r, const char *error)
 	if (r->state == HTTP_DEAD) {
 		return; /* its done is being called */
 	}
+	http_h2_remove(r);
 	if (!r->http->depth) {
 		http_curl_remove(r);
 	}
@@ -252,7 +253,8 @@ static int send_out(struct http_request *r)
 {
 	struct http *h = r->http;
 
-	if (http_curl_start(r) < 0) {
+	http_begin(r);
+	if ((h->peer->http1 ? http_curl_start(r) : http_h2_start(r)) < 0) {
 		http_finish(
 			r, "the request cannot be made: libcurl refuses its URL, or has no memory");
 		return -1;
@@ -288,6 +290,7 @@ static void on_pump(void *ctx)
 	struct http *h = ctx;
 
 	http_pump(h);
+	http_h2_flush(h);
 	http_curl_kick(h);
 }
 
@@ -312,6 +315,7 @@ struct http *http_create(struct loop *l, struct config *config, const struct htt
 		return NULL;
 	}
 	h->pump_timer = loop_timer_create(l, on_pump, h, "requests");
+	h->more_timer = loop_timer_create(l, http_h2_more, h, "API server connection");
 	h->watch_timer = loop_timer_create(l, http_health_tick, h, "request timeouts");
 	h->refresh_timer = loop_timer_create(l, http_cred_tick, h, "credentials");
 	h->refreshed_ms = loop_now(l);
@@ -335,8 +339,11 @@ struct http *http_destroy(struct http *h)
 	while (h->active.first) {
 		http_abort(h->active.first, "the client is closing");
 	}
+	http_h2_finish(h);
+	http_bury(h);
 	http_curl_finish(h);
 	loop_timer_destroy(h->pump_timer);
+	loop_timer_destroy(h->more_timer);
 	loop_timer_destroy(h->watch_timer);
 	loop_timer_destroy(h->refresh_timer);
 	http_peer_unref(h->peer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http.h: requests to the API server. RIM: libcurl's multi interface on our loop, one HTTP/2
- * connection for everything, nothing blocks.
+ * http.h: requests to the API server. RIM: one HTTP/2 connection for everything, on our loop,
+ * nothing blocks. libcurl connects, nghttp2 makes the frames; a server without HTTP/2 gets
+ * HTTP/1.1, through libcurl's multi interface.
  *
  * Every request ends with exactly one call of done, from the loop, never from within http_start;
  * also when it is cancelled, or by http_destroy. Bodies go to `bytes` as they arrive, or, where
@@ -64,8 +65,7 @@ struct http_settings {
 	int64_t silent_ms, probe_ms; /* a used connection without a byte this long is probed; the
 					probe's time; 0: 30 s, 15 s */
 	int64_t plugin_ms;	     /* an exec plugin's time; 0: 60 s, on a terminal 5 min */
-	bool gzip; /* ask for compressed answers: only where the network is slower than inflate */
-	struct metrics *metrics; /* of kube/measure.h, for rest_client_*; or NULL */
+	struct metrics *metrics;     /* of kube/measure.h, for rest_client_*; or NULL */
 	/* News for the log, one sentence each, never the same twice in a row: credentials changed
 	 * or unreadable, a plugin failed. May be NULL. */
 	void (*notice)(void *ctx, bool bad, const char *sentence);

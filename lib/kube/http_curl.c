@@ -75,7 +75,8 @@ static long local_port(int fd)
 					 : 0;
 }
 
-static void sock_add(struct http *h, int fd, uint32_t events)
+static struct http_sock *sock_add(struct http *h, int fd, uint32_t events, loop_io_fn *fn,
+				  void *ctx)
 {
 	struct http_sock *s = xcalloc(1, sizeof(*s));
 
@@ -88,12 +89,27 @@ static void sock_add(struct http *h, int fd, uint32_t events)
 		h->socks->prev = s;
 	}
 	h->socks = s;
-	s->io = loop_add(h->loop, fd, events, on_sock, s, "API server connection");
-	curl_multi_assign(h->multi, fd, s);
+	s->io = loop_add(h->loop, fd, events, fn, ctx ? ctx : s, "API server connection");
+	return s;
 }
 
-static void sock_remove(struct http *h, struct http_sock *s)
+struct http_sock *http_sock_open(struct http *h, struct http_slot *s, loop_io_fn *fn, void *ctx)
 {
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	curl_easy_getinfo(s->easy, CURLINFO_ACTIVESOCKET, &fd);
+	return sock_add(h, fd, EPOLLIN, fn, ctx);
+}
+
+void http_sock_want(struct http_sock *s, uint32_t events)
+{
+	loop_change(s->io, events);
+}
+
+void http_sock_remove(struct http_sock *s)
+{
+	struct http *h = s->http;
+
 	loop_remove(s->io);
 	if (s->next) {
 		s->next->prev = s->prev;
@@ -111,10 +127,10 @@ static int set_sock(CURL *easy attr_unused, curl_socket_t fd, int what, void *ct
 
 	if (what == CURL_POLL_REMOVE) {
 		if (s) {
-			sock_remove(h, s);
+			http_sock_remove(s);
 		}
 	} else if (!s) {
-		sock_add(h, fd, events);
+		curl_multi_assign(h->multi, fd, sock_add(h, fd, events, on_sock, NULL));
 	} else {
 		loop_change(s->io, events);
 		s->port = s->port ? s->port : local_port(fd); /* 0 until connect was called */
@@ -144,38 +160,28 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose attr_unused,
 	return fd;
 }
 
-/* A connection's record buffers (2 x 17 KiB) are given back whenever they are empty. */
-static CURLcode set_tls(CURL *easy attr_unused, void *ssl_ctx, void *ctx attr_unused)
+/*
+ * A connection's record buffers (2 x 17 KiB) are given back whenever they are empty. Where we read
+ * until there is no more (http_h2.c), TLS may take what the socket has, instead of each record's
+ * head first; what it could not write is offered again from a buffer that may have moved. There we
+ * also offer HTTP/2 behind libcurl's back, which would speak it itself.
+ */
+static CURLcode set_tls(CURL *easy attr_unused, void *ssl_ctx, void *ctx)
 {
+	static const unsigned char protocols[] = "\2h2\10http/1.1";
+	const struct http_slot *s = ctx;
+
 	SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
+	if (s->conn) {
+		SSL_CTX_set_mode(ssl_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+						  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+		SSL_CTX_set_read_ahead(ssl_ctx, 1);
+		SSL_CTX_set_alpn_protos(ssl_ctx, protocols, sizeof(protocols) - 1);
+	}
 	return CURLE_OK;
 }
 
 /* What arrives for a request */
-
-static bool fresh(const struct http_request *r)
-{
-	return r->state == HTTP_ACTIVE && !r->refused && !r->too_big;
-}
-
-static void tell_status(struct http_request *r)
-{
-	if (r->told || r->hold) {
-		return;
-	}
-	if (r->status == 401 && !r->tried_401) {
-		r->hold = true; /* known when it is over whether it goes out again */
-		return;
-	}
-	r->http->refused = r->status == 401;
-	if (!r->call.timeout_ms) {
-		http_measure_answer(r, r->status);
-	}
-	r->told = r->call.status || r->call.bytes; /* one that only collects has seen nothing yet */
-	if (r->call.status) {
-		r->call.status(r->call.ctx, r->status, r->retry_after);
-	}
-}
 
 static size_t on_header(char *line, size_t size attr_unused, size_t n, void *ctx)
 {
@@ -183,7 +189,7 @@ static size_t on_header(char *line, size_t size attr_unused, size_t n, void *ctx
 	struct http_header h;
 	bool end;
 
-	if (!fresh(r)) {
+	if (!http_fresh(r)) {
 		return 0;
 	}
 	r->byte_ms = loop_now(r->http->loop);
@@ -192,25 +198,27 @@ static size_t on_header(char *line, size_t size attr_unused, size_t n, void *ctx
 	r->status = h.status;
 	r->retry_after = h.retry_after;
 	if (end && r->status >= 200) {
-		tell_status(r);
+		http_got_status(r);
 	}
 	return r->state == HTTP_ACTIVE ? n : 0;
 }
 
 static size_t on_bytes(char *bytes, size_t size attr_unused, size_t n, void *ctx)
 {
-	struct http_request *r = ctx;
+	return http_got_bytes(ctx, bytes, n) ? n : 0;
+}
 
-	if (!fresh(r)) {
-		return 0;
+static bool speaks_h2(CURL *easy)
+{
+	struct curl_tlssessioninfo *tls = NULL;
+	const unsigned char *name;
+	unsigned n = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls);
+	if (tls && tls->internals) {
+		SSL_get0_alpn_selected(tls->internals, &name, &n);
 	}
-	r->byte_ms = loop_now(r->http->loop);
-	if (r->hold || !r->call.bytes) {
-		r->too_big = buf_add(&r->body, bytes, n) < 0;
-	} else {
-		r->refused = r->call.bytes(r->call.ctx, bytes, n) < 0;
-	}
-	return fresh(r) ? n : 0; /* the caller may have cancelled it */
+	return n == 2 && memcmp(name, "h2", 2) == 0;
 }
 
 /*
@@ -221,19 +229,24 @@ static size_t on_bytes(char *bytes, size_t size attr_unused, size_t n, void *ctx
 static int on_send(void *ctx, char *ip attr_unused, char *local_ip attr_unused,
 		   int port attr_unused, int local)
 {
-	struct http_request *r = ctx;
+	struct http_slot *s = ctx;
+	struct http_request *r = s->request;
 
+	if (s->conn) {
+		s->h2 = speaks_h2(s->easy);
+		return CURL_PREREQFUNC_OK;
+	}
 	if (r->sends++ && r->unknown) {
 		return CURL_PREREQFUNC_ABORT;
 	}
-	r->unknown = !str_eq(r->call.method, "GET") && !str_eq(r->call.method, "HEAD");
+	r->unknown = !http_idempotent(r);
 	r->port = local;
 	return r->state == HTTP_ACTIVE ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 /* Easy handles */
 
-static CURL *easy_create(struct http *h, char *error)
+static CURL *easy_create(struct http *h, struct http_slot *s)
 {
 	CURL *e = curl_easy_init();
 
@@ -241,11 +254,12 @@ static CURL *easy_create(struct http *h, char *error)
 		return NULL;
 	}
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, error);
+	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
+	curl_easy_setopt(e, CURLOPT_PRIVATE, s);
+	curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
+	curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, s);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https,http");
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(e, CURLOPT_PIPEWAIT,
-			 1L); /* wait for the one connection rather than open a second */
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, set_tls);
@@ -261,9 +275,6 @@ static CURL *easy_create(struct http *h, char *error)
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_send);
-	if (h->settings.gzip) {
-		curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
-	}
 	return e;
 }
 
@@ -276,7 +287,7 @@ static struct http_slot *slot_get(struct http *h)
 		h->n_free--;
 	} else {
 		s = xcalloc(1, sizeof(*s));
-		s->easy = easy_create(h, s->error);
+		s->easy = easy_create(h, s);
 		if (!s->easy) {
 			free(s);
 			return NULL;
@@ -341,10 +352,8 @@ static CURLcode set_request(struct http_request *r, CURL *e)
 	curl_easy_setopt(
 		e, CURLOPT_HTTPHEADER,
 		http_peer_headers(r->slot->peer, c->accept, c->body ? c->content_type : NULL));
-	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
-	curl_easy_setopt(e, CURLOPT_PREREQDATA, r);
 	return curl_easy_setopt(e, CURLOPT_URL, url);
 }
 
@@ -358,13 +367,9 @@ int http_curl_start(struct http_request *r)
 		return -1;
 	}
 	r->slot->error[0] = '\0';
-	r->status = 0;
-	r->retry_after = -1;
-	r->sends = 0;
-	r->unknown = r->hold = false;
-	r->generation = r->slot->peer->generation;
-	buf_reset(&r->body);
+	r->slot->request = r;
 	h->depth++;
+	h->curl_started = true;
 	code = set_request(r, r->slot->easy) ? CURLM_BAD_EASY_HANDLE
 					     : curl_multi_add_handle(h->multi, r->slot->easy);
 	h->depth--;
@@ -390,50 +395,21 @@ void http_curl_remove(struct http_request *r)
 
 /* The end of an exchange */
 
-static bool idempotent(const struct http_request *r)
+/* libcurl's own words for what happened, which name errno or the TLS alert. */
+const char *http_slot_error(const struct http_slot *s, CURLcode code)
 {
-	return str_eq(r->call.method, "GET") || str_eq(r->call.method, "HEAD");
-}
-
-/* Broke on the way, before the caller saw anything of it: a GET, or what never went out, goes out
- * again. Not when connecting failed. */
-static bool worth_retrying(const struct http_request *r, CURLcode code)
-{
-	switch (code) {
-	case CURLE_HTTP2_STREAM:
-	case CURLE_HTTP2:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-		return !r->told && r->retries < HTTP_RETRIES && r->sends > 0 && idempotent(r);
-	default:
-		return false;
-	}
+	return *s->error ? s->error : curl_easy_strerror(code);
 }
 
 static void ended(struct http_request *r, CURLcode code)
 {
-	char text[ERR_MAX];
+	auto_free char *why = xstrdup(http_slot_error(r->slot, code));
 
-	if (code == CURLE_OK && r->status) {
-		http_curl_remove(r);
-		r->unknown = false;
-		if (!r->hold || !http_cred_again(r)) {
-			http_finish(r, NULL);
-		}
-		return;
-	}
-	http_error(r, code, text, sizeof(text));
 	http_curl_remove(r);
-	if (code == CURLE_PEER_FAILED_VERIFICATION && http_cred_renewed(r)) {
-		http_requeue(r); /* the server's CA may have been replaced, and our file with it */
-	} else if (worth_retrying(r, code)) {
-		r->retries++;
-		http_measure_retry(r);
-		http_requeue(r);
+	if (code == CURLE_OK && r->status) {
+		http_done(r);
 	} else {
-		http_finish(r, text);
+		http_broke(r, code, why);
 	}
 }
 
@@ -448,17 +424,58 @@ static void after(struct http *h)
 	}
 	http_bury(h);
 	while ((msg = curl_multi_info_read(h->multi, &left))) {
-		struct http_request *r = NULL;
+		struct http_slot *s = NULL;
 
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r);
-		ended(r, msg->data.result);
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&s);
+		if (s->conn) {
+			http_h2_connected(s->conn, msg->data.result);
+		} else {
+			ended(s->request, msg->data.result);
+		}
 	}
 	http_pump(h);
+	http_h2_flush(h);
 }
 
 void http_curl_kick(struct http *h)
 {
-	on_curl_timer(h);
+	if (h->curl_started) {
+		h->curl_started = false;
+		on_curl_timer(h);
+	}
+}
+
+/* Connections for http_h2.c */
+
+struct http_slot *http_curl_connect(struct http *h, struct http_conn *c)
+{
+	struct http_slot *s = xcalloc(1, sizeof(*s));
+	CURLMcode code = CURLM_OUT_OF_MEMORY;
+
+	s->conn = c;
+	s->peer = http_peer_ref(h->peer);
+	s->easy = easy_create(h, s);
+	if (s->easy) {
+		http_peer_apply(s->peer, s->easy);
+		curl_easy_setopt(s->easy, CURLOPT_URL, s->peer->base);
+		curl_easy_setopt(s->easy, CURLOPT_CONNECT_ONLY, 1L);
+		curl_easy_setopt(s->easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
+		code = curl_multi_add_handle(h->multi, s->easy);
+	}
+	if (code) {
+		slot_free(s);
+		return NULL;
+	}
+	h->curl_started = true;
+	return s;
+}
+
+void http_curl_close(struct http *h, struct http_slot *s)
+{
+	h->depth++;
+	curl_multi_remove_handle(h->multi, s->easy);
+	h->depth--;
+	slot_free(s);
 }
 
 /* The loop and its end */
@@ -477,9 +494,7 @@ int http_curl_init(struct http *h, struct err *err)
 		return err_set(err, "libcurl does not start");
 	}
 	h->curl_timer = loop_timer_create(h->loop, on_curl_timer, h, "API server");
-	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
-			  1000L); /* ours; the server's own limit holds as well */
+	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 4L);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_sock);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);

@@ -4,12 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* libcurl's own words for what happened, which name errno or the TLS alert. */
-static const char *detail(const struct http_request *r, CURLcode code)
-{
-	return *r->slot->error ? r->slot->error : curl_easy_strerror(code);
-}
-
 static void certificate_error(const struct http_request *r, const char *why, char *text,
 			      size_t size)
 {
@@ -47,10 +41,10 @@ static bool refused_our_certificate(const char *why)
 	return false;
 }
 
-static void connection_error(const struct http_request *r, CURLcode code, char *text, size_t size)
+static void connection_error(const struct http_request *r, CURLcode code, const char *why,
+			     char *text, size_t size)
 {
 	const struct config *c = r->http->config;
-	const char *why = detail(r, code);
 
 	switch (code) {
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -87,9 +81,9 @@ static void connection_error(const struct http_request *r, CURLcode code, char *
 	}
 }
 
-void http_error(const struct http_request *r, CURLcode code, char *text, size_t size)
+void http_error(const struct http_request *r, CURLcode code, const char *why, char *text,
+		size_t size)
 {
-	const char *why = detail(r, code);
 	int n = snprintf(text, size, "%s %s: ", r->call.method, r->call.path);
 
 	n = MIN(n, (int)size - 1);
@@ -114,6 +108,6 @@ void http_error(const struct http_request *r, CURLcode code, char *text, size_t 
 			"no connection to %s within %d s; is its address right, and the way there open? (%s)",
 			r->http->config->server, HTTP_CONNECT_MS / 1000, why);
 	} else {
-		connection_error(r, code, text, size);
+		connection_error(r, code, why, text, size);
 	}
 }

@@ -10,15 +10,21 @@ static bool digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "HTTP/2 200" and whatever follows (RFC 9112 4). */
-static int status_of(const char *line, size_t n)
+/* Three digits and whatever follows. */
+static int status_of(const char *s, size_t n)
+{
+	if (n < 3 || !digit(s[0]) || !digit(s[1]) || !digit(s[2])) {
+		return 0;
+	}
+	return (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+}
+
+/* "HTTP/1.1 200 OK" (RFC 9112 4). */
+static int status_of_line(const char *line, size_t n)
 {
 	const char *s = memchr(line, ' ', n);
 
-	if (!s || (size_t)(s - line) + 4 > n || !digit(s[1]) || !digit(s[2]) || !digit(s[3])) {
-		return 0;
-	}
-	return (s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0');
+	return s ? status_of(s + 1, (size_t)(line + n - s - 1)) : 0;
 }
 
 /* Seconds or a date (RFC 9110 10.2.3). */
@@ -43,10 +49,21 @@ bool http_header_line(struct http_header *h, const char *line, size_t n, int64_t
 	const size_t name = sizeof(retry) - 1;
 
 	if (n >= 12 && memcmp(line, "HTTP/", 5) == 0) {
-		h->status = status_of(line, n);
+		h->status = status_of_line(line, n);
 		h->retry_after = -1;
 	} else if (n > name && strncasecmp(line, retry, name) == 0) {
 		h->retry_after = retry_after(line + name, n - name, now_s);
 	}
 	return n <= 2;
+}
+
+void http_header_field(struct http_header *h, const char *name, const char *value, size_t n,
+		       int64_t now_s)
+{
+	if (str_eq(name, ":status")) {
+		h->status = status_of(value, n);
+		h->retry_after = -1;
+	} else if (str_eq(name, "retry-after")) {
+		h->retry_after = retry_after(value, n, now_s);
+	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_header.h: what we read of an answer's header, line by line as libcurl hands them over: the
- * status and Retry-After. Pure. Private to http*.c.
+ * http_header.h: what we read of an answer's header, line by line as libcurl hands them over, or
+ * field by field, as nghttp2 does: the status and Retry-After. Pure. Private to http*.c.
  */
 #pragma once
 
@@ -18,3 +18,6 @@ struct http_header {
  * the true one.
  */
 bool http_header_line(struct http_header *h, const char *line, size_t n, int64_t now_s);
+/* A field of HTTP/2; the status is ":status". Names are in small letters (RFC 9113 8.2). */
+void http_header_field(struct http_header *h, const char *name, const char *value, size_t n,
+		       int64_t now_s);

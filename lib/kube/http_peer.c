@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/http_private.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,43 @@ static void set_server_name(struct http_peer *p, const struct config *c)
 	curl_url_cleanup(u);
 }
 
+/* Host and port, and the path that all others begin with, of https://HOST:PORT/PATH. */
+static void split_base(struct http_peer *p)
+{
+	const char *sep = strstr(p->base, "://"), *host = sep ? sep + 3 : p->base;
+	size_t n = strcspn(host, "/");
+
+	p->authority = xstrndup(host, n);
+	p->prefix = xstrdup(host + n);
+	p->http1 = strncmp(p->base, "https:", 6) != 0;
+}
+
+/* The same headers for HTTP/2, which has Host as :authority and no Expect. */
+static void make_fields(struct http_peer *p)
+{
+	for (const struct curl_slist *l = p->headers; l; l = l->next) {
+		size_t n = strcspn(l->data, ":");
+		struct http_field f = {xstrndup(l->data, n), NULL};
+		const char *value = l->data + n + (l->data[n] == ':');
+
+		value += strspn(value, " ");
+		for (char *c = f.name; *c; c++) {
+			*c = (char)tolower((unsigned char)*c);
+		}
+		if (str_eq(f.name, "host")) {
+			free(p->authority);
+			p->authority = xstrdup(value);
+		}
+		if (str_eq(f.name, "host") || str_eq(f.name, "expect")) {
+			free(f.name);
+			continue;
+		}
+		f.value = xstrdup(value);
+		p->fields = xrealloc(p->fields, (p->n_fields + 1) * sizeof(*p->fields));
+		p->fields[p->n_fields++] = f;
+	}
+}
+
 static char *copy(const char *s)
 {
 	return s ? xstrdup(s) : NULL;
@@ -92,6 +130,8 @@ struct http_peer *http_peer_create(const struct config *c, const struct http *h)
 	for (char **as = c->as_headers; as && *as; as++) {
 		add(&p->headers, xstrdup(*as));
 	}
+	split_base(p);
+	make_fields(p);
 	return p;
 }
 
@@ -116,12 +156,25 @@ struct http_peer *http_peer_unref(struct http_peer *p)
 	for (struct curl_slist *l = p->headers; l; l = l->next) {
 		memset(l->data, 0, strlen(l->data));
 	}
+	for (size_t i = 0; i < p->n_fields; i++) {
+		free(p->fields[i].name);
+		config_forget(p->fields[i].value);
+	}
+	free(p->fields), free(p->authority), free(p->prefix);
 	curl_slist_free_all(p->headers);
 	curl_slist_free_all(p->connect_to);
 	free(p->base), free(p->ca), free(p->cert), free(p->proxy);
 	config_forget(p->key);
 	free(p);
 	return NULL;
+}
+
+bool http_peer_same_way(const struct http_peer *a, const struct http_peer *b)
+{
+	return str_eq(a->base, b->base) && str_eq(a->ca, b->ca) && str_eq(a->cert, b->cert) &&
+	       str_eq(a->key, b->key) && str_eq(a->proxy, b->proxy) && a->insecure == b->insecure &&
+	       str_eq(a->connect_to ? a->connect_to->data : NULL,
+		      b->connect_to ? b->connect_to->data : NULL);
 }
 
 struct curl_slist *http_peer_headers(struct http_peer *p, const char *accept,
