@@ -57,6 +57,13 @@ static json_t *plain_scalar(const char *s)
 
 static json_t *convert(struct reader *r, int index, int depth);
 
+/* "\\0": JSON could hold it, but nobody who reads a string to its end. */
+#define ZERO "the text has a character 0, which no field may hold"
+static bool has_zero(const yaml_node_t *node)
+{
+	return memchr(node->data.scalar.value, 0, node->data.scalar.length);
+}
+
 static json_t *scalar(struct reader *r, const yaml_node_t *node)
 {
 	const char *s = (const char *)node->data.scalar.value;
@@ -65,6 +72,10 @@ static json_t *scalar(struct reader *r, const yaml_node_t *node)
 	if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 	    !str_eq((const char *)node->tag, "tag:yaml.org,2002:binary")) {
 		return plain_scalar(s);
+	}
+	if (has_zero(node)) {
+		fail(r, node, ZERO);
+		return NULL;
 	}
 	value = json_stringn(s, node->data.scalar.length);
 	if (!value) {
@@ -98,6 +109,9 @@ static int add_pair(struct reader *r, json_t *object, const yaml_node_pair_t *pa
 
 	if (key->type != YAML_SCALAR_NODE) {
 		return fail(r, key, "a key must be a plain word or a string");
+	}
+	if (has_zero(key)) {
+		return fail(r, key, ZERO);
 	}
 	name = (const char *)key->data.scalar.value;
 	if (json_object_get(object, name)) {

@@ -37,6 +37,10 @@ static void faults_name_their_place(void)
 	auto_free char *twice = as_json("a: 1\nb:\n  c: 1\n  c: 2\n");
 	auto_free char *broken = as_json("a: [1\nb: 2\n");
 
+	auto_free char *zero = as_json("a: \"x\\0y\"\n"), *key = as_json("a:\n  \"k\\x00\": 1\n");
+
+	is_str(zero, "t: line 1, column 4: the text has a character 0, which no field may hold");
+	is_str(key, "t: line 2, column 3: the text has a character 0, which no field may hold");
 	is_str(twice, "t: line 4, column 3: the key \"c\" stands here twice");
 	has(broken, "t: line 2");
 }
