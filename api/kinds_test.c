@@ -315,7 +315,39 @@ static void kinds_are_named_as_in_their_crds(void)
 	}
 }
 
-TESTS({"each field that we read is in what the server shows", tables_read_what_servers_show},
+static void crd_is_established_when_its_condition_says_so(void)
+{
+	static const struct {
+		const char *conditions;
+		tri established;
+	} rows[] = {
+		{"[]", TRI_UNSET},
+		{"[{\"type\":\"Established\",\"status\":\"True\"}]", TRI_TRUE},
+		{"[{\"type\":\"Established\",\"status\":\"False\"}]", TRI_FALSE},
+		{"[{\"type\":\"NamesAccepted\",\"status\":\"True\"}]", TRI_UNSET},
+		{"[{\"type\":\"NamesAccepted\",\"status\":\"False\"},"
+		 "{\"type\":\"Established\",\"status\":\"True\"}]",
+		 TRI_TRUE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *text =
+			xprintf("{\"metadata\":{\"name\":\"n\"},\"status\":{\"conditions\":%s}}",
+				rows[i].conditions);
+		struct core_crd crd = {0};
+		struct arena a;
+
+		arena_init(&a, MiB);
+		is_int(type_read_text(kind_crd.type, text, &a, &crd, NULL), 0);
+		is_int(crd.established, rows[i].established);
+		is_str(crd.obj.name, "n");
+		arena_finish(&a);
+	}
+}
+
+TESTS({"a CRD is established when its condition says so",
+       crd_is_established_when_its_condition_says_so},
+      {"each field that we read is in what the server shows", tables_read_what_servers_show},
       {"kinds without a CRD here have the paths of the API reference",
        paths_are_those_of_the_reference},
       {"each kind is named as in its CRD, and each of its versions has one",
