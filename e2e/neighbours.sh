@@ -29,12 +29,12 @@ within() {
 	done
 }
 
-# it TEXT COMMAND...: true within ten seconds
+# it TEXT COMMAND...: true within half a minute
 it() {
 	local text=$1
 	shift
 	n=$((n + 1))
-	if ! within 10 "$@" >"$work/out" 2>&1; then
+	if ! within 30 "$@" >"$work/out" 2>&1; then
 		failed=1
 		sed 's/^/# /' "$work/out" | tail -5
 		tail -3 "$work/log" | sed 's/^/# log: /'
