@@ -12,6 +12,7 @@
 #   ETCD=built|debian
 #   V=dev|asan      build of the controller
 #   OUT=FOLDER      for logs of what fails (build/faults)
+#   RESULTS=FILE    where results are kept instead
 #   LONG=0          without the runs that each scenario has one of: 60 s of quiet, and the Lease at 15 s
 set -euo pipefail
 # shellcheck disable=SC2034
@@ -23,13 +24,6 @@ case ${1:-} in -h | --help) usage && exit 0 ;; esac
 cd "$top"
 V=${V:-dev}
 trap - ERR # a broken run is a result
-
-# clusters_that_fit: four a core, as far as three quarters of the free memory go
-clusters_that_fit() {
-	local fit
-	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
-	echo $((fit < 1 ? 1 : fit < 4 * $(nproc) ? fit : 4 * $(nproc)))
-}
 
 # up FIRST: every $(nproc)-th cluster from FIRST on, one after the other
 up() {
@@ -67,7 +61,7 @@ mkdir -p "$cache/faults" "${OUT:-build/faults}"
 args=()
 [ "${LONG:-1}" != 0 ] || args+=(--calm 0 --long-lease 0)
 [ ! -e e2e/scenarios/failed.txt ] || args+=(--also e2e/scenarios/failed.txt)
-build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --keep-namespaces --out "${OUT:-build/faults}" --results "$cache/faults/$commit" \
+build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
 	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
 	e2e/scenarios

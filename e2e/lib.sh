@@ -63,3 +63,10 @@ debian() {
 	fi
 	rm -f "$log"
 }
+
+# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as three quarters of the free memory go
+clusters_that_fit() {
+	local fit
+	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
+	echo $((fit < 1 ? 1 : fit < 4 * $(nproc) ? fit : 4 * $(nproc)))
+}
