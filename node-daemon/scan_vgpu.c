@@ -307,17 +307,6 @@ static void look_for_mdev_types(struct scan *s, struct pci_function *card)
  * ------------------------------------------------------------------------------------------------------
  */
 
-/* nvidia-746 before nvidia-1148, whatever stands before the number. */
-static int by_type_id(const void *a, const void *b)
-{
-	const struct vgpu_type *x = a, *y = b;
-	const char *nx = strrchr(x->id, '-'), *ny = strrchr(y->id, '-');
-	long long i = strtoll(nx ? nx + 1 : x->id, NULL, 10),
-		  k = strtoll(ny ? ny + 1 : y->id, NULL, 10);
-
-	return i != k ? (i > k) - (i < k) : strcmp(x->id, y->id);
-}
-
 void scan_vgpus(struct scan *s)
 {
 	look_at_mdevs(s);
@@ -335,10 +324,6 @@ void scan_vgpus(struct scan *s)
 			read_creatable(s, card);
 		} else {
 			look_for_mdev_types(s, card);
-		}
-		if (card->types.n) {
-			qsort(card->types.items, card->types.n, sizeof(*card->types.items),
-			      by_type_id);
 		}
 	}
 }
