@@ -59,7 +59,7 @@ func run(ctx context.Context, o Options, all []*seed) int {
 	r, err := newRig(ctx, o)
 	defer r.close(ctx, all)
 	if err == nil {
-		err = r.startController()
+		err = r.startController(ctx)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "seeds:", err)

@@ -51,7 +51,7 @@ func (c *checks) rendered(ctx context.Context) {
 	c.tap.say("another line removed from each rendered object: kubectl diff shows it in each", c.diff(ctx, without(docs, optional), docs))
 	c.tap.say("a label removed from each object in the cluster: kubectl diff shows it in each", c.drift(ctx, text, docs))
 	n := c.record.count()
-	if err = c.startController(); err == nil {
+	if err = c.startController(ctx); err == nil {
 		err = await(ctx, 10e9, func() error { return c.repaired(n, len(docs)) })
 	}
 	if err == nil {

@@ -175,7 +175,23 @@ func (r *rig) start(name, command string) error {
 	return cmd.Start()
 }
 
-func (r *rig) startController() error { return r.start("controller", r.controller) }
+// startController starts it, and waits until it leads and has read the cluster.
+func (r *rig) startController(ctx context.Context) error {
+	file := filepath.Join(r.Out, "controller.log")
+	before, _ := os.ReadFile(file)
+	if err := r.start("controller", r.controller); err != nil {
+		return err
+	}
+	return await(ctx, 30*time.Second, func() error {
+		log, err := os.ReadFile(file)
+		for _, sign := range []string{`"msg":"leading"`, `"msg":"caches synced"`} {
+			if err == nil && !strings.Contains(string(log[len(before):]), sign) {
+				err = fmt.Errorf("the controller's log has no %s", sign)
+			}
+		}
+		return err
+	})
+}
 
 // stop ends a program as Kubernetes would, and says if that was not what it did.
 func (r *rig) stop(name string) error {
