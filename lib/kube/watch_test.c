@@ -133,6 +133,8 @@ static void list_goes_through_its_pages(void)
 	ok(watch_synced(w));
 	is_int(cache_count(c, &thing), 3);
 	is_int(watch_counts(w)->lists, 1);
+	ok(watch_counts(w)->watches >= 1 && watch_counts(w)->watches < 10);
+	ok(watch_counts(w)->bytes > 100 && watch_counts(w)->bytes < 10000);
 	is_str(takes(), WATCH_FROM("5"));
 }
 
@@ -372,7 +374,27 @@ static void silence_is_looked_into(void)
 	}
 }
 
-TESTS({"a first list is streamed, and the stream goes on as a watch", streamed_list},
+static void everything_is_counted(void)
+{
+	start_synced();
+	is_int(watch_counts(w)->watches, 1);
+	is_int(watch_counts(w)->lists, 0);
+	is_int(watch_counts(w)->events, 3);
+	is_int(watch_counts(w)->bytes,
+	       strlen(EVENT("ADDED", "a", "3", "red") EVENT("ADDED", "b", "2", "red") END("5")));
+	ends();
+	is_int(watch_counts(w)->failures, 1); /* within a second */
+	is_str(takes(), "");
+	now = wake;
+	is_str(takes(), WATCH_FROM("5"));
+	is_int(watch_counts(w)->watches, 2);
+	start_listed();
+	is_int(watch_counts(w)->lists, 1);
+	is_int(watch_counts(w)->watches, 2);
+}
+
+TESTS({"lists, watches, failures, events and bytes are counted", everything_is_counted},
+      {"a first list is streamed, and the stream goes on as a watch", streamed_list},
       {"selectors are part of each request", selectors},
       {"a watch's timeout is random, 5 to 10 minutes", timeouts_are_random},
       {"events change the cache", events_change_the_cache},
