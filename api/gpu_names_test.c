@@ -388,6 +388,8 @@ static void rule_vendors(void)
 	     "mellanox.com/MT2892_FAMILY_CONNECTX6_DX_FLASH_RECOVERY");
 	made(0x1234, "Test Vendor", "!!!", "test.com/26b9");
 	made(0x1234, "Words [Moore Threads/X]", "S80", "moorethreads.com/S80");
+	made(0x1234, "Acme[Moore Threads/X]", "S80", "moorethreads.com/S80");
+	made(0x1234, "  Test Vendor", "S80", "test.com/S80");
 	made(0x1ed5, NULL, NULL, "pci1ed5.vmgpu.io/26b9");
 	made(0x1ed5, "[]", "S80", "pci1ed5.vmgpu.io/S80");
 }
