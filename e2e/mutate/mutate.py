@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """mutate.py [--count N] [--seed S] [--only TEXT]: makes N random one-token changes in plans, tables, scanner, watch, queue and what else is pure, each as
-likely as every other, each in a copy of the tree (JOBS=2 at a time), and runs the tests that need no cluster. A change that no test notices survives: it is listed, and explained where equivalent.txt knows why
-no test could notice it; any other is a hole in the tests. The last line is "N mutants, N caught"; the exit code is 0 from 90 % on.
+likely as every other, each in a copy of the tree (JOBS=2 at a time), and runs the tests that need no cluster. A change that no test notices survives and is listed: it is a hole in the tests, unless equivalent.txt
+says why no test could notice it. The last line is "N mutants, N caught"; the exit code is 0 from 90 % on.
 
 A change that does not compile, or from which gcc -O2 makes the very same object file, is no mutant; another is drawn. equivalent.txt holds lines
-"FILE: LINE'S TEXT -> CHANGE # reason". They are drawn, run and counted like every other; one that a test catches after all is said to be stale."""
+"FILE: LINE'S TEXT -> CHANGE # reason". What is listed there and survives is listed here too, with its reason, beside the N; what is listed and caught after
+all is said to be stale."""
 import argparse, filecmp, os, random, re, resource, shutil, signal, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,6 +52,7 @@ class Mutant:
     def __init__(self, number, file, n, new, what, old):
         self.number, self.file, self.n, self.new, self.what, self.old = number, file, n, new, what, old
         self.by = None  # the test that noticed it
+        self.reason = None  # why none could
         self.valid = False
 
     def key(self):
@@ -131,9 +133,9 @@ class Base:
 
 
 class Worker(threading.Thread):
-    def __init__(self, base, path, draws):
+    def __init__(self, base, path, draws, why):
         super().__init__(daemon=True)
-        self.base, self.path, self.draws, self.error = base, path, draws, None
+        self.base, self.path, self.draws, self.why, self.error = base, path, draws, why, None
         subprocess.run(["cp", "-a", base.path + "/.", path], check=True)
 
     def run(self):
@@ -154,7 +156,8 @@ class Worker(threading.Thread):
             if run([*QUICK, "build/quick/" + m.file[:-2] + ".o"], self.path, 300, limit=False) != 0:
                 return False
             m.by = self.caught(m.file)
-            return bool(m.by) or not self.same_code(m.file)
+            m.reason = None if m.by else self.why.get(m.key())
+            return bool(m.by) or not (m.reason or self.same_code(m.file))
         finally:
             self.write(path, self.draws.text[m.file])
 
@@ -228,7 +231,7 @@ def main():
         print("# built and tested unchanged: %d s" % (time.time() - start), flush=True)
         draws = Draws(base.path, o.seed, files, o.count)
         print("# %d changes are possible" % len(draws.all), flush=True)
-        workers = [Worker(base, os.path.join(work, str(i)), draws) for i in range(WORKERS)]
+        workers = [Worker(base, os.path.join(work, str(i)), draws, why) for i in range(WORKERS)]
         [w.start() for w in workers], [w.join() for w in workers]
         for w in workers:
             if w.error:
@@ -236,9 +239,12 @@ def main():
     finally:
         shutil.rmtree(work, ignore_errors=True)
     mutants = draws.valid()
+    for m in draws.mutants:
+        if m.reason:
+            print("cannot be noticed: %s:%d: %s   (%s)\n    %s" % (m.file, m.n + 1, m.old.strip(), m.what, m.reason))
     for m in mutants:
         if not m.by:
-            print("survivor: %s:%d: %s   (%s)\n    %s" % (m.file, m.n + 1, m.old.strip(), m.what, why.get(m.key(), "a hole: no test looks at this")))
+            print("survivor, a hole in the tests: %s:%d: %s   (%s)" % (m.file, m.n + 1, m.old.strip(), m.what))
         elif m.key() in why:
             print("stale in equivalent.txt, caught by %s: %s" % (m.by, m.key()))
     killed = sum(bool(m.by) for m in mutants)

@@ -218,7 +218,7 @@ static int read_dict(struct reader *r, const struct field *f, json_t *json, stru
 	}
 	*list = (struct list){.items = one, .n = json_object_size(json)};
 	json_object_keylen_foreach(json, key, len, element) {
-		struct path here = {path, key, 0};
+		struct path here = {.up = path, .key = key};
 
 		*(const char **)one = copy_string(r, key, len);
 		if (read_struct(r, f->sub, element, one, &here) < 0) {
@@ -285,7 +285,7 @@ static int read_pairs(struct reader *r, json_t *json, struct list *list, const s
 	}
 	*list = (struct list){.items = items};
 	json_object_keylen_foreach(json, key, len, element) {
-		struct path here = {path, key, 0};
+		struct path here = {.up = path, .key = key};
 
 		if (json_is_string(element)) {
 			items[list->n++] =
@@ -432,7 +432,7 @@ static int read_object(struct reader *r, const struct type *const *types, size_t
 	json_t *value;
 
 	json_object_foreach(json, key, value) {
-		struct path here = {path, key, 0};
+		struct path here = {.up = path, .key = key};
 
 		if (read_key(r, types, n, value, object, &here) < 0) {
 			return -1;
