@@ -103,6 +103,9 @@ make_pki() {
 	certificate virt-api ca /CN=virt-api DNS:virt-api.kubevirt.svc,DNS:localhost,IP:127.0.0.1
 	openssl ecparam -name prime256v1 -genkey -noout -out pki/sa.key
 	openssl ec -in pki/sa.key -pubout -out pki/sa.pub
+}
+
+make_token() {
 	token=$(openssl rand -hex 16)
 	echo "$token,admin,admin,system:masters" >pki/tokens.csv
 	kubeconfig kubeconfig "$token"
@@ -144,7 +147,7 @@ start_apiserver() {
 		--service-account-issuer=https://kubernetes.default.svc --service-account-key-file=pki/sa.pub \
 		--service-account-signing-key-file=pki/sa.key --authorization-mode=RBAC,Node --token-auth-file=pki/tokens.csv \
 		--service-cluster-ip-range=10.0.0.0/24 --allow-privileged ${more[@]+"${more[@]}"}
-	await 60 "the API server" curl -sf --cacert pki/ca.crt "https://127.0.0.1:$port/readyz"
+	await 180 "the API server" curl -sf --cacert pki/ca.crt "https://127.0.0.1:$port/readyz"
 }
 
 # The endpoints controllers would go on writing for minutes after a load with Services.
@@ -186,23 +189,71 @@ install_kubevirt() {
 	grep -vE '"kind":"(APIService|[A-Za-z]*WebhookConfiguration)"' pki/install.json | apply -f - -f "$here/kubevirt/kubevirt.yaml"
 	kube -n kubevirt patch kubevirt kubevirt --subresource=status --type=merge \
 		-p '{"status":{"phase":"Deployed","defaultArchitecture":"amd64","observedKubeVirtVersion":"v1.9.0"}}' >/dev/null
+}
+
+# kubevirt_tokens: virt-api and virt-controller log in as their service accounts
+kubevirt_tokens() {
 	local name
+	doing="making tokens for KubeVirt"
 	for name in apiserver controller; do
 		kubeconfig "pki/virt-$name.kubeconfig" "$(kube -n kubevirt create token "kubevirt-$name" --duration=24h)"
 	done
 }
 
+# --- What CRDs and KubeVirt's objects make of an empty etcd is kept in the cache, since to install them is most of a start. ---
+
+# kept_name: a folder for each set of what goes into it; what is a week old is made anew (certificates last for 30 days)
+kept_name() {
+	local of
+	of=$({
+		echo "${bin#"$state/bin:"} $ETCD ${NEIGHBOURS:-} ${WITHOUT_KUBEVIRT:-}"
+		cat "$here/up.sh" "$here/kubevirt/kubevirt.yaml"
+		[ -z "$CRDS" ] || find "$CRDS" -name '*.yaml' -exec cat {} +
+		find "$here/../data/crds" -type f -exec cat {} +
+	} | sha256sum | cut -c1-12)
+	echo "$cache/cluster/kept/$of"
+}
+
+# restore KEPT: true if that is there
+restore() {
+	find "$cache/cluster/kept" -mindepth 1 -maxdepth 1 -mtime +6 -exec rm -rf {} + 2>/dev/null || true
+	[ -e "$1/pki/sa.pub" ] || return 1
+	cp -a "$1/etcd" . && cp -a "$1/pki/." pki/
+}
+
+# keep KEPT: copies the data of an etcd that is killed for it, which is as good as a power cut without one
+keep() {
+	local new=$1.$$
+	doing='keeping the data'
+	mkdir -p "${1%/*}" "$new/pki"
+	kill -KILL "$(cat pid/etcd)"
+	while alive "$(cat pid/etcd)" "$state"; do sleep 0.02; done
+	cp -a etcd "$new/"
+	start_etcd
+	cp -a pki/*.key pki/*.crt pki/sa.pub "$new/pki/"
+	mv -T "$new" "$1" 2>/dev/null || rm -rf "$new"
+	await 180 "the API server" kubectl get --raw /readyz
+}
+
+# install KEPT: CRDs and KubeVirt's objects
+install() {
+	timed "CRDs established" install_crds
+	[ -n "${WITHOUT_KUBEVIRT:-}" ] || timed "KubeVirt's objects installed" install_kubevirt
+	keep "$1"
+}
+
 start_kubevirt() {
 	local tls=pki/virt-api
+	[ -e pki/install.json ] || objects install pki/ca.crt $((port + 5)) >pki/install.json
 	supervise virt-api --kubeconfig=pki/virt-apiserver.kubeconfig --listen=127.0.0.1 --port=$((port + 5)) \
 		--tls-cert-file=$tls.crt --tls-key-file=$tls.key --handler-cert-file=$tls.crt --handler-key-file=$tls.key -v 2
 	supervise virt-controller --kubeconfig=pki/virt-controller.kubeconfig --listen=127.0.0.1 --port=$((port + 6)) \
 		--prom-cert-file=$tls.crt --prom-key-file=$tls.key \
 		--launcher-image=virt-launcher:v1.9.0 --exporter-image=virt-exportserver:v1.9.0 -v 2
 	look=virt-api
-	await 60 virt-api curl -sfk "https://127.0.0.1:$((port + 5))/apis/subresources.kubevirt.io/v1"
+	await 180 virt-api curl -sfk "https://127.0.0.1:$((port + 5))/apis/subresources.kubevirt.io/v1"
 	grep -E '"kind":"(APIService|[A-Za-z]*WebhookConfiguration)"' pki/install.json | apply -f -
-	await 60 "virt-api's APIService" kubectl get --raw /apis/subresources.kubevirt.io/v1
+	await 180 "virt-api's APIService" kubectl get --raw /apis/subresources.kubevirt.io/v1
 }
 
 # shellcheck disable=SC2016
@@ -249,7 +300,7 @@ prepare() { # FOLDER
 }
 
 main() {
-	local from=$SECONDS
+	local from=$SECONDS kept restored=''
 	arguments 1 "$@"
 	umask 022
 	prepare "$1"
@@ -265,7 +316,9 @@ main() {
 	fi
 	doing='making certificates' look=openssl
 	umask 077
-	make_pki 2>log/openssl
+	kept=$(kept_name)
+	if restore "$kept"; then restored=1; else make_pki 2>log/openssl; fi
+	make_token
 	umask 022
 	# What kubectl remembers of this server goes with it, and not into the home folder.
 	export KUBECONFIG=$state/kubeconfig KUBECACHEDIR=$state/tmp/kubectl
@@ -274,13 +327,13 @@ main() {
 	start_etcd
 	timed "API server answers" start_apiserver
 	start_controllers
-	timed "CRDs established" install_crds
+	[ -n "$restored" ] || install "$kept"
 	if [ -z "${WITHOUT_KUBEVIRT:-}" ]; then
-		timed "KubeVirt's objects installed" install_kubevirt
+		kubevirt_tokens
 		timed "virt-api answers" start_kubevirt
-		timed "virt-controller leads" await 60 virt-controller virt_controller_leads
+		timed "virt-controller leads" await 180 virt-controller virt_controller_leads
 	fi
-	timed "default ServiceAccount exists" await 60 'kube-controller-manager' kubectl get serviceaccount default
+	timed "default ServiceAccount exists" await 180 'kube-controller-manager' kubectl get serviceaccount default
 	doing=''
 	say "ready after $((SECONDS - from)) s: . $state/env"
 }

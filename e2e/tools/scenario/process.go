@@ -38,8 +38,8 @@ type process struct {
 // in the end), and the times of its Lease.
 func newProcess(command, kubeconfig, name, log string, lease time.Duration) (*process, error) {
 	p := &process{name: name, log: log}
-	fill := strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name, "{lease}", lease.String(), "{renew}", (lease * 2 / 3).String(),
-		"{period}", (lease / 3).String(), "{retry}", (lease * 2 / 15).String())
+	fill := strings.NewReplacer("{kubeconfig}", kubeconfig, "{name}", name, "{lease}", whole(lease), "{renew}", whole(lease*2/3),
+		"{period}", whole(lease/3), "{retry}", whole(lease*2/15))
 	for _, w := range strings.Fields(command) {
 		for _, what := range []string{"{port}", "{metrics}"} {
 			if !strings.Contains(w, what) {
@@ -61,6 +61,9 @@ func newProcess(command, kubeconfig, name, log string, lease time.Duration) (*pr
 	}
 	return p, nil
 }
+
+// whole is a time in milliseconds; the program reads no more than that.
+func whole(d time.Duration) string { return fmt.Sprint(d.Milliseconds(), "ms") }
 
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

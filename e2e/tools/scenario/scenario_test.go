@@ -291,7 +291,7 @@ func TestWordsOfACommandAreFilledIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := p.command
-	if w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15s,10s,5s,2s" || p.metrics != "http://127.0.0.1"+w[8]+"/metrics" {
+	if w[2] != "/k" || w[4] != "a" || w[6] == "{port}" || w[7] != "--lease=15000ms,10000ms,5000ms,2000ms" || p.metrics != "http://127.0.0.1"+w[8]+"/metrics" {
 		t.Error(w, p.metrics)
 	}
 	if _, err := newProcess(" ", "", "", "", 0); err == nil {
@@ -310,6 +310,13 @@ func TestAScenarioIsRunOnceMoreWithAnotherLease(t *testing.T) {
 	}
 	if bound, err := all[1].Bind("ns"); err != nil || bound.lease != 15*time.Second {
 		t.Error(bound, err)
+	}
+}
+
+func TestTimesOfALeaseAreWholeMilliseconds(t *testing.T) {
+	p, err := newProcess("x --lease={lease},{renew},{period},{retry}", "", "a", "", 5*time.Second)
+	if err != nil || p.command[1] != "--lease=5000ms,3333ms,1666ms,666ms" {
+		t.Error(p.command, err)
 	}
 }
 
