@@ -152,7 +152,7 @@ controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-
 a_lease="--lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}"
 
 scenarios() {
-	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 5s --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
+	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 9s --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
 }
 
 # seeds: on a node whose GPUs vmgpu-node finds in a fake /sys

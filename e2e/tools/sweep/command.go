@@ -31,7 +31,7 @@ func Command(ctx context.Context, args []string) int {
 	s := settings{}
 	set := flag.NewFlagSet("faults", flag.ContinueOnError)
 	s.Flags.Add(set)
-	set.Set("lease", "3s")
+	set.Set("lease", "5s") // on a busy machine a renewal may take a second
 	set.Set("slack", "3")
 	set.Set("quiet", "3s")
 	set.StringVar(&s.shard, "shard", "1/1", "I/N: the I-th of N parts")
