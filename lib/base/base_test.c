@@ -21,6 +21,10 @@ static void long_sentence_is_cut_at_a_character(void)
 	while (strlen(long_text) + 3 < sizeof(long_text)) {
 		strncat(long_text, "\u00e9", 3);
 	}
+	err_set(&err, "%s: \"%s\"", "name", "a\nb\tc\x7f\u00fc");
+	is_str(err.text, "name: \"a b c \u00fc\"");
+	err_wrap(&err, "in\n%s", "x");
+	is_str(err.text, "in x: name: \"a b c \u00fc\"");
 	err_set(&err, "x%s", long_text);
 	is_int(strlen(err.text), ERR_MAX - 1);
 	is_int((unsigned char)err.text[strlen(err.text) - 1], 0xa9);

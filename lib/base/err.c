@@ -24,6 +24,16 @@ static void trim_partial_character(char *text)
 	}
 }
 
+/* A sentence is one line, whatever the words are that it quotes. */
+static void one_line(char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f) {
+			*text = ' ';
+		}
+	}
+}
+
 int err_set(struct err *err, const char *format, ...)
 {
 	va_list ap;
@@ -36,6 +46,7 @@ int err_set(struct err *err, const char *format, ...)
 		trim_partial_character(err->text);
 	}
 	va_end(ap);
+	one_line(err->text);
 	return -1;
 }
 
@@ -57,5 +68,6 @@ int err_wrap(struct err *err, const char *format, ...)
 	    (int)(sizeof(err->text) - n)) {
 		trim_partial_character(err->text);
 	}
+	one_line(err->text);
 	return -1;
 }

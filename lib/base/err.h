@@ -11,7 +11,8 @@
  *	}
  *
  * A sentence names the place (file, field, object) and the remedy. Longer ones are cut at ERR_MAX,
- *at a whole UTF-8 character. err may be NULL: then the reason is not wanted.
+ *at a whole UTF-8 character; control characters in what it quotes become spaces, so that it is one
+ *line. err may be NULL: then the reason is not wanted.
  */
 #pragma once
 
