@@ -18,13 +18,14 @@ struct waker {
 	const struct cache *c;
 	wake_fn *wake;
 	void *ctx;
+	const struct obj *by; /* the object that has changed */
 	struct inventory inventory;
 };
 
-static struct waker waker_of(const struct cache *c, wake_fn *wake, void *ctx)
+static struct waker waker_of(const struct cache *c, const struct obj *by, wake_fn *wake, void *ctx)
 {
 	const struct pass pass = {.cache = c};
-	struct waker w = {.c = c, .wake = wake, .ctx = ctx};
+	struct waker w = {.c = c, .wake = wake, .ctx = ctx, .by = by};
 
 	inventory_make(&pass, NULL, NULL, &w.inventory);
 	w.inventory.pass = NULL;
@@ -101,11 +102,20 @@ static bool in_list(const struct kv_gpu_list *l, const char *name)
 static bool machine_has(const struct waker *w, const char *name)
 {
 	for (const struct kv_vm *v = NULL; (v = cache_next(w->c, &kind_kv_vm, v));) {
-		if (in_list(&v->gpus, name) || in_list(&v->host_devices, name)) {
+		if (&v->obj != w->by &&
+		    (in_list(&v->gpus, name) || in_list(&v->host_devices, name))) {
 			return true;
 		}
 	}
 	return false;
+}
+
+/* What another machine has already is asked for by none anew. */
+static void on_device(const struct waker *w, const char *name)
+{
+	if (!machine_has(w, name)) {
+		on_asked(w, name);
+	}
 }
 
 /* Whoever asks in the same words keeps the name; in other words, the pass finds out. */
@@ -149,7 +159,17 @@ static void each_name(const struct waker *w, const char *spec,
 	}
 }
 
-/* Equal specs are one string in the cache. */
+/* Another object has these very words: equal specs are one string in the cache. */
+static bool said_already(const struct waker *w, const struct kube_kind *k, const char *spec)
+{
+	for (const struct vm_app *app = NULL; (app = cache_next(w->c, k, app));) {
+		if (app->spec == spec && &app->obj != w->by) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void on_app(const struct cache *c, const struct obj *old, const struct obj *now,
 		   wake_fn *wake, void *ctx)
 {
@@ -160,8 +180,11 @@ static void on_app(const struct cache *c, const struct obj *old, const struct ob
 	if (before == after) {
 		return;
 	}
-	w = waker_of(c, wake, ctx);
-	each_name(&w, after, on_asked);
+	w = waker_of(c, now, wake, ctx);
+	if (after && !said_already(&w, &kind_virtual_machine, after) &&
+	    !said_already(&w, &kind_vm_instance, after)) {
+		each_name(&w, after, on_asked);
+	}
 	each_name(&w, before, on_dropped);
 }
 
@@ -171,7 +194,7 @@ static void on_cluster(const struct cache *c, const struct obj *old, const struc
 {
 	const char *before = old ? ((const struct cluster_app *)old)->spec : NULL;
 	const char *after = now ? ((const struct cluster_app *)now)->spec : NULL;
-	struct waker w = waker_of(c, wake, ctx);
+	struct waker w = waker_of(c, now, wake, ctx);
 
 	if (before != after && (quotes(before, "gpus") || quotes(after, "gpus"))) {
 		wake_all(&w);
@@ -201,17 +224,17 @@ static void each_device(const struct waker *w, const struct kv_gpu_list *of,
 	}
 }
 
-static void on_lists(const struct cache *c, const struct lists *before, const struct lists *after,
-		     wake_fn *wake, void *ctx)
+static void on_lists(const struct cache *c, const struct obj *now, const struct lists *before,
+		     const struct lists *after, wake_fn *wake, void *ctx)
 {
 	struct waker w;
 
 	if (!before->gpus && !after->gpus) {
 		return;
 	}
-	w = waker_of(c, wake, ctx);
-	each_device(&w, after->gpus, before, on_asked);
-	each_device(&w, after->host, before, on_asked);
+	w = waker_of(c, now, wake, ctx);
+	each_device(&w, after->gpus, before, on_device);
+	each_device(&w, after->host, before, on_device);
 	each_device(&w, before->gpus, after, on_dropped);
 	each_device(&w, before->host, after, on_dropped);
 }
@@ -228,7 +251,7 @@ static void on_vm(const struct cache *c, const struct obj *old, const struct obj
 	struct lists before = a ? lists_of(&a->gpus, &a->host_devices) : (struct lists){0};
 	struct lists after = b ? lists_of(&b->gpus, &b->host_devices) : (struct lists){0};
 
-	on_lists(c, &before, &after, wake, ctx);
+	on_lists(c, now, &before, &after, wake, ctx);
 }
 
 static struct lists lists_of_machine(const struct obj *o)
@@ -250,7 +273,7 @@ static void on_machine(const struct cache *c, const struct obj *old, const struc
 		wake_all(&w);
 		return;
 	}
-	on_lists(c, &before, &after, wake, ctx);
+	on_lists(c, now, &before, &after, wake, ctx);
 }
 
 /* What nodes call their GPUs matters, not what becomes of them. */

@@ -160,11 +160,11 @@ static json_t *body_to_apply(struct vm_seen *s)
 static void plan_body(struct vm_seen *s, struct plan *plan, json_t *body_new)
 {
 	if (s->vm) {
-		plan_apply(plan, &kind_kv_vm, OBJ_MANAGER, body_new,
-			   "its KubeVirt VM must say what the manifest says");
+		plan_apply_stamped(plan, &kind_kv_vm, body_new,
+				   "its KubeVirt VM must say what the manifest says");
 		s->updating = true;
 	} else {
-		plan_apply(plan, &kind_kv_vm, OBJ_MANAGER, body_new, "a KubeVirt VM for it");
+		plan_apply_stamped(plan, &kind_kv_vm, body_new, "a KubeVirt VM for it");
 		s->applied = s->wanted;
 	}
 }

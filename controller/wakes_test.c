@@ -358,11 +358,17 @@ static void a_name_that_the_cr_lacks_wakes_it(void)
 	wakes("");
 	put(APP("VirtualMachine", "d", ASKS("10de:20b5"))); /* the same card */
 	wakes("k/kubevirt");
+	put(APP("VirtualMachine", "e", ASKS("10de:20b5")));
+	wakes(""); /* d has said it in these words */
+	put(APP("VMInstance", "f", ASKS("10de:20b5")));
+	wakes("");
 	put(KV_VM("plain", HAS(A100)));
 	wakes("k/kubevirt");
 	put(KV_VM("plain2", HAS(L40S)));
 	wakes("");
 	put(MACHINE("m", HAS(A100), "{phase: Pending}"));
+	wakes(""); /* plain has woken it for that name */
+	put(MACHINE("other", HAS("10de:20b5"), "{phase: Pending}"));
 	wakes("k/kubevirt");
 	put(APP("Kubernetes", "c", "{nodeGroups: {g: {gpus: [{name: x}]}}}"));
 	wakes("k/kubevirt");
@@ -376,6 +382,10 @@ static void without_a_list_every_device_counts(void)
 	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT("", ""));
 	put(KV_VM("plain", HAS("example.com/unheard-of")));
 	wakes("k/kubevirt");
+	put(KV_VM("second", HAS("example.com/unheard-of")));
+	wakes("");
+	gone(&kind_kv_vm, "t", "second");
+	wakes("");
 	gone(&kind_kv_vm, "t", "plain");
 	wakes("k/kubevirt");
 	put(KV_VM("none", "[]"));

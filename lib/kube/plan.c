@@ -89,6 +89,18 @@ struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char 
 	return a;
 }
 
+struct action *plan_apply_stamped(struct plan *p, const struct kube_kind *k, json_t *body_new,
+				  const char *why)
+{
+	struct action *a;
+
+	complete(p, k, body_new);
+	a = add(p, ACTION_APPLY, k, meta_string(body_new, "namespace"),
+		meta_string(body_new, "name"), body_new, why);
+	a->manager = OBJ_MANAGER;
+	return a;
+}
+
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns,
 			  const char *name, json_t *body_new, const char *why)
 {

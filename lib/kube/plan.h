@@ -96,6 +96,9 @@ void plan_finish(struct plan *p);
  */
 struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager,
 			  json_t *body_new, const char *why);
+/* As plan_apply with manager vmgpu, of a body that is stamped and known not to be shown. */
+struct action *plan_apply_stamped(struct plan *p, const struct kube_kind *k, json_t *body_new,
+				  const char *why);
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns,
 			  const char *name, json_t *body_new, const char *why);
 struct action *plan_status(struct plan *p, const struct kube_kind *k, const char *ns,

@@ -33,6 +33,12 @@ static int on_bytes(void *ctx, const char *bytes, size_t n)
 	return 0;
 }
 
+/* Its version is our guess still: that it is not served is no news. */
+static bool guessed(const struct feed *f)
+{
+	return f->r->s.crd_kind && !f->kind->builtin && !f->r->crds_told;
+}
+
 static void on_done(void *ctx, const struct http_answer *answer)
 {
 	struct feed *f = ctx;
@@ -44,7 +50,10 @@ static void on_done(void *ctx, const struct http_answer *answer)
 		return;
 	}
 	watch_closed(f->watch, loop_now(f->r->loop), f->broken || answer->status == 0, reason);
-	if (watch_trouble(f->watch)) {
+	if (watch_trouble(f->watch) && guessed(f)) {
+		log_debug("watch interrupted", log_str("kind", f->kind->kind),
+			  log_str("reason", watch_trouble(f->watch)));
+	} else if (watch_trouble(f->watch)) {
 		log_warn("watch interrupted", log_str("kind", f->kind->kind),
 			 log_str("reason", watch_trouble(f->watch)));
 	} else if (!was_synced && watch_synced(f->watch)) {
@@ -188,12 +197,15 @@ void feeds_follow_crds(struct runtime *r)
 			continue;
 		}
 		want = served_version(r, f->kind, version, sizeof(version));
-		if (str_eq(have, want)) {
+		if (want ? str_eq(have, want) : !have && !f->watch) {
 			continue;
 		}
-		log_info(want ? "kind served" : "kind not served", log_str("kind", f->kind->kind),
-			 log_str("group", f->kind->group), log_str("version", want ? want : have));
-		if (have) {
+		if (r->crds_told) {
+			log_info(want ? "kind served" : "kind not served",
+				 log_str("kind", f->kind->kind), log_str("group", f->kind->group),
+				 log_str("version", want ? want : have));
+		}
+		if (f->watch || have) {
 			feed_end(f);
 		}
 		if (want) {
@@ -230,17 +242,18 @@ void feeds_create(struct runtime *r)
 	}
 }
 
+/*
+ * All at once, each in the version that we like best: the CRDs, by far the largest list, say later
+ * which of them are served in another, or not at all.
+ */
 void feeds_start(struct runtime *r)
 {
 	for (size_t i = 0; i < r->n_feeds; i++) {
 		struct feed *f = &r->feeds[i];
+		char *first = xstrndup(f->kind->versions, strcspn(f->kind->versions, " "));
 
-		if (f->kind->builtin || !r->s.crd_kind) {
-			char *first = xstrndup(f->kind->versions, strcspn(f->kind->versions, " "));
-
-			feed_begin(f, first);
-			free(first);
-		}
+		feed_begin(f, first);
+		free(first);
 	}
 }
 

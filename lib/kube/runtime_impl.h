@@ -49,6 +49,8 @@ struct runtime {
 	struct worker *workers;
 	size_t n_workers;
 	struct loop_timer *pump;
+	struct arena scratch;	     /* what a gather and its plan use and leave */
+	struct flight *idle_flights; /* kept for the next passes */
 	int in_flight;
 	int64_t stop_by, release_by;
 	bool stopping, closed, lost, synced, crds_changed, crds_told;

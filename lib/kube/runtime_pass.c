@@ -14,8 +14,9 @@
 enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
 
 struct flight {
+	struct flight *next; /* while idle */
 	struct worker *w;
-	struct arena arena;
+	struct arena arena; /* of the plan: all that outlives the pass itself */
 	struct plan plan;
 	char *ns, *name;
 	char *trouble; /* told in this pass's status */
@@ -153,14 +154,38 @@ static bool trouble_note(struct worker *w, const struct flight *f, const char *t
 	return true;
 }
 
-static void flight_free(struct flight *f)
+static struct flight *flight_get(struct runtime *r)
+{
+	struct flight *f = r->idle_flights;
+
+	if (f) {
+		r->idle_flights = take(f->next);
+	} else {
+		f = xcalloc(1, sizeof(*f));
+		arena_init(&f->arena, PASS_ARENA);
+	}
+	return f;
+}
+
+static void flight_put(struct runtime *r, struct flight *f)
 {
 	plan_finish(&f->plan);
-	arena_finish(&f->arena);
-	free(f->ns);
-	free(f->name);
-	free(f->trouble);
-	free(f);
+	arena_reset(&f->arena);
+	free(take(f->ns));
+	free(take(f->name));
+	free(take(f->trouble));
+	f->next = r->idle_flights;
+	r->idle_flights = f;
+}
+
+static void flights_finish(struct runtime *r)
+{
+	while (r->idle_flights) {
+		struct flight *f = flight_get(r);
+
+		arena_finish(&f->arena);
+		free(f);
+	}
 }
 
 static void note_end(struct flight *f, const struct act_end *end)
@@ -222,7 +247,7 @@ static void pass_ended(void *ctx, const struct act_end *end)
 		queue_add_after(w->queue, f->ns, f->name, now + end->again_ms, now);
 	}
 	r->in_flight--;
-	flight_free(f);
+	flight_put(r, f);
 	workers_wake(r);
 }
 
@@ -250,7 +275,7 @@ static void on_action(void *ctx, const struct action *a, const struct http_answe
 static void pass_start(struct worker *w, const struct queue_item *item)
 {
 	struct runtime *r = w->r;
-	struct flight *f = xcalloc(1, sizeof(*f));
+	struct flight *f = flight_get(r);
 	const struct trouble *trouble;
 	const void *seen;
 	struct pass pass;
@@ -270,10 +295,10 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	f->name = xstrdup(item->name);
 	trouble = trouble_get(w, f);
 	f->trouble = trouble && !trouble->told ? xstrdup(trouble->text) : NULL;
-	arena_init(&f->arena, PASS_ARENA);
 	plan_init(&f->plan, &f->arena, r->cache);
+	arena_reset(&r->scratch);
 	pass = (struct pass){
-		.arena = &f->arena,
+		.arena = &r->scratch,
 		.cache = r->cache,
 		.kind = w->rec->primary,
 		.key = {f->ns, f->name},
@@ -354,6 +379,7 @@ void workers_create(struct runtime *r)
 		map_init(&w->troubles);
 		w->stats.name = w->rec->name;
 	}
+	arena_init(&r->scratch, PASS_ARENA);
 	r->pump = loop_timer_create(r->loop, pump, r, "pump");
 }
 
@@ -369,5 +395,7 @@ void workers_destroy(struct runtime *r)
 		queue_destroy(w->queue);
 	}
 	free(r->workers);
+	flights_finish(r);
+	arena_finish(&r->scratch);
 	loop_timer_destroy(r->pump);
 }
