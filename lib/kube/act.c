@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "json/scan.h"
+#include "json/write.h"
 #include "kube/intent.h"
 
 #define REQUEST_TIMEOUT_MS 30000
+#define BODY_MAX (8 * MiB) /* the API server takes 3 MiB */
 
 struct act {
 	struct act_env env;
@@ -20,7 +22,7 @@ struct act {
 	size_t next;
 	int64_t again_ms;
 	unsigned sent;
-	struct buf path, query;
+	struct buf path, query, body;
 };
 
 static void step(struct act *a);
@@ -39,6 +41,7 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 	a->done(a->ctx, &end);
 	buf_finish(&a->path);
 	buf_finish(&a->query);
+	buf_finish(&a->body);
 	free(a);
 }
 
@@ -202,11 +205,17 @@ static void send_request(struct act *a, const struct action *action)
 	};
 	const char *version = cache_version(a->env.cache, action->kind);
 	json_t *body = request_body(action);
-	auto_free char *text = json_dumps(body, JSON_COMPACT);
 	int64_t left =
 		a->env.lease ? lease_left(a->env.lease, loop_now(a->env.loop)) : REQUEST_TIMEOUT_MS;
 
+	buf_reset(&a->body);
+	json_write(body, &a->body);
 	json_decref(body);
+	if (!buf_ok(&a->body)) {
+		finish(a, ACT_REFUSED, action,
+		       "its body is larger than 8 MiB, which no API server takes");
+		return;
+	}
 	buf_reset(&a->path);
 	buf_reset(&a->query);
 	kind_path(action->kind, version, action->ns, action->name,
@@ -230,8 +239,8 @@ static void send_request(struct act *a, const struct action *action)
 					.path = buf_text(&a->path),
 					.query = a->query.len ? buf_text(&a->query) : NULL,
 					.content_type = forms[action->what].content_type,
-					.body = text,
-					.length = strlen(text),
+					.body = buf_text(&a->body),
+					.length = a->body.len,
 					.timeout_ms = MIN(left, (int64_t)REQUEST_TIMEOUT_MS),
 					.done = answered,
 					.ctx = a,
@@ -298,5 +307,6 @@ void act_start(const struct act_env *env, const struct kube_kind *primary, struc
 	};
 	buf_init(&a->path, 64 * KiB);
 	buf_init(&a->query, 64 * KiB);
+	buf_init(&a->body, BODY_MAX);
 	step(a);
 }

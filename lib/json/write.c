@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json/write.h"
+
+static void write_object(const json_t *v, struct buf *out)
+{
+	bool first = true;
+	const char *key;
+	json_t *one;
+
+	buf_char(out, '{');
+	json_object_foreach((json_t *)v, key, one) {
+		if (!first) {
+			buf_char(out, ',');
+		}
+		first = false;
+		buf_json_str(out, key);
+		buf_char(out, ':');
+		json_write(one, out);
+	}
+	buf_char(out, '}');
+}
+
+static void write_array(const json_t *v, struct buf *out)
+{
+	size_t i;
+	json_t *one;
+
+	buf_char(out, '[');
+	json_array_foreach((json_t *)v, i, one) {
+		if (i) {
+			buf_char(out, ',');
+		}
+		json_write(one, out);
+	}
+	buf_char(out, ']');
+}
+
+/* As jansson writes it: 17 digits, and a ".0" where it would read as an integer. */
+static void write_real(const json_t *v, struct buf *out)
+{
+	char *text = json_dumps(v, JSON_ENCODE_ANY);
+
+	buf_str(out, text);
+	free(text);
+}
+
+void json_write(const json_t *v, struct buf *out)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		write_object(v, out);
+		break;
+	case JSON_ARRAY:
+		write_array(v, out);
+		break;
+	case JSON_STRING:
+		buf_json_str(out, json_string_value(v));
+		break;
+	case JSON_INTEGER:
+		buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+		break;
+	case JSON_REAL:
+		write_real(v, out);
+		break;
+	case JSON_TRUE:
+		buf_str(out, "true");
+		break;
+	case JSON_FALSE:
+		buf_str(out, "false");
+		break;
+	case JSON_NULL:
+		buf_str(out, "null");
+		break;
+	}
+}

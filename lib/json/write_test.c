@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json/write.h"
+
+#include <stdlib.h>
+
+#include "base/test.h"
+
+static void what_jansson_would_say(void)
+{
+	static const char *const texts[] = {
+		"{}",
+		"[]",
+		"{\"a\":{},\"b\":[],\"c\":[1,-2,9223372036854775807,-9223372036854775808]}",
+		"[true,false,null,0.1,1.0,-2.5e-300,1e300]",
+		"{\"\":\"\",\"q\\\"uote\":\"back\\\\slash / \\u007f\"}",
+		"[\"\\u00e4\\u20ac\\ud83d\\ude00\",[[[\"deep\"]]]]",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		json_t *v = json_loads(texts[i], 0, NULL);
+		auto_free char *want = json_dumps(v, JSON_COMPACT);
+		auto_buf struct buf got = {.max = KiB};
+
+		ok(v);
+		json_write(v, &got);
+		ok(buf_ok(&got));
+		is_str(buf_text(&got), want);
+		json_decref(v);
+	}
+}
+
+static void control_characters_come_back(void)
+{
+	json_t *v = json_loads("[\"\\b\\f\\n\\r\\t\\u0001\\u001f\"]", 0, NULL), *again;
+	auto_buf struct buf got = {.max = KiB};
+
+	json_write(v, &got);
+	again = json_loads(buf_text(&got), 0, NULL);
+	ok(json_equal(v, again));
+	json_decref(v);
+	json_decref(again);
+}
+
+static void values_by_themselves(void)
+{
+	json_t *v = json_pack("[s, i, b, n]", "x", 7, 1);
+	static const char *const want[] = {"\"x\"", "7", "true", "null"};
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		auto_buf struct buf got = {.max = KiB};
+
+		json_write(json_array_get(v, i), &got);
+		is_str(buf_text(&got), want[i]);
+	}
+	json_decref(v);
+}
+
+static void too_much_is_said(void)
+{
+	json_t *v = json_pack("{s:s}", "key", "a value that is longer than there is room for");
+	auto_buf struct buf got = {.max = 20};
+
+	json_write(v, &got);
+	ok(!buf_ok(&got));
+	json_decref(v);
+}
+
+TESTS({"the same bytes as jansson writes", what_jansson_would_say},
+      {"control characters come back", control_characters_come_back},
+      {"each kind of value by itself", values_by_themselves},
+      {"what is too much for the buffer is said", too_much_is_said})
