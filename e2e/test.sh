@@ -34,7 +34,7 @@ count() {
 	f=$(grep -c '^not ok ' "$1")
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	printf '%-8s %4d passed, %d failed, %d skipped (%d s)\n' "$2" "$p" "$f" "$s" "$3"
-	[ "$f" = 0 ] || grep -B4 '^not ok ' "$1" | grep -v '^ok '
+	[ "$f" = 0 ] || grep -B4 -A4 '^not ok ' "$1" | grep -v '^ok '
 }
 
 # part NAME: its TAP goes to the log; a part that ends badly without a failed test is a failed test itself
