@@ -87,7 +87,8 @@ static void elect_turn(void *ctx)
 		return;
 	}
 	note_change(r);
-	if (lease_lost(r->lease, now) && !r->lost) {
+	/* Who is giving it back writes no more, so that it runs out first is no matter. */
+	if (lease_lost(r->lease, now) && !r->lost && !r->releasing) {
 		r->lost = true;
 		log_error("lease lost: ending, so that two never write",
 			  log_str("identity", r->s.identity));

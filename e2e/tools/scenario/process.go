@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +33,7 @@ type process struct {
 	excused bool   // it may end by itself, as who lost the Lease does, but not by a signal
 	trouble string // how it ended without being asked to
 	size    observe.Process
+	started time.Time
 }
 
 // newProcess fills in the command of a controller: {kubeconfig}, {name}, {port} and {metrics} (free ports; at the latter /metrics is read
@@ -107,6 +109,7 @@ func (p *process) start() error {
 		return err
 	}
 	p.cmd, p.wanted, p.ended = cmd, false, make(chan struct{})
+	p.started = time.Now()
 	go p.attend(cmd, p.ended)
 	return nil
 }
@@ -164,8 +167,39 @@ func (p *process) signal(s syscall.Signal) error {
 	return p.cmd.Process.Signal(s)
 }
 
+const beginLimit = 2 * time.Second
+
+// awaitBegin waits until a process that was just started heeds SIGTERM: on a busy machine that takes a while.
+func (p *process) awaitBegin() {
+	for pid := p.pid(); pid != 0 && pid == p.pid() && time.Since(p.startedAt()) < beginLimit && !heeds(pid, syscall.SIGTERM); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (p *process) startedAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started
+}
+
+// heeds tells whether a process catches a signal, or keeps it for a signalfd.
+func heeds(pid int, s syscall.Signal) bool {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for _, line := range strings.Split(string(status), "\n") {
+		name, mask, _ := strings.Cut(line, ":\t")
+		bits, err := strconv.ParseUint(mask, 16, 64)
+		if (name == "SigCgt" || name == "SigBlk") && err == nil && bits>>(s-1)&1 == 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // end sends a signal and waits; who does not heed SIGTERM in time is killed, and that is trouble.
 func (p *process) end(s syscall.Signal, within time.Duration) error {
+	if s == syscall.SIGTERM {
+		p.awaitBegin()
+	}
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()

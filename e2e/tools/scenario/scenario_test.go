@@ -313,6 +313,16 @@ func TestAScenarioIsRunOnceMoreWithAnotherLease(t *testing.T) {
 	}
 }
 
+func TestAProcessIsToldToEndWhenItHeedsThat(t *testing.T) {
+	p := &process{name: "a", log: filepath.Join(t.TempDir(), "log"), command: []string{"bash", "-c", "sleep 0.3; trap 'exit 0' TERM; while :; do sleep 0.05; done"}}
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.end(syscall.SIGTERM, 10*time.Second); err != nil || p.complaint() != "" {
+		t.Error(err, p.complaint())
+	}
+}
+
 func TestTimesOfALeaseAreWholeMilliseconds(t *testing.T) {
 	p, err := newProcess("x --lease={lease},{renew},{period},{retry}", "", "a", "", 5*time.Second)
 	if err != nil || p.command[1] != "--lease=5000ms,3333ms,1666ms,666ms" {
