@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * status.h: the status of a GPUNode as structs, field for field what crds/vmgpu.io_gpunodes.yaml
- * publishes (report_test.c holds the two against each other). The daemon writes it from these and
+ * publishes (status_test.c holds the two against each other). The daemon writes it from these and
  * reads its last report back into them.
  */
 #pragma once

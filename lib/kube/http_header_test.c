@@ -66,5 +66,27 @@ static void both_forms(void)
 	}
 }
 
+static struct http_header read_field(const char *name, const char *value)
+{
+	struct http_header h = {7, 7};
+
+	http_header_field(&h, name, value, strlen(value), NOW);
+	return h;
+}
+
+static void fields_of_http2(void)
+{
+	is_int(read_field(":status", "200").status, 200);
+	is_int(read_field(":status", "429").retry_after, -1);
+	is_int(read_field(":status", "20").status, 0);
+	is_int(read_field(":status", "").status, 0);
+	is_int(read_field("retry-after", "12").retry_after, 12);
+	is_int(read_field("retry-after", "12").status, 7);
+	is_int(read_field("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT").retry_after, 10);
+	is_int(read_field("retry-after", "soon").retry_after, -1);
+	is_int(read_field("x-retry-after", "12").retry_after, 7);
+}
+
 TESTS({"a status line gives three digits, and forgets the answer before it", status_lines},
-      {"Retry-After is seconds or a date, and nothing else", both_forms}, )
+      {"Retry-After is seconds or a date, and nothing else", both_forms},
+      {"fields of HTTP/2 say the same", fields_of_http2})
