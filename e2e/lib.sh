@@ -64,9 +64,9 @@ debian() {
 	rm -f "$log"
 }
 
-# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as three quarters of the free memory go
+# clusters_that_fit [EACH]: how many clusters may share work that mostly waits: EACH a core (4), as far as three quarters of the free memory go
 clusters_that_fit() {
-	local fit
+	local fit most=$((${1:-4} * $(nproc)))
 	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
-	echo $((fit < 1 ? 1 : fit < 4 * $(nproc) ? fit : 4 * $(nproc)))
+	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }

@@ -16,15 +16,26 @@ type change struct {
 	found bool // it was there when the watch began
 }
 
-// The log's line of a write may come a little after the watch's event of it.
-const logLag = 300 * time.Millisecond
+// The log's line of a write may come after the watch's event of it: a little, or, where the change bears our name, on a
+// machine that is busy, much.
+const (
+	logLag       = 300 * time.Millisecond
+	signedLogLag = 10 * time.Second
+)
+
+func (o *Observer) lag(e kube.Event) time.Duration {
+	if o.signed(e) {
+		return signedLogLag
+	}
+	return logLag
+}
 
 // attribute goes through the changes in order and checks what we did.
 func (o *Observer) attribute(all bool) {
 	for len(o.changes) > 0 {
 		c := o.changes[0]
 		known := o.wrote[c.event.Object.RV()]
-		if o.HasLog && !known && !all && o.now().Sub(c.at) < logLag {
+		if o.HasLog && !known && !all && o.now().Sub(c.at) < o.lag(c.event) {
 			return
 		}
 		o.changes = o.changes[1:]

@@ -181,6 +181,16 @@ func TestI3EntriesOfAnAdmin(t *testing.T) {
 	s.expect("I3", "foreign entries of pciHostDevices changed")
 }
 
+func TestI3WhatBearsOurNameWaitsForTheLog(t *testing.T) {
+	s := newStage(t, Options{HasLog: true})
+	s.admin(permitted("1"))
+	late := s.admin(strings.Replace(permitted("1", "9"), "name: kubevirt}", `name: kubevirt, managedFields: [{manager: vmgpu, time: "1"}]}`, 1))
+	s.wait(2 * time.Second)
+	s.o.Logged(proxy.Line{Phase: "done", Time: s.time, Via: "a", Method: "PATCH", Path: "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt", Status: 200, RV: late.RV()})
+	s.ours(permitted("1"))
+	s.expect("", "")
+}
+
 func TestI3OrderOfForeignEntries(t *testing.T) {
 	s := newStage(t, Options{HasLog: true})
 	s.admin(permitted("1", "2"))
