@@ -181,7 +181,7 @@ static void on_app(const struct cache *c, const struct obj *old, const struct ob
 		return;
 	}
 	w = waker_of(c, now, wake, ctx);
-	if (after && !said_already(&w, &kind_virtual_machine, after) &&
+	if (quotes(after, "gpus") && !said_already(&w, &kind_virtual_machine, after) &&
 	    !said_already(&w, &kind_vm_instance, after)) {
 		each_name(&w, after, on_asked);
 	}

@@ -14,8 +14,8 @@
  * answer is the caller's, but all requests that are not urgent wait until its Retry-After (60 s at
  * most), and fewer go out at a time afterwards. Half-open connections: TCP_USER_TIMEOUT and
  * keep-alive (the kernel's, 45 s), a probe (GET /version) when a used connection was silent for 30
- * s (the place of Go's HTTP/2 ping: libcurl 7.88 cannot send one here), and any request whose time
- * runs out on a silent connection kills it. What was never sent, or is a GET, is sent again after
+ * s (in the place of Go's HTTP/2 ping: HTTP/1.1 has none), and any request whose time runs
+ * out on a silent connection kills it. What was never sent, or is a GET, is sent again after
  * GOAWAY or a reset. A write that was sent and has no answer is not: its fate is unknown, the
  * answer says so (status 0, unknown), the caller reads first.
  */

@@ -47,7 +47,8 @@ void http_begin(struct http_request *r)
 	r->status = 0;
 	r->retry_after = -1;
 	r->sends = 0;
-	r->unknown = r->hold = r->answered = false;
+	r->port = 0;
+	r->unknown = r->hold = r->answered = r->ended = false;
 	r->generation = r->http->peer->generation;
 	buf_reset(&r->body);
 }
@@ -68,7 +69,7 @@ static bool worth_retrying(const struct http_request *r, CURLcode code)
 	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
-		return !r->told && r->retries < HTTP_RETRIES && r->sends > 0 && !r->unknown;
+		return !r->told && r->retries < HTTP_RETRIES && r->port && !r->unknown;
 	default:
 		return false;
 	}

@@ -171,8 +171,11 @@ bool http_cred_ready(struct http *h)
 		return false;
 	}
 	if (!h->peer || h->peer->generation != h->config->generation) {
-		http_peer_unref(h->peer);
+		struct http_peer *was = h->peer;
+
 		h->peer = http_peer_create(h->config, h);
+		h->peer->http1 |= was && was->http1 && http_peer_same_way(was, h->peer);
+		http_peer_unref(was);
 		http_measure_peer(h);
 	}
 	return true;

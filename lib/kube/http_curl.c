@@ -97,8 +97,15 @@ struct http_sock *http_sock_open(struct http *h, struct http_slot *s, loop_io_fn
 {
 	curl_socket_t fd = CURL_SOCKET_BAD;
 
+	struct http_sock *sock;
+
 	curl_easy_getinfo(s->easy, CURLINFO_ACTIVESOCKET, &fd);
-	return sock_add(h, fd, EPOLLIN, fn, ctx);
+	sock = sock_add(h, fd, EPOLLIN, fn, ctx);
+	if (!sock->io) {
+		http_sock_remove(sock);
+		return NULL;
+	}
+	return sock;
 }
 
 void http_sock_want(struct http_sock *s, uint32_t events)
@@ -110,7 +117,9 @@ void http_sock_remove(struct http_sock *s)
 {
 	struct http *h = s->http;
 
-	loop_remove(s->io);
+	if (s->io) {
+		loop_remove(s->io);
+	}
 	if (s->next) {
 		s->next->prev = s->prev;
 	}
@@ -169,10 +178,11 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose attr_unused,
 static CURLcode set_tls(CURL *easy attr_unused, void *ssl_ctx, void *ctx)
 {
 	static const unsigned char protocols[] = "\2h2\10http/1.1";
-	const struct http_slot *s = ctx;
+	struct http_slot *s = ctx;
+	bool to_proxy = s->conn && s->peer->https_proxy && !s->handshakes++;
 
 	SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
-	if (s->conn) {
+	if (s->conn && !to_proxy) {
 		SSL_CTX_set_mode(ssl_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 						  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 		SSL_CTX_set_read_ahead(ssl_ctx, 1);

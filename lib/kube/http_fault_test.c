@@ -90,7 +90,80 @@ static void write_that_goaway_leaves_out_goes_to_a_new_connection(void)
 	is_int(http_counts(http)->retries, 1);
 }
 
+/* Few streams at once */
+
+static int done_of(int from)
+{
+	int n = 0;
+
+	for (int i = from; i < n_seen; i++) {
+		n += seen[i].status == 200;
+	}
+	return n;
+}
+
+static void few_streams_mean_more_connections_four_at_most(void)
+{
+	begin(expect_nothing);
+	srv->max_streams = 1;
+	warm_up(expect_nothing);
+	for (int i = 0; i < 6; i++) {
+		get("/x");
+	}
+	wait_for(asked("/x") == 4);
+	turn_for(30);
+	is_int(asked("/x"), 4);
+	is_int(srv->n_conns, 4);
+	srv->on_request = answer_ok; /* for those that come as room is made */
+	for (int i = 1; i <= 4; i++) {
+		srv_reply(srv->requests[i], 200, NULL, "{}");
+	}
+	wait_for(done_of(1) == 6);
+	is_int(srv->n_conns, 4);
+}
+
+/* What waits behind the limit was never sent: it goes elsewhere, a write too. */
+static void what_waited_behind_a_goaway_goes_out(void)
+{
+	begin(expect_nothing);
+	srv->max_streams = 1;
+	warm_up(expect_nothing);
+	for (int i = 0; i < 4; i++) {
+		stream("/watch");
+	}
+	wait_for(asked("/watch") == 4);
+	send_body("POST", "/late", "application/json", "{}");
+	turn_for(30);
+	is_int(asked("/late"), 0);
+	srv->max_streams = 0;
+	srv->on_request = answer_ok;
+	for (int i = 0; i < 4; i++) {
+		srv_goaway(srv->conns[i], last()->id, NGHTTP2_NO_ERROR);
+	}
+	wait_for(seen[n_seen - 1].status == 200);
+	is_int(asked("/late"), 1);
+}
+
 /* RST_STREAM */
+
+static void half_an_answer(struct srv_request *r)
+{
+	srv_begin(r, 200, NULL);
+	srv_data(r, "{\"half\":", 8, false);
+	srv_reset(r, NGHTTP2_NO_ERROR);
+}
+
+static void an_answer_that_ends_early_is_none(void)
+{
+	struct seen *s;
+
+	begin(expect_nothing);
+	warm_up(half_an_answer);
+	s = send_body("POST", "/x", "application/json", "{}");
+	wait_for(s->times);
+	is_int(s->status, 0);
+	ok(s->unknown);
+}
 
 static int resets_left;
 
@@ -545,6 +618,11 @@ TESTS({"GOAWAY lets running streams finish, new requests take a new connection",
        goaway_lets_running_streams_finish},
       {"a GET that GOAWAY leaves out goes to a new connection",
        get_that_goaway_leaves_out_goes_to_a_new_connection},
+      {"few streams at once mean more connections, four at most",
+       few_streams_mean_more_connections_four_at_most},
+      {"what waited for a stream when GOAWAY came goes elsewhere, a write too",
+       what_waited_behind_a_goaway_goes_out},
+      {"an answer that ends before its end is none", an_answer_that_ends_early_is_none},
       {"a write that GOAWAY leaves out goes to a new connection",
        write_that_goaway_leaves_out_goes_to_a_new_connection},
       {"a GET is repeated after a reset, three times", get_is_repeated_after_a_reset_three_times},

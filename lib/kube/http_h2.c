@@ -7,8 +7,9 @@
  * each, two system calls a frame, every stream of the connection visited when one has news. And it
  * hides what we need: whether the server has looked at a write that GOAWAY or a reset ended.
  *
- * One connection takes new requests. One that the server sends away (GOAWAY), or that shows
- * credentials which are replaced, finishes its streams and closes. A server that does not speak
+ * One connection takes new requests; where a proxy allows it fewer streams than we have, a second,
+ * and so on. One that the server sends away (GOAWAY), or that shows credentials which are replaced,
+ * finishes its streams and closes. A server that does not speak
  * HTTP/2 is left to libcurl (http_curl.c), one connection a request.
  *
  * nghttp2's callbacks may call our callers, who may start and cancel requests: both only note what
@@ -28,6 +29,7 @@
 #define WINDOW (4 * MiB)  /* of a stream, and twice that of the connection */
 #define RECORD (16 * KiB) /* most that TLS takes or gives at once */
 #define READS_A_TURN 32
+#define CONNS_MAX 4
 #define OUT_MAX (16 * MiB)
 
 struct http_conn {
@@ -42,8 +44,6 @@ struct http_conn {
 	bool leaving;	 /* takes no new ones */
 	const char *why; /* the server broke the protocol: nghttp2's word for it */
 };
-
-static void flush(struct http_conn *c);
 
 /* Requests */
 
@@ -193,6 +193,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		return 0;
 	}
 	r->byte_ms = loop_now(c->http->loop);
+	r->ended |= (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+		    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
 	if (frame->hd.type == NGHTTP2_HEADERS && r->status >= 200 && !r->answered) {
 		r->answered = true; /* trailers may follow */
 		http_got_status(r);
@@ -240,7 +242,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *c
 	}
 	nghttp2_session_set_stream_user_data(session, id, NULL);
 	leave(r);
-	if (code == NGHTTP2_NO_ERROR && r->answered) {
+	if (code == NGHTTP2_NO_ERROR && r->answered && r->ended) {
 		http_done(r);
 		return 0;
 	}
@@ -263,14 +265,15 @@ static void unlink_conn(struct http_conn *c)
 	*at = c->next;
 }
 
-static struct http_request *any_request(struct http_conn *c)
+/* The one that went out last: those that go out again are put before the others, one by one. */
+static struct http_request *last_request(struct http_conn *c)
 {
-	for (struct http_request *r = c->http->active.first; r; r = r->next) {
-		if (r->conn == c) {
-			return r;
-		}
+	struct http_request *r = c->requests ? c->http->active.last : NULL;
+
+	while (r && r->conn != c) {
+		r = r->prev;
 	}
-	return NULL;
+	return r;
 }
 
 /* Its requests end with this code and these words. */
@@ -286,7 +289,7 @@ static void conn_end(struct http_conn *c, CURLcode code, const char *why)
 	nghttp2_session_del(c->session);
 	c->session = NULL;
 	http_curl_close(c->http, c->slot);
-	while ((r = any_request(c))) {
+	while ((r = last_request(c))) {
 		leave(r);
 		http_broke(r, code, words);
 	}
@@ -331,40 +334,6 @@ static int send_all(struct http_conn *c, CURLcode *ret_code)
 	}
 }
 
-static void flush(struct http_conn *c)
-{
-	CURLcode code;
-	int r = send_all(c, &code);
-
-	if (r < 0) {
-		conn_broke(c, code);
-	} else if (!nghttp2_session_want_read(c->session) &&
-		   !nghttp2_session_want_write(c->session)) {
-		conn_broke(c, c->why ? CURLE_HTTP2 : CURLE_RECV_ERROR);
-	} else if (c->leaving && !c->requests && r) {
-		conn_end(c, CURLE_OK, "");
-	} else {
-		http_sock_want(c->sock, r ? EPOLLIN : EPOLLIN | EPOLLOUT);
-		if (r) {
-			buf_trim(&c->out);
-		}
-	}
-}
-
-void http_h2_flush(struct http *h)
-{
-	struct http_conn *next;
-
-	for (struct http_conn *c = h->conns; c; c = next) {
-		next = c->next;
-		if (c->session) {
-			flush(c);
-		} else if (c->leaving && !c->requests) {
-			conn_end(c, CURLE_OK, "");
-		}
-	}
-}
-
 /* False: it has ended. */
 static bool receive(struct http_conn *c)
 {
@@ -395,6 +364,43 @@ static bool receive(struct http_conn *c)
 	}
 	loop_timer_set(c->http->more_timer, 0); /* TLS may hold bytes that epoll does not see */
 	return true;
+}
+
+static void flush(struct http_conn *c)
+{
+	CURLcode code;
+	int r = send_all(c, &code);
+
+	if (r < 0) {
+		if (receive(c)) { /* what had arrived before: answers, a GOAWAY */
+			conn_broke(c, code);
+		}
+	} else if (!nghttp2_session_want_read(c->session) &&
+		   !nghttp2_session_want_write(c->session)) {
+		conn_broke(c, c->why ? CURLE_HTTP2 : CURLE_RECV_ERROR);
+	} else if (c->leaving && !c->requests && r) {
+		conn_end(c, CURLE_OK, "");
+	} else {
+		http_sock_want(c->sock, r ? EPOLLIN : EPOLLIN | EPOLLOUT);
+		if (r) {
+			buf_trim(&c->out);
+		}
+	}
+}
+
+void http_h2_flush(struct http *h)
+{
+	struct http_conn *next;
+
+	for (struct http_conn *c = h->conns; c; c = next) {
+		next = c->next;
+		if (c->session) {
+			flush(c);
+		} else if (c->leaving && !c->requests) {
+			conn_end(c, CURLE_OK, "");
+		}
+	}
+	http_bury(h);
 }
 
 static void on_ready(void *ctx, int fd attr_unused, uint32_t events)
@@ -464,39 +470,49 @@ static nghttp2_session *session_create(struct http_conn *c)
 	return session;
 }
 
-/* The server speaks no HTTP/2: libcurl takes over what waits for this connection. */
+/* What waits for this connection goes another way. */
 static void hand_over(struct http_conn *c)
 {
-	struct http *h = c->http;
 	struct http_request *r;
 
-	if (http_peer_same_way(c->peer, h->peer)) {
-		h->peer->http1 = true;
-	}
-	while ((r = any_request(c))) {
+	while ((r = last_request(c))) {
 		leave(r);
 		http_requeue(r);
 	}
 	conn_end(c, CURLE_OK, "");
 }
 
-void http_h2_connected(struct http_conn *c, CURLcode code)
+static void begin_session(struct http_conn *c)
 {
 	struct http *h = c->http;
 
+	c->sock = http_sock_open(h, c->slot, on_ready, c);
+	if (!c->sock) {
+		conn_end(c, CURLE_COULDNT_CONNECT, "no place for it in the event loop");
+		return;
+	}
+	c->session = session_create(c);
+	for (struct http_request *r = h->active.first; r; r = r->next) {
+		if (r->conn == c && submit(c, r) < 0) {
+			conn_end(c, CURLE_OUT_OF_MEMORY, "nghttp2 does not take the request");
+			return;
+		}
+	}
+	loop_timer_set(h->more_timer, 0); /* TLS may have read ahead while it was made */
+	flush(c);
+}
+
+void http_h2_connected(struct http_conn *c, CURLcode code)
+{
 	if (code) {
 		conn_broke(c, code);
+	} else if (!http_peer_same_way(c->peer, c->http->peer)) {
+		hand_over(c); /* today's credentials are not for yesterday's server */
 	} else if (!c->slot->h2) {
+		c->http->peer->http1 = true;
 		hand_over(c);
 	} else {
-		c->sock = http_sock_open(h, c->slot, on_ready, c);
-		c->session = session_create(c);
-		for (struct http_request *r = h->active.first; r; r = r->next) {
-			if (r->conn == c) {
-				submit(c, r);
-			}
-		}
-		flush(c);
+		begin_session(c);
 	}
 }
 
@@ -516,10 +532,18 @@ static struct http_conn *conn_create(struct http *h)
 	return c;
 }
 
-/* The one that takes new requests. Others that are left finish. */
+static bool is_full(const struct http_conn *c)
+{
+	return c->session && (uint32_t)c->requests >=
+				     nghttp2_session_get_remote_settings(
+					     c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+/* The one that takes new requests, NULL: a new one should. Others that are left finish. */
 static struct http_conn *current(struct http *h)
 {
-	struct http_conn *found = NULL;
+	struct http_conn *found = NULL, *full = NULL;
+	int n = 0;
 
 	for (struct http_conn *c = h->conns; c; c = c->next) {
 		if (c->session && !nghttp2_session_check_request_allowed(c->session)) {
@@ -528,9 +552,14 @@ static struct http_conn *current(struct http *h)
 		if (c->peer != h->peer && !http_peer_same_way(c->peer, h->peer)) {
 			c->leaving = true;
 		}
-		found = found || c->leaving ? found : c;
+		if (!c->leaving && is_full(c)) {
+			full = c;
+		} else if (!c->leaving) {
+			found = found ? found : c;
+		}
+		n += !c->leaving;
 	}
-	return found;
+	return found || n < CONNS_MAX ? found : full;
 }
 
 int http_h2_start(struct http_request *r)

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/base64.h"
 #include "kube/config_source.h"
@@ -102,9 +103,25 @@ static char *copy(const char *s)
 	return s ? xstrdup(s) : NULL;
 }
 
+/* libcurl asks for these by itself, six walks through the environment for every request: only where
+ * one is set. */
+static const char *environment_proxy(void)
+{
+	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+					    "ALL_PROXY"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (getenv(names[i])) {
+			return getenv(names[i]);
+		}
+	}
+	return NULL;
+}
+
 struct http_peer *http_peer_create(const struct config *c, const struct http *h)
 {
 	struct http_peer *p = xcalloc(1, sizeof(*p));
+	const char *proxy;
 
 	*p = (struct http_peer){
 		.refs = 1,
@@ -132,6 +149,8 @@ struct http_peer *http_peer_create(const struct config *c, const struct http *h)
 	}
 	split_base(p);
 	make_fields(p);
+	proxy = p->proxy ? p->proxy : environment_proxy();
+	p->https_proxy = proxy && strncasecmp(proxy, "https:", 6) == 0;
 	return p;
 }
 
@@ -207,21 +226,6 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
 	curl_easy_setopt(easy, option, pem ? &blob : NULL);
 }
 
-/* libcurl asks for these by itself, six walks through the environment for every request: only where
- * one is set. */
-static bool environment_has_proxy(void)
-{
-	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-					    "ALL_PROXY"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (getenv(names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* The blobs are lent to libcurl: a slot holds a reference on its peer. */
 void http_peer_apply(const struct http_peer *p, CURL *easy)
 {
@@ -235,6 +239,6 @@ void http_peer_apply(const struct http_peer *p, CURL *easy)
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, p->key);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, p->insecure ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, p->insecure ? 0L : 2L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_has_proxy() ? p->proxy : "");
+	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_proxy() ? p->proxy : "");
 	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, p->connect_to);
 }

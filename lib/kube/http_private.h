@@ -34,6 +34,7 @@ struct http_peer {
 	char *ca, *cert, *key, *proxy;
 	bool insecure;
 	bool http1;		       /* the server does not speak HTTP/2 */
+	bool https_proxy;	       /* TLS to a proxy comes first */
 	struct curl_slist *connect_to; /* tls-server-name: the name in base, the address here */
 	struct curl_slist *headers;    /* Authorization, Impersonate-*, Host, User-Agent, ... */
 	struct http_variant *variants; /* headers with Accept and Content-Type in front */
@@ -51,6 +52,7 @@ struct http_slot {
 	struct http_request *request; /* what it carries: one request, */
 	struct http_conn *conn;	      /* or a connection's bytes */
 	bool h2;		      /* conn: what the TLS handshake agreed on */
+	unsigned handshakes; /* conn: begun; the first is a https:// proxy\'s, where one is */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -67,7 +69,7 @@ struct http_request {
 	struct http_conn *conn; /* while it is on an HTTP/2 connection */
 	int32_t stream;
 	size_t body_sent;
-	bool answered; /* the header is there */
+	bool answered, ended; /* the header is there; and the whole answer */
 	int64_t start_ms, active_ms, byte_ms;
 	struct buf body;
 	int status;
@@ -86,7 +88,7 @@ struct http_list {
 	struct http_request *first, *last;
 };
 
-/* A socket on our loop, of libcurl's making. */
+/* A socket on our loop. */
 struct http_sock {
 	struct http *http;
 	struct http_sock *prev, *next;
@@ -137,7 +139,7 @@ void http_abort(struct http_request *r,
 		const char *error); /* whatever its state: takes it back, then http_finish */
 void http_fail_queued(struct http *h, const char *error);
 void http_requeue(struct http_request *r); /* goes out again, before others */
-void http_pump(struct http *h);		   /* hands to libcurl what may go out */
+void http_pump(struct http *h);		   /* sends off what may go out */
 void http_soon(struct http *h);		   /* the same, in the next turn */
 void http_bury(struct http *h);		   /* not inside libcurl or nghttp2 */
 

@@ -330,7 +330,8 @@ static void pump(void *ctx)
 	int room = r->s.passes ? r->s.passes : RUNTIME_PASSES;
 	const char *waiting;
 
-	if (r->crds_changed && cache_synced(r->cache, r->s.crd_kind)) {
+	if (r->s.crd_kind && (r->crds_changed || !r->crds_told) &&
+	    cache_synced(r->cache, r->s.crd_kind)) {
 		r->crds_changed = false;
 		feeds_follow_crds(r);
 	}

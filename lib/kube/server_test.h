@@ -58,6 +58,7 @@ struct srv {
 	struct srv_conn *conns[SRV_MAX];
 	struct srv_request *requests[SRV_MAX];
 	int n_conns, n_requests;
+	unsigned max_streams; /* at once on a connection, that it says; 0: 250 */
 	bool freeze_new; /* connections are taken, nothing is ever read from them */
 	void (*on_request)(struct srv_request *r);
 };
@@ -226,7 +227,8 @@ static int srv_on_close_(nghttp2_session *h2, int32_t id, uint32_t error, void *
 static void srv_start_h2_(struct srv_conn *c)
 {
 	nghttp2_session_callbacks *cb;
-	nghttp2_settings_entry limit = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 250};
+	nghttp2_settings_entry limit = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+					c->srv->max_streams ? c->srv->max_streams : 250};
 
 	nghttp2_session_callbacks_new(&cb);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, srv_on_begin_);
