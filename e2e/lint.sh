@@ -74,6 +74,8 @@ make -s >/dev/null && for o in $(pure_objects); do
 	nm -u "$o" | awk '{print $2}' | grep -E "$impure" | sed "s|^|$o calls |"
 done | rule "plans and step machines do no I/O and read no clock"
 
+git ls-files '*.sh' | while read -r f; do bash -n "$f" 2>&1; done | rule "every script can be read"
+
 if command -v clang-format-16 >/dev/null; then
 	clang-format-16 --dry-run "${product[@]}" 2>&1 | grep -E 'warning' | sed 's/: warning.*//' | cut -d: -f1 | sort | uniq -c | sort -rn | rule "formatted by clang-format"
 fi
