@@ -33,6 +33,8 @@ up() {
 
 down() {
 	local state
+	end_children $$
+	wait
 	for state in ${states[@]+"${states[@]}"}; do bash e2e/cluster/down.sh "$state"; done
 	rmdir "$out" 2>/dev/null || true
 }
@@ -55,6 +57,8 @@ make -s -j"$(nproc)" V="$V"
 make -s build/vmgpu-e2e
 out=$(mktemp -d) states=()
 trap down EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 [ -n "${STATES:-}" ] || start_clusters
 # shellcheck disable=SC2154
 mkdir -p "$cache/faults" "${OUT:-build/faults}"

@@ -70,3 +70,17 @@ clusters_that_fit() {
 	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }
+
+# end_children PID: asks all that descend from a process to end, so that nothing goes on when a script is told to
+end_children() {
+	# shellcheck disable=SC2046
+	kill $(descendants "$1") 2>/dev/null || true
+}
+
+descendants() {
+	local pid
+	for pid in $(ps -o pid= --ppid "$1"); do
+		echo "$pid"
+		descendants "$pid"
+	done
+}

@@ -85,7 +85,7 @@ part_faults() {
 	rm -f "$out/faults.results"
 	all_but_0 && PERCENT=5 LONG=0 STATES=$others OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
 }
-part_oldetcd() { with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage,comes-and-goes}.yaml; }
+part_oldetcd() { with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 part_node() {
 	local rc=0
 	# An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
@@ -98,7 +98,7 @@ part_node() {
 with_cluster() {
 	local etcd=$1 state rc=0
 	shift
-	state=$(mktemp -d)
+	state=$rig/$etcd
 	if ETCD=$etcd bash e2e/cluster/up.sh "$state"; then
 		# shellcheck source=/dev/null
 		(. "$state/env" && STATE=$state "$@") || rc=$?
@@ -143,8 +143,10 @@ all_but_0() {
 }
 
 down() {
-	local i
-	for ((i = 0; i < clusters; i++)); do bash e2e/cluster/down.sh "$rig/$i"; done
+	local state
+	end_children $$
+	wait
+	for state in "$rig"/*/; do bash e2e/cluster/down.sh "${state%/}"; done
 	rm -rf "$rig"
 }
 
@@ -178,6 +180,8 @@ case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clu
 [ "$clusters" != 1 ] || clusters=2
 say "logs in $out; $clusters clusters: ${wanted// /, }"
 trap down EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i >"$out/rig.$i.log" 2>&1 & done

@@ -47,6 +47,17 @@ func (b *Bench) WithCalm(calm time.Duration) *Bench {
 	return &other
 }
 
+// Answers is why its API server cannot be asked, nil if it can; a busy one has a minute.
+func (b *Bench) Answers(ctx context.Context) error {
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(time.Second) {
+		if _, err = b.client.Get(ctx, "/version"); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // stage is one scenario while it runs.
 type stage struct {
 	*Bench

@@ -15,6 +15,11 @@ import (
 // Usage is one line for the tool's help.
 const Usage = "faults --state STATE --controller 'COMMAND {kubeconfig} {lease} {renew} {period} {retry}' [--shard 1/4] [--percent 5 --also FILE] [--only TEXT] [--list] --results FILE --commit ID FILE|FOLDER..."
 
+// cluster is what a run needs to be believed.
+type cluster interface {
+	Answers(ctx context.Context) error
+}
+
 type settings struct {
 	scenario.Flags
 	shard, also, results, commit string
@@ -23,7 +28,8 @@ type settings struct {
 	calm                         time.Duration
 	long                         time.Duration
 	mu                           sync.Mutex
-	failed                       error // to write results
+	failed                       error // to write results, or a cluster is gone
+	stop                         context.CancelFunc
 }
 
 // Command is the subcommand.
@@ -77,12 +83,15 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 	if s.results == "" {
 		s.results = s.Out + "/results"
 	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	s.stop = stop
 	all = slices.DeleteFunc(all, func(sc *scenario.Scenario) bool { return sc.NoSweep })
 	for i, sc := range all {
 		owns := func(path string) bool { return hash(path)%len(all) == i }
-		p.Add(func(b *scenario.Bench) { s.scenario(ctx, p, b, sc, owns) })
+		p.Add(func(b *scenario.Bench) { s.scenario(running, p, b, sc, owns) })
 	}
-	p.Run(ctx)
+	p.Run(running)
 	if s.failed != nil {
 		return 0, s.failed
 	}
@@ -104,7 +113,7 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
 		return
 	}
-	s.note(sc.Name+"/calm/0", true, r)
+	s.note(ctx, b, sc.Name+"/calm/0", true, r)
 	if r.Failed() {
 		return // what fails without a fault says nothing with one
 	}
@@ -116,7 +125,7 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		if s.choice.Takes(c.ID) && s.list {
 			fmt.Println(c.ID)
 		} else if s.choice.Takes(c.ID) {
-			p.Add(func(b *scenario.Bench) { s.note(c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
+			p.Add(func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
 	}
 }
@@ -138,19 +147,34 @@ func longest(cases []Case) *Case {
 // once are the runs that each scenario has one of: a long calm, and a long Lease. They are the part's that the id falls to.
 func (s *settings) once(ctx context.Context, p *scenario.Pool, sc *scenario.Scenario, long *Case, writes map[string]int) {
 	if id := sc.Name + "/long-calm/0"; s.calm > 0 && s.choice.Takes(id) {
-		p.Add(func(b *scenario.Bench) { s.note(id, true, b.WithCalm(s.calm).Run(ctx, sc, nil, writes)) })
+		p.Add(func(b *scenario.Bench) { s.note(ctx, b, id, true, b.WithCalm(s.calm).Run(ctx, sc, nil, writes)) })
 	}
 	if long == nil || s.long == 0 {
 		return
 	}
 	if id := long.ID + "/long-lease"; s.choice.Takes(id) {
-		p.Add(func(b *scenario.Bench) { s.note(id, false, b.WithLease(s.long).Run(ctx, sc, long.Fault, writes)) })
+		p.Add(func(b *scenario.Bench) {
+			s.note(ctx, b, id, false, b.WithLease(s.long).Run(ctx, sc, long.Fault, writes))
+		})
 	}
 }
 
-func (s *settings) note(id string, met bool, r *scenario.Result) {
+// note keeps the result of a run. One that was ended from outside, or whose cluster went away, says nothing and is not kept.
+func (s *settings) note(ctx context.Context, b cluster, id string, met bool, r *scenario.Result) {
+	if ctx.Err() != nil {
+		return
+	}
+	err := error(nil)
+	if r.Failed() {
+		err = b.Answers(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		s.failed = fmt.Errorf("%s: its cluster does not answer any more: %w", id, err)
+		s.stop()
+		return
+	}
 	o := Outcome{Commit: s.commit, ID: id, Met: met || r.Met, Secs: r.Took.Seconds()}
 	for _, said := range r.Says {
 		if said.Error != "" && o.Error == "" {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,34 @@ func TestResultsOfACommitAreSummed(t *testing.T) {
 	runs, broken, unmet, err := Sum(file, "a")
 	if runs != 2 || broken != 1 || unmet != 1 || err != nil {
 		t.Error(runs, broken, unmet, err)
+	}
+}
+
+type answers struct{ err error }
+
+func (a answers) Answers(context.Context) error { return a.err }
+
+func TestRunsThatWereEndedOrLostTheirClusterAreNotKept(t *testing.T) {
+	broken := &scenario.Result{Says: []scenario.Said{{Says: "x", Error: "y"}}}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	file := filepath.Join(t.TempDir(), "results")
+	stopped := false
+	s := &settings{results: file, commit: "a", stop: func() { stopped = true }}
+	s.note(ended, answers{}, "s/kill/1", true, broken)
+	if s.failed != nil || stopped {
+		t.Error("who is told to end has not failed:", s.failed)
+	}
+	s.note(context.Background(), answers{os.ErrDeadlineExceeded}, "s/kill/2", true, broken)
+	if s.failed == nil || !stopped {
+		t.Error("it goes on without its cluster")
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Error("kept:", err)
+	}
+	s.note(context.Background(), answers{}, "s/kill/3", true, broken)
+	if runs, broken, _, err := Sum(file, "a"); runs != 1 || broken != 1 || err != nil {
+		t.Error(runs, broken, err)
 	}
 }
 
