@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * apps.h: apps.cozystack.io/v1alpha1, what users apply: VirtualMachine, VMInstance, VMDisk,
- *Kubernetes.
+ * Kubernetes.
  *
  * The published contract is crds/apps.cozystack.io_*.yaml; crd_test.c holds these tables against
- *it. The cache keeps spec as its JSON text (most objects differ in few bytes of it, many share it
- *whole) and plans decode it when they need it:
+ * it. The cache keeps spec as its JSON text (most objects differ in few bytes of it, many share it
+ * whole) and plans decode it when they need it:
  *
  *	struct vm_spec spec;
  *	type_read_text(&vm_spec_type, app->spec, arena, &spec, &err);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs cases/<plan>/<case>.yaml (format: cases/README.md): `given` into a cache, gather and plan,
- *compared with `then`. For every case it also proves fixpoint	carried out, the plan is empty crash
- *carried out up to any point and planned again, it ends the same order		the given objects in
- *another order give the same plan cases_test [-v] [TEXT]: only cases whose path contains TEXT.
+ * compared with `then`. For every case it also proves
+ *	fixpoint	carried out, the plan is empty
+ *	crash		carried out up to any point and planned again, it ends the same
+ *	order		the given objects in another order give the same plan
+ *
+ * cases_test [TEXT]: only cases whose path contains TEXT.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -41,8 +44,7 @@ static const char *text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-/* --- comparing
- * ------------------------------------------------------------------------------------------- */
+/* --- comparing ----------------------------------------------------------------------------- */
 
 static void show_difference(const char *at, const json_t *got, const json_t *want)
 {
@@ -199,8 +201,7 @@ static void compare_status(struct kase *k, const json_t *got, const json_t *want
 	}
 }
 
-/* --- one run of a plan
- * ------------------------------------------------------------------------------------ */
+/* --- one run of a plan --------------------------------------------------------------------- */
 
 static const struct reconciler *reconciler_of(const struct kase *k)
 {
@@ -268,9 +269,7 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 	return actions;
 }
 
-/* --- then
- * --------------------------------------------------------------------------------------------------
- */
+/* --- then ---------------------------------------------------------------------------------- */
 
 /* The order between objects does not matter, that of actions on one object does: `then` is read
  * from its beginning. */
@@ -423,8 +422,7 @@ static void expect(struct kase *k, const json_t *actions, const json_t *given)
 	}
 }
 
-/* --- properties
- * -------------------------------------------------------------------------------------------- */
+/* --- properties ---------------------------------------------------------------------------- */
 
 static bool quiet(const json_t *actions)
 {
@@ -550,9 +548,7 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 	json_decref(other);
 }
 
-/* --- a case
- * ------------------------------------------------------------------------------------------------
- */
+/* --- a case -------------------------------------------------------------------------------- */
 
 static void read_options(struct kase *k)
 {

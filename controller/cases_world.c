@@ -26,8 +26,7 @@ void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const js
 	}
 }
 
-/* --- actions as JSON
- * ---------------------------------------------------------------------------------------- */
+/* --- actions as JSON ----------------------------------------------------------------------- */
 
 static json_t *target_of(const struct action *a, const struct plan *p)
 {
@@ -91,9 +90,7 @@ json_t *cases_actions(const struct plan *p)
 	return all;
 }
 
-/* --- objects
- * ------------------------------------------------------------------------------------------------
- */
+/* --- objects ------------------------------------------------------------------------------- */
 
 json_t *cases_target(const json_t *o)
 {
@@ -170,8 +167,7 @@ json_t *cases_merge_patch(const json_t *object, const json_t *patch)
 	return result;
 }
 
-/* --- carrying out
- * --------------------------------------------------------------------------------------------- */
+/* --- carrying out -------------------------------------------------------------------------- */
 
 static void managed_by_us(json_t *o, const char *fields)
 {
@@ -386,9 +382,7 @@ bool cases_same_world(const json_t *a, const json_t *b, bool times)
 	return true;
 }
 
-/* --- same
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- same ---------------------------------------------------------------------------------- */
 
 static bool is_same(const json_t *v)
 {

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what is ours
- * ---------------------------------------------------------------------------------------- */
+/* --- what is ours -------------------------------------------------------------------------- */
 
 static const struct permit_pair *read_pairs(struct arena *a, const json_t *array, size_t *ret_n)
 {
@@ -109,8 +108,7 @@ const char *permit_note_write(const struct permit_seen *s, bool made_field)
 	return text;
 }
 
-/* --- comparing entries
- * ----------------------------------------------------------------------------------- */
+/* --- comparing entries --------------------------------------------------------------------- */
 
 static const char *text(const json_t *entry, const char *key)
 {
@@ -199,8 +197,7 @@ bool permit_lists_name(const struct permit_seen *s, const char *resource)
 	return false;
 }
 
-/* --- the next list
- * --------------------------------------------------------------------------------------- */
+/* --- the next list ------------------------------------------------------------------------- */
 
 static void keep_pair(struct permit_list *l, const struct permit_pair *p)
 {

@@ -7,8 +7,7 @@
 #include "api/apps.h"
 #include "controller/permit.h"
 
-/* --- gather
- * ---------------------------------------------------------------------------------------------- */
+/* --- gather -------------------------------------------------------------------------------- */
 
 static const void *gather(const struct pass *pass)
 {
@@ -37,8 +36,7 @@ static const void *gather(const struct pass *pass)
 	return s;
 }
 
-/* --- whose CR
- * -------------------------------------------------------------------------------------------- */
+/* --- whose CR ------------------------------------------------------------------------------ */
 
 /* The entries to be added by hand, as YAML flow. */
 static const char *entries_text(const struct permit_seen *s)
@@ -91,8 +89,7 @@ static bool only_reported(const struct permit_seen *s, struct plan *plan)
 	return hands_off != NULL;
 }
 
-/* --- writing
- * --------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------- */
 
 /* Nothing but what we put there would be left: the field goes whole, because {} denies everything
  * (kubevirt.md 1). */

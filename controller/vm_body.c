@@ -26,8 +26,7 @@ static const char *smbios_uuid(const struct vm_seen *s)
 	return arena_printf(a, "%.8s-%.4s-4%.3s-9%.3s-%.12s", h, h + 8, h + 13, h + 17, h + 20);
 }
 
-/* --- domain
- * ---------------------------------------------------------------------------------------------- */
+/* --- domain -------------------------------------------------------------------------------- */
 
 /* KubeVirt counts whole cores: part of one is one. What is no quantity is left for it to refuse. */
 static json_t *count(const char *text)

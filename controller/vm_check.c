@@ -83,8 +83,7 @@ static struct verdict check_devices(const struct vm_seen *s)
 	return devices_check(&s->devices, "gpus", s->type, s->pass->arena);
 }
 
-/* --- without effect
- * -------------------------------------------------------------------------------------- */
+/* --- without effect ------------------------------------------------------------------------ */
 
 static bool needs_cozy_proxy(const struct vm_seen *s)
 {

@@ -36,9 +36,7 @@ struct daemon {
 	bool stopping;
 };
 
-/* --- the machine
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the machine --------------------------------------------------------------------------- */
 
 static void look(struct daemon *d)
 {
@@ -96,9 +94,7 @@ static void listen_to_kernel(struct daemon *d)
 	d->listening = loop_add(d->program->loop, d->events, EPOLLIN, on_event, d, "uevent");
 }
 
-/* --- the Node
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- the Node ------------------------------------------------------------------------------ */
 
 static void on_node(void *ctx, const struct http_answer *answer)
 {
@@ -141,9 +137,7 @@ static void on_ask(void *ctx)
 						 });
 }
 
-/* --- passes
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- passes -------------------------------------------------------------------------------- */
 
 /* One GET gives one uid for one writing of it: when the GPUNode is gone again, its Node may be
  * another one. */

@@ -6,9 +6,7 @@
 
 #define VENDOR_NVIDIA 0x10de
 
-/* --- text
- * -----------------------------------------------------------------------------------------------
- */
+/* --- text ---------------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
@@ -88,8 +86,7 @@ int pcifn_modalias(const char *s, struct pci_ids *ret)
 	return 0;
 }
 
-/* --- what it is
- * ------------------------------------------------------------------------------------------- */
+/* --- what it is ---------------------------------------------------------------------------- */
 
 /* Display adapters that are no GPU: management controllers of servers, and what hypervisors show to
  * a guest. */

@@ -14,9 +14,7 @@
 #define TEXT_MAX (16 * KiB)
 #define SAID_TROUBLES 3
 
-/* --- small words
- * -------------------------------------------------------------------------------------------------
- */
+/* --- small words --------------------------------------------------------------------------- */
 
 static const char *address(struct arena *a, uint64_t at)
 {
@@ -68,9 +66,7 @@ static const char *tally_text(const struct tally *t, bool times, struct arena *a
 	return b.len ? arena_strdup(a, buf_text(&b)) : NULL;
 }
 
-/* --- units
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- units --------------------------------------------------------------------------------- */
 
 struct reporter {
 	const struct machine *m;
@@ -241,9 +237,7 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 		      r->now_ms);
 }
 
-/* --- what is said once
- * ------------------------------------------------------------------------------------------------
- */
+/* --- what is said once --------------------------------------------------------------------- */
 
 static const struct status_unit *first_like(const struct status *s, const struct status_unit *u)
 {
@@ -285,9 +279,7 @@ static void say_types_once(struct status *s)
 	}
 }
 
-/* --- the node
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- the node ------------------------------------------------------------------------------ */
 
 static const char *groups_text(struct reporter *r)
 {

@@ -20,9 +20,7 @@
 
 static const struct report_facts facts = {"6.1.0-test", "test"};
 
-/* --- comparing
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- comparing ----------------------------------------------------------------------------- */
 
 /* Where and how got lacks what want has; NULL: it has all. The caller frees it. */
 static char *differs(const char *path, const json_t *got, const json_t *want)
@@ -151,9 +149,7 @@ static json_t *crd_schema(json_t **ret_file)
 	return json_object_get(json_object_get(docs, "properties"), "status");
 }
 
-/* --- cases
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- cases --------------------------------------------------------------------------------- */
 
 struct seen {
 	struct machine machine;

@@ -9,9 +9,7 @@
 
 #include "base/err.h"
 #include "node-daemon/scan_inner.h"
-/* --- the bus
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the bus ------------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -51,8 +49,7 @@ static int list_bus(struct scan *s)
 	s->m->entries = s->n_entries;
 	return rc;
 }
-/* --- one function
- * ------------------------------------------------------------------------------------------ */
+/* --- one function -------------------------------------------------------------------------- */
 
 static int by_number(const void *a, const void *b)
 {
@@ -288,8 +285,7 @@ static void look_at(struct scan *s, struct entry *e)
 	}
 }
 
-/* --- what goes along
- * --------------------------------------------------------------------------------------- */
+/* --- what goes along ----------------------------------------------------------------------- */
 
 static void look_along(struct scan *s, struct entry *e, enum pci_kind kind)
 {

@@ -4,8 +4,7 @@
 
 #include "node-daemon/scan_inner.h"
 
-/* --- trouble
- * ---------------------------------------------------------------------------------------------- */
+/* --- trouble ------------------------------------------------------------------------------- */
 
 const char *scan_why(int rc)
 {
@@ -47,8 +46,7 @@ void scan_card_trouble(struct scan *s, struct pci_function *card, uint64_t at, c
 	}
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------- */
 
 /* The file that failed, with its errno in *rc. */
 static const char *read_hex(int dir, const char *file, size_t digits, uint32_t *ret, int *rc)

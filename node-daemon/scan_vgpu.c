@@ -11,8 +11,7 @@
 #define LIST_BYTES (16 * KiB)
 #define NAME_BYTES 128 /* longest type name: GPUNode's limit */
 
-/* --- vendor VFIO
- * --------------------------------------------------------------------------------------------- */
+/* --- vendor VFIO --------------------------------------------------------------------------- */
 
 void scan_vf_face(struct scan *s, struct entry *e, int dir)
 {
@@ -102,8 +101,7 @@ static void read_creatable(struct scan *s, struct pci_function *card)
 	}
 }
 
-/* --- mediated devices
- * --------------------------------------------------------------------------------------- */
+/* --- mediated devices ---------------------------------------------------------------------- */
 
 static bool is_uuid(const char *s)
 {
@@ -303,9 +301,7 @@ static void look_for_mdev_types(struct scan *s, struct pci_function *card)
 	}
 }
 
-/* --- both
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- both ---------------------------------------------------------------------------------- */
 
 void scan_vgpus(struct scan *s)
 {

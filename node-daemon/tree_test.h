@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tree_test.h: a fake /sys from a few lines of text, for tests. The text stands in cases/scan/
- *files and in tests:
+ * files and in tests:
  *
  *	device 0000:61:00.0 under=0000:60:01.0 id=10de:2203 sub=10de:1613 class=030000 driver=nvidia
- *group=12 numa=0 sriov_totalvfs = 16		a file of the device virtfn0 -> ../0000:61:00.4	a
- *link vfs 0000:61:00.0 first=0000:61:00.4 count=16 driver=nvidia group=40 dir class/iommu/dmar0
- *any directory; indented lines below it are its files
+ *	       group=12 numa=0
+ *	  sriov_totalvfs = 16		a file of the device
+ *	  virtfn0 -> ../0000:61:00.4	a link
+ *	vfs 0000:61:00.0 first=0000:61:00.4 count=16 driver=nvidia group=40
+ *	dir class/iommu/dmar0		any directory; indented lines below it are its files
  *	copy devices/a/b devices/a/c	a directory with all that is in it
  *
  * device writes what the kernel writes: the identity files, the links from bus, driver and group.
- *vfs does the same for that many virtual functions (count up from `first`, `group` counts up), and
- *the links between them and their card. Values may contain \n.
+ * vfs does the same for that many virtual functions (count up from `first`, `group` counts up), and
+ * the links between them and their card. Values may contain \n.
  */
 #pragma once
 
@@ -124,9 +126,7 @@ attr_unused static void tree_link_to(struct tree *t, const char *path, const cha
 	tree_link(t, path, target);
 }
 
-/* --- devices
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- devices ------------------------------------------------------------------------------- */
 
 struct tree_device {
 	const char *address, *id, *sub, *class_code, *driver, *group, *numa;
@@ -258,9 +258,7 @@ attr_unused static void tree_vfs(struct tree *t, char **words, size_t n)
 	}
 }
 
-/* --- lines
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- lines --------------------------------------------------------------------------------- */
 
 static struct tree *tree_copying;
 static const char *tree_copy_from, *tree_copy_to;

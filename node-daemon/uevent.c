@@ -13,9 +13,7 @@
 #define QUEUE_BYTES                                                                                \
 	(1 * MiB) /* several hundred events: a card with 160 virtual functions brings as many */
 
-/* --- what it says
- * -------------------------------------------------------------------------------------------------
- */
+/* --- what it says -------------------------------------------------------------------------- */
 
 /* The text after KEY= in a string that begins with that, else NULL. */
 static const char *value(const char *s, const char *key)
@@ -80,9 +78,7 @@ bool uevent_matters(const struct uevent *e)
 	       (str_starts(name, "vfio") || str_starts(name, "nvidia") || str_starts(name, "mdev"));
 }
 
-/* --- the socket
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the socket ---------------------------------------------------------------------------- */
 
 int uevent_open(struct err *err)
 {

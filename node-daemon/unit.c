@@ -7,8 +7,7 @@
 
 #include "node-daemon/vgpu.h"
 
-/* --- what goes together
- * ---------------------------------------------------------------------------------------- */
+/* --- what goes together -------------------------------------------------------------------- */
 
 struct maker {
 	const struct machine *m;
@@ -85,9 +84,7 @@ void units_make(const struct machine *m, struct arena *a, struct unit_list *ret)
 	}
 }
 
-/* --- modes
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- modes --------------------------------------------------------------------------------- */
 
 const char *unit_mode(const struct unit *u)
 {
@@ -133,8 +130,7 @@ const char *unit_link(const struct unit *x, const struct unit *y)
 	return n >= 2 ? "switch" : n == 1 ? "root" : NULL;
 }
 
-/* --- can it be given
- * --------------------------------------------------------------------------------------------- */
+/* --- can it be given ----------------------------------------------------------------------- */
 
 struct judge {
 	const struct machine *m;

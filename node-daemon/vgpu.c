@@ -8,9 +8,7 @@
 
 #define VENDOR_NVIDIA 0x10de
 
-/* --- the table
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the table ----------------------------------------------------------------------------- */
 
 const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n)
 {
@@ -59,9 +57,7 @@ const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name)
 	return NULL;
 }
 
-/* --- the card
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the card ------------------------------------------------------------------------------ */
 
 /* 746 of nvidia-746, 1148 of 1148. */
 static int64_t number_of(const char *id)
@@ -117,9 +113,7 @@ size_t vgpu_free_places(const struct pci_function *card)
 	return n;
 }
 
-/* --- profiles
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- profiles ------------------------------------------------------------------------------ */
 
 struct maker {
 	const struct pci_function *card;
@@ -271,9 +265,7 @@ void vgpu_profiles(const struct pci_function *card, struct arena *a, struct stat
 	ret->profiles.n = m.n;
 }
 
-/* --- slots
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- slots --------------------------------------------------------------------------------- */
 
 static const char *address(struct arena *a, uint64_t at)
 {

@@ -34,9 +34,7 @@ static const struct words_known *find(const struct words *w, const struct pci_id
 	return NULL;
 }
 
-/* --- libpci
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- libpci -------------------------------------------------------------------------------- */
 
 static _Thread_local jmp_buf out;
 

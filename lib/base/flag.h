@@ -5,14 +5,14 @@
  *	struct options { const char *node; bool verbose; int64_t port, timeout_ms; int level; };
  *	static const struct flag flags[] = {
  *		{"node", 0, FLAG_STRING, offsetof(struct options, node), .arg = "NAME", .required =
- *true, .help = "name of this node"},
+ * true, .help = "name of this node"},
  *		{"timeout", 't', FLAG_DURATION, offsetof(struct options, timeout_ms), .value =
- *"30s", .help = "..."}, {0},
+ * "30s", .help = "..."}, {0},
  *	};
  * Forms: --name=value, --name value, --bool, --bool=false, -o value, -ovalue, -o=value; flags and
- *arguments in any order, "--" ends flags. A flag given twice: the last counts, except FLAG_LIST,
- *which collects. Errors are one sentence that names flag and remedy; the caller prints it and exits
- *with 2 (FLAG_EXIT). Strings are borrowed from argv or the table.
+ * arguments in any order, "--" ends flags. A flag given twice: the last counts, except FLAG_LIST,
+ * which collects. Errors are one sentence that names flag and remedy; the caller prints it and exits
+ * with 2 (FLAG_EXIT). Strings are borrowed from argv or the table.
  */
 #pragma once
 

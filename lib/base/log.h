@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * log.h: what a program says: one JSON line per event on stderr. RIM: programs log, libraries
- *return.
+ * return.
  *
  *	log_info("listed", log_str("kind", "Node"), log_int("objects", n));
  *	{"ts":"2026-05-04T03:02:01.000042Z","level":"info","msg":"listed","kind":"Node","objects":3}
  *
  * A line is one write(2), at most LOG_LINE_MAX bytes and always valid JSON: values are cut, bytes
- *that are no UTF-8 become U+FFFD. Secrets do not come out: a field whose key names one (token,
- *password, ...) prints as [redacted], and so does, within any text, what follows "Bearer " or
- *"Basic ", a JWT, a PEM private key, or the password in a URL. That is the last line of defence,
- *not a reason to log them.
+ * that are no UTF-8 become U+FFFD. Secrets do not come out: a field whose key names one (token,
+ * password, ...) prints as [redacted], and so does, within any text, what follows "Bearer " or
+ * "Basic ", a JWT, a PEM private key, or the password in a URL. That is the last line of defence,
+ * not a reason to log them.
  */
 #pragma once
 

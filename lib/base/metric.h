@@ -6,13 +6,13 @@
  *	static const struct metric table[] = {
  *		[REQUESTS] = {"requests_total", METRIC_COUNTER, "Requests.", {"code"}},
  *		[LATENCY] = {"latency_seconds", METRIC_HISTOGRAM, "Time.", {"verb"}, buckets,
- *ARRAY_LEN(buckets)},
+ * ARRAY_LEN(buckets)},
  *	};
  *	metric_add(m, REQUESTS, 1, METRIC_LABELS("200"));
  *
  * One value for each label of the row, in its order. A metric has at most METRIC_SERIES_MAX
- *combinations of values: what comes beyond is counted in one whose values are all "other", so that
- *no name from outside can fill the memory. Every function takes NULL for the store.
+ * combinations of values: what comes beyond is counted in one whose values are all "other", so that
+ * no name from outside can fill the memory. Every function takes NULL for the store.
  */
 #pragma once
 

@@ -8,8 +8,8 @@
  *	)
  *
  * Each row prints one TAP line; the first failed check of a row ends that row. `PROGRAM -l` lists
- *the rows, `PROGRAM TEXT` runs those whose name contains TEXT. The exit code is 0 only if every row
- *passed. test_skip(reason) ends a row as skipped: counted as that, never as passed.
+ * the rows, `PROGRAM TEXT` runs those whose name contains TEXT. The exit code is 0 only if every row
+ * passed. test_skip(reason) ends a row as skipped: counted as that, never as passed.
  */
 #pragma once
 

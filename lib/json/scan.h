@@ -9,9 +9,9 @@
  * the scanner keeps nothing of it.
  *
  * Limits, beyond which the feed fails: nesting SCAN_MAX_DEPTH, one token SCAN_MAX_TOKEN and one
- *item SCAN_MAX_ITEM bytes of text, SCAN_MAX_MEMORY bytes for what is decoded of one item, 1024
- *characters of one number. Memory is bounded by those, whatever is sent. After a failure scan_reset
- *starts afresh; the error names the byte offset.
+ * item SCAN_MAX_ITEM bytes of text, SCAN_MAX_MEMORY bytes for what is decoded of one item, 1024
+ * characters of one number. Memory is bounded by those, whatever is sent. After a failure scan_reset
+ * starts afresh; the error names the byte offset.
  *
  * The limits lie beyond what the API server itself can hold, or one tenant's odd object would stop
  * the watch of all: it decodes to a depth of 10000 (sigs.k8s.io/json), and etcd takes 1.5 MiB a
@@ -20,10 +20,12 @@
  * Three shapes:
  *	SCAN_OBJECT	one object: an answer to GET, apply, patch
  *	SCAN_LIST	{"metadata":{"resourceVersion","continue"},"items":[object, ...]}: an event
- *an item SCAN_WATCH	{"type":"ADDED","object":{...}} one after another, white space between; an
- *event's type may follow its object An answer of kind Status (an error of the API server, or a
- *watch's ERROR event) fills `status` in all three. In place of an object it is no item: the sink
- *does not see it, scan_status tells.
+ *			an item
+ *	SCAN_WATCH	{"type":"ADDED","object":{...}} one after another, white space between; an
+ *			event's type may follow its object
+ *
+ * An answer of kind Status (an error of the API server, or a watch's ERROR event) fills `status` in
+ * all three. In place of an object it is no item: the sink does not see it, scan_status tells.
  */
 #pragma once
 

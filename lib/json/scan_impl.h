@@ -3,8 +3,10 @@
  * scan_impl.h: what the parts of the scanner share. Nobody else includes this.
  *
  *	scan.c		the stream: bytes in; a token that they cut in two is kept until its rest
- *has come scan_read.c	the grammar: token after token, told to the views that have the container
- *open scan_wire.c	the documents: events out; what the wire itself says (a list's metadata, an
+ *			has come
+ *	scan_read.c	the grammar: token after token, told to the views that have the container
+ *			open
+ *	scan_wire.c	the documents: events out; what the wire itself says (a list's metadata, an
  *			event's type, a Status)
  *	token.h		where a token ends, and whether it is one
  *	view.h		what a table declares of the tokens, decoded into structs

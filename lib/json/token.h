@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * token.h: the lexical half of the scanner: where a JSON string, number or literal ends, and
- *whether it is one.
+ * whether it is one.
  *
  * Each function reads from p, never at or beyond end, and answers with a place and a reason:
  *	why == NULL		whole: `at` is behind the token
  *	why == token_cut	the bytes ran out: a string may be read on from `at` once more have
- *come, a number or literal from its start else			no JSON: `at` is the offending byte,
- *why says what is wrong with it
+ *				come, a number or literal from its start
+ *	else			no JSON: `at` is the offending byte, why says what is wrong with it
  *
  * Strings are checked 16 bytes at a time; the bytes that need a closer look are quotes,
- *backslashes, control characters and all that is not ASCII.
+ * backslashes, control characters and all that is not ASCII.
  */
 #pragma once
 

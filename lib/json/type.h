@@ -3,9 +3,9 @@
  * type.h: the field table is the type.
  *
  * A kind of the API is a plain C struct plus one const table that says which JSON key goes into
- *which member. The same table decodes (scan.h), packs for the cache, compares, writes JSON, and is
- *held against the CRD by a test (api/crd_test.c), so that struct, wire and published schema cannot
- *drift.
+ * which member. The same table decodes (scan.h), packs for the cache, compares, writes JSON, and is
+ * held against the CRD by a test (api/crd_test.c), so that struct, wire and published schema cannot
+ * drift.
  *
  * Absent, null and a value of another JSON type are all "unset", which is the zero of the member:
  *	TYPE_STR	const char *	NULL
@@ -16,13 +16,16 @@
  *					int-or-string, quantities
  *	TYPE_OBJ	const struct x *  NULL; .sub is the table of struct x
  *	TYPE_INLINE	(none)		an object whose fields lie in this same struct; .sub has
- *them, with this struct's offsets TYPE_OBJS	LIST(struct x)	.n == 0; an array of objects;
- *anything else in it is an object with nothing set TYPE_DICT	LIST(struct x)	an object of
- *objects, ordered as received; the first member of struct x is `const char *key` TYPE_STRS
- *LIST(const char *)  an array of strings; anything else in it is left out TYPE_INTS
- *LIST(int64_t)	the same of integers TYPE_MAP	LIST(struct pair)  an object of strings (labels);
- *other values are left out TYPE_RAW	const char *	the value's JSON text as received: kept,
- *decoded when needed TYPE_HASH	uint64_t	type_hash of the value's JSON text, 0 when absent
+ *					them, with this struct's offsets
+ *	TYPE_OBJS	LIST(struct x)	.n == 0; an array of objects; anything else in it is an
+ *					object with nothing set
+ *	TYPE_DICT	LIST(struct x)	an object of objects, ordered as received; the first member
+ *					of struct x is `const char *key`
+ *	TYPE_STRS	LIST(const char *)  an array of strings; anything else in it is left out
+ *	TYPE_INTS	LIST(int64_t)	the same of integers
+ *	TYPE_MAP	LIST(struct pair)  an object of strings (labels); other values are left out
+ *	TYPE_RAW	const char *	the value's JSON text as received: kept, decoded when needed
+ *	TYPE_HASH	uint64_t	type_hash of the value's JSON text, 0 when absent
  *
  * An integer is a JSON number without fraction and exponent; beyond int64 it saturates. A key that
  * occurs twice: the last one wins whole, in the place of the first (what encoding/json and jansson
@@ -30,7 +33,7 @@
  * pass for "admin".
  *
  * Rows of one key must all be TYPE_INLINE; they are read together, so a kind may add to the
- *metadata that all kinds share. A member without a row is zero in whatever the table makes.
+ * metadata that all kinds share. A member without a row is zero in whatever the table makes.
  */
 #pragma once
 

@@ -45,8 +45,7 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 	free(a);
 }
 
-/* --- answers
- * --------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------- */
 
 struct put_ctx {
 	struct act *act;
@@ -171,8 +170,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 	}
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------ */
 
 static json_t *request_body(const struct action *action)
 {

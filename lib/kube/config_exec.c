@@ -13,7 +13,8 @@
 
 #define GROUP "client.authentication.k8s.io/"
 #define CLUSTER_MAX                                                                                \
-	(256 * KiB) /* of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one  \
+	(256 *                                                                                     \
+	 KiB) /* of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one  \
 		       fails there */
 
 extern char **environ;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * runtime.h: an operator's main loop (client-go's informers, workqueue and manager in one place).
- *RIM.
+ * RIM.
  *
  *	API server -bytes-> http -> watch -> cache -> queue -> gather -> plan -> act -> http -> API
- *server
+ * server
  *
  * One thread, no hand-offs: a change of the cache wakes keys, a key gets a pass, a pass is a plan,
- *a plan is carried out. Many passes are in flight at once (each waits for its answers), but never
- *two of one key.
+ * a plan is carried out. Many passes are in flight at once (each waits for its answers), but never
+ * two of one key.
  *
  * Kinds that are not built in are followed as long as their CRD is established: the runtime watches
- *CustomResourceDefinitions itself, so a neighbour that is installed later is noticed, and one that
- *goes away is forgotten. With election only the holder of the Lease acts; the others keep their
- *caches warm.
+ * CustomResourceDefinitions itself, so a neighbour that is installed later is noticed, and one that
+ * goes away is forgotten. With election only the holder of the Lease acts; the others keep their
+ * caches warm.
  */
 #pragma once
 

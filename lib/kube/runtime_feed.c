@@ -8,8 +8,7 @@
 
 static void feed_turn(struct feed *f);
 
-/* --- one stream
- * -------------------------------------------------------------------------------------- */
+/* --- one stream ---------------------------------------------------------------------------- */
 
 static void on_status(void *ctx, int status, int64_t retry_after)
 {
@@ -109,8 +108,7 @@ static void on_timer(void *ctx)
 	feed_turn(ctx);
 }
 
-/* --- kinds that come and go
- * ----------------------------------------------------------------------------- */
+/* --- kinds that come and go ---------------------------------------------------------------- */
 
 static void feed_begin(struct feed *f, const char *version)
 {

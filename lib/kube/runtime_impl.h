@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * runtime_impl.h: what the files of the runtime share. Private to runtime*.c.
- *
- *	runtime.c	life cycle, readiness
- *	runtime_feed.c	watches: opens what watch.c asks for; starts and stops kinds as their CRDs
- *come and go runtime_pass.c	queues, passes, their ends runtime_elect.c	the Lease
- *	runtime_event.c	Events
+ * runtime_impl.h: what the files of the runtime share. Private to runtime*.c: runtime.c has the
+ * life cycle and readiness; runtime_feed.c the watches (opens what watch.c asks for, starts and
+ * stops kinds as their CRDs come and go); runtime_pass.c queues, passes and their ends;
+ * runtime_elect.c the Lease; runtime_event.c Events.
  */
 #pragma once
 

@@ -23,8 +23,7 @@ struct flight {
 	int64_t began;
 };
 
-/* --- waking
- * ------------------------------------------------------------------------------------------- */
+/* --- waking -------------------------------------------------------------------------------- */
 
 struct waker {
 	struct worker *w;
@@ -101,8 +100,7 @@ void workers_wake_all(struct runtime *r)
 	}
 }
 
-/* --- a pass
- * ------------------------------------------------------------------------------------------- */
+/* --- a pass -------------------------------------------------------------------------------- */
 
 /*
  * What the API server refused belongs into the status of the object, but only once: a refused pass
@@ -319,8 +317,7 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	act_start(&env, w->rec->primary, pass.key, &f->plan, f->trouble != NULL, pass_ended, f);
 }
 
-/* --- the pump
- * ----------------------------------------------------------------------------------------- */
+/* --- the pump ------------------------------------------------------------------------------ */
 
 /* Starts passes while there is work, room and permission; sets the timer for what is due later. */
 static void pump(void *ctx)

@@ -59,7 +59,7 @@ struct srv {
 	struct srv_request *requests[SRV_MAX];
 	int n_conns, n_requests;
 	unsigned max_streams; /* at once on a connection, that it says; 0: 250 */
-	bool freeze_new; /* connections are taken, nothing is ever read from them */
+	bool freeze_new;      /* connections are taken, nothing is ever read from them */
 	void (*on_request)(struct srv_request *r);
 };
 
