@@ -85,7 +85,7 @@ part_faults() {
 	rm -f "$out/faults.results"
 	all_but_0 && PERCENT=5 LONG=0 STATES=$others OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
 }
-part_oldetcd() { with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
+part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 part_node() {
 	local rc=0
 	# An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
@@ -154,7 +154,7 @@ controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-
 a_lease="--lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}"
 
 scenarios() {
-	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease 9s --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
+	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease "${LEASE:-9s}" --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
 }
 
 # seeds: on a node whose GPUs vmgpu-node finds in a fake /sys
@@ -188,7 +188,7 @@ for ((i = 0; i < $(nproc); i++)); do rig $i >"$out/rig.$i.log" 2>&1 & done
 lane data seeds &
 lane cluster faults &
 lane unit tools programs &
-lane oldetcd neighbours &
+lane neighbours oldetcd & # not while all the clusters start
 lane node &
 for p; do
 	read -r name seconds <&"$ended"
