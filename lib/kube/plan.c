@@ -67,12 +67,21 @@ static void complete(const struct plan *p, const struct kube_kind *k, json_t *bo
 	}
 }
 
+static struct action *add_apply(struct plan *p, const struct kube_kind *k, const char *manager,
+				json_t *body_new, const char *why)
+{
+	struct action *a = add(p, ACTION_APPLY, k, meta_string(body_new, "namespace"),
+			       meta_string(body_new, "name"), body_new, why);
+
+	a->manager = manager;
+	return a;
+}
+
 struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager,
 			  json_t *body_new, const char *why)
 {
 	const char *ns = meta_string(body_new, "namespace"), *name = meta_string(body_new, "name");
 	bool ours = str_eq(manager, OBJ_MANAGER);
-	struct action *a;
 
 	complete(p, k, body_new);
 	if (ours) {
@@ -84,21 +93,14 @@ struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char 
 			return NULL;
 		}
 	}
-	a = add(p, ACTION_APPLY, k, ns, name, body_new, why);
-	a->manager = manager;
-	return a;
+	return add_apply(p, k, manager, body_new, why);
 }
 
 struct action *plan_apply_stamped(struct plan *p, const struct kube_kind *k, json_t *body_new,
 				  const char *why)
 {
-	struct action *a;
-
 	complete(p, k, body_new);
-	a = add(p, ACTION_APPLY, k, meta_string(body_new, "namespace"),
-		meta_string(body_new, "name"), body_new, why);
-	a->manager = OBJ_MANAGER;
-	return a;
+	return add_apply(p, k, OBJ_MANAGER, body_new, why);
 }
 
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns,
