@@ -50,8 +50,8 @@ static struct http_sock *sock_of(struct http *h, const struct http_request *r)
 
 /*
  * Nothing at all came on the connection since this request went out: all on it end now instead of
- * each at its own time. libcurl keeps a connection whose streams are removed, so the socket is shut
- * down under it, and it sees an end of file.
+ * each at its own time. The socket is shut down, and whoever reads it (http_h2.c, or libcurl) sees an
+ * end of file.
  */
 void http_health_suspect(struct http *h, const struct http_request *r)
 {
@@ -101,9 +101,8 @@ static void end_overdue(struct http *h, struct http_request *r, int64_t now)
 
 /*
  * The probe. Where a connection in use was silent, something must come on it while /version is
- * fetched, which libcurl sends over the newest. Nothing came: it is dead, or was replaced by that
- * newest one, or libcurl has given it up without telling its streams (7.88, after an error in the
- * server's framing). In all three its streams are better off elsewhere.
+ * fetched, which goes over the one that takes new requests. Nothing came: it is dead, or was replaced
+ * by that other one. In both cases its streams are better off elsewhere.
  */
 
 /* Since when r's connection is silent; INT64_MAX: it has none. */
