@@ -512,7 +512,9 @@ static void write_that_times_out_has_an_unknown_fate(void)
 {
 	struct seen *s;
 
-	begin(expect_nothing);
+	begin(answer_ok);
+	get_done("/first"); /* a handshake may take longer than the POST's time */
+	srv->on_request = expect_nothing;
 	s = start(&(struct http_call){.method = "POST",
 				      .path = "/x",
 				      .body = "{}",
