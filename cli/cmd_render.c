@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/render.h"
+#include "json/write.h"
 #include "json/yaml.h"
 
 struct settings {
@@ -108,7 +109,7 @@ static void print(const json_t *objects, const json_t *notes, int output)
 		attr_cleanup(buf_finish) struct buf out = {.max = 64 * MiB};
 
 		if (output == 1) {
-			auto_free char *line = json_dumps(o, JSON_INDENT(2) | JSON_SORT_KEYS);
+			auto_free char *line = json_text(o, JSON_INDENT(2) | JSON_SORT_KEYS);
 
 			puts(line);
 			continue;

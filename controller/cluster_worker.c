@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/sha256.h"
+#include "json/write.h"
 
 #define HASH_DIGITS 6
 #define KUBELET "disk-kubelet"
@@ -236,7 +237,7 @@ json_t *cluster_template_spec(const struct cluster_seen *s, const struct cluster
 const char *cluster_template_name(const struct cluster_seen *s, const struct cluster_group *g)
 {
 	json_t *spec = cluster_template_spec(s, g);
-	auto_free char *text = json_dumps(spec, JSON_COMPACT | JSON_SORT_KEYS);
+	auto_free char *text = json_text(spec, JSON_COMPACT | JSON_SORT_KEYS);
 	char hex[SHA256_HEX];
 
 	json_decref(spec);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/permit.h"
+#include "json/write.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,7 @@ const char *permit_note_write(const struct permit_seen *s, bool made_field)
 	if (json_array_size(made)) {
 		json_object_set(note, "made", made);
 	}
-	dumped = json_dumps(note, JSON_COMPACT | JSON_SORT_KEYS);
+	dumped = json_text(note, JSON_COMPACT | JSON_SORT_KEYS);
 	text = ours ? arena_strdup(s->pass->arena, dumped) : NULL;
 	free(dumped);
 	json_decref(made);

@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "base/sha256.h"
+#include "json/write.h"
 
 #define TEXT_MAX (4 * MiB)
 
@@ -138,7 +139,7 @@ static json_t *network_data(const struct vm_seen *s)
 /* Salted with the owner's uid, so that equal Secrets of two tenants do not show equal hashes. */
 static const char *hash_of(const struct vm_seen *s, const json_t *body)
 {
-	auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	auto_free char *text = json_text(body, JSON_COMPACT | JSON_SORT_KEYS);
 	auto_free char *salted = xprintf("%s %s", s->child.owner->uid, text);
 	char hex[SHA256_HEX];
 

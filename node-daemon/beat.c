@@ -7,6 +7,7 @@
 #include "api/core.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "json/write.h"
 #include "kube/kind.h"
 #include "kube/lease.h"
 
@@ -69,7 +70,7 @@ static void ask(struct beat *b, enum lease_do what, const json_t *body)
 	static const char *const verbs[] = {
 		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
 	attr_cleanup(buf_finish) struct buf path;
-	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	auto_free char *text = body ? json_text(body, JSON_COMPACT) : NULL;
 
 	buf_init(&path, 4 * KiB);
 	kind_path(&kind_lease, "v1", b->s.ns, what == LEASE_CREATE ? NULL : b->name, NULL, &path);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "json/write.h"
 #include "json/yaml.h"
 
 #define PRINT_BYTES (16 * MiB)
@@ -68,7 +69,7 @@ int print_status(FILE *out, const struct status *s, const char *node, enum print
 				   "kind", "GPUNode", "metadata", "name", node, "status",
 				   type_json(&status_type, s));
 		if (format == PRINT_JSON) {
-			auto_free char *text = json_dumps(object, JSON_INDENT(2));
+			auto_free char *text = json_text(object, JSON_INDENT(2));
 
 			buf_str(&b, text);
 			buf_char(&b, '\n');

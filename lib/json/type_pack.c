@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slab.h"
+
 struct pack {
 	char *block;	    /* NULL while counting */
 	size_t fixed, text; /* bytes taken of either part; text counts from its own start */
@@ -169,7 +171,7 @@ void *type_pack(const struct type *t, const void *object, struct intern *in)
 	struct pack need = count(t, object, in);
 	struct pack p = {.interning = in, .in = in, .text_at = need.fixed};
 
-	p.block = xcalloc(1, need.fixed + need.text);
+	p.block = memset(slab_alloc(need.fixed + need.text), 0, need.fixed);
 	pack_fields(&p, t, object, pack_room(&p, 1, t->size));
 	return p.block;
 }
@@ -243,7 +245,7 @@ void type_free(const struct type *t, void *packed, struct intern *in)
 	if (packed && in) {
 		drop_fields(t, packed, in);
 	}
-	free(packed);
+	slab_free(packed);
 }
 
 static bool equal_structs(const struct field *f, const struct list *a, const struct list *b)

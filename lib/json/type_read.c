@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "json/write.h"
 
 /* Where in the tree we are; each level lies on the stack of the function that entered it. */
 struct path {
@@ -167,7 +168,7 @@ static const char *string_of(struct reader *r, json_t *json)
 
 static char *text_of(json_t *json)
 {
-	return json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+	return json_text(json, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
 static int read_scalar(struct reader *r, json_t *json, const char **member, const struct path *path)

@@ -38,10 +38,9 @@ static void write_array(const json_t *v, struct buf *out)
 /* As jansson writes it: 17 digits, and a ".0" where it would read as an integer. */
 static void write_real(const json_t *v, struct buf *out)
 {
-	char *text = json_dumps(v, JSON_ENCODE_ANY);
+	auto_free char *text = json_text(v, JSON_ENCODE_ANY);
 
 	buf_str(out, text);
-	free(text);
 }
 
 void json_write(const json_t *v, struct buf *out)
@@ -72,4 +71,19 @@ void json_write(const json_t *v, struct buf *out)
 		buf_str(out, "null");
 		break;
 	}
+}
+
+static int add_text(const char *bytes, size_t n, void *out)
+{
+	return buf_add(out, bytes, n);
+}
+
+char *json_text(const json_t *v, size_t flags)
+{
+	struct buf out = {.max = 1024 * MiB};
+
+	if (json_dump_callback(v, add_text, &out, flags) < 0) {
+		buf_finish(&out);
+	}
+	return out.bytes;
 }

@@ -12,3 +12,6 @@
 
 /* Added to out; where that is too much, out says so (buf_ok). */
 void json_write(const json_t *v, struct buf *out);
+
+/* json_dumps(v, flags) as a new string for free(); NULL where json_dumps fails. */
+char *json_text(const json_t *v, size_t flags);

@@ -65,7 +65,19 @@ static void too_much_is_said(void)
 	json_decref(v);
 }
 
+static void text_is_jansson_s_own_and_for_free(void)
+{
+	json_t *v = json_pack("{s:i,s:{s:[]}}", "b", 1, "a", "c"), *text = json_string("x");
+	auto_free char *got = json_text(v, JSON_COMPACT | JSON_SORT_KEYS);
+
+	is_str(got, "{\"a\":{\"c\":[]},\"b\":1}");
+	ok(!json_text(text, JSON_COMPACT)); /* as json_dumps: no object, no array */
+	json_decref(v);
+	json_decref(text);
+}
+
 TESTS({"the same bytes as jansson writes", what_jansson_would_say},
       {"control characters come back", control_characters_come_back},
       {"each kind of value by itself", values_by_themselves},
+      {"a text is jansson's own, and for free()", text_is_jansson_s_own_and_for_free},
       {"what is too much for the buffer is said", too_much_is_said})

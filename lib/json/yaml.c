@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "json/write.h"
 #include "json/yaml.h"
 
 #include <errno.h>
@@ -443,7 +444,7 @@ static void write_value(const json_t *v, struct buf *out, int indent, bool after
 	} else if (json_is_string(v)) {
 		write_string(json_string_value(v), out, indent);
 	} else {
-		auto_free char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+		auto_free char *text = json_text(v, JSON_ENCODE_ANY | JSON_COMPACT);
 
 		buf_str(out, text);
 		buf_char(out, '\n');

@@ -9,11 +9,11 @@
  */
 #include "kube/cache.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
+#include "base/slab.h"
 #include "kube/index.h"
 
 struct shelf {
@@ -96,7 +96,7 @@ static struct shelf *shelf_of(const struct cache *c, const struct kube_kind *k)
 
 static void free_object(struct cache *c, const struct kube_kind *k, const struct obj *o)
 {
-	c->bytes -= malloc_usable_size((void *)o);
+	c->bytes -= slab_size(o);
 	type_free(k->type, (void *)o, c->strings);
 }
 
@@ -262,7 +262,7 @@ static const struct obj *pack(struct cache *c, const struct kube_kind *k, const 
 {
 	const struct obj *o = type_pack(k->type, object, c->strings);
 
-	c->bytes += malloc_usable_size((void *)o);
+	c->bytes += slab_size(o);
 	return o;
 }
 

@@ -10,6 +10,7 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "json/write.h"
 
 #define GROUP "client.authentication.k8s.io/"
 #define CLUSTER_MAX                                                                                \
@@ -213,7 +214,7 @@ int config_exec_set_cluster(struct config_exec *x, const struct config_node *clu
 		set_new(o, "certificate-authority-data", json_string(encoded));
 	}
 	set_new(o, "config", extension ? json_loads(extension, 0, NULL) : NULL);
-	x->cluster = json_dumps(o, JSON_COMPACT);
+	x->cluster = json_text(o, JSON_COMPACT);
 	json_decref(o);
 	return 0;
 }

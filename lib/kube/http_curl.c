@@ -19,6 +19,7 @@
 
 #include <openssl/ssl.h>
 
+#include "base/slab.h"
 #include "kube/http_header.h"
 
 /* Sockets */
@@ -339,6 +340,7 @@ void http_curl_trim(struct http *h, size_t keep)
 	}
 	if (any) {
 		malloc_trim(0); /* what a busy minute took goes back to the kernel */
+		slab_trim();
 	}
 }
 

@@ -5,6 +5,7 @@
  * items of lists, "." for a container that is owned besides its parts, everything sorted. What the
  * API server then strips (managedfields/internal/stripmeta.go) is left out here as well.
  */
+#include "json/write.h"
 #include "kube/intent.h"
 
 #include <inttypes.h>
@@ -245,7 +246,7 @@ static json_t *key_value(const json_t *item, const char *key, size_t n)
 /* JSON text of a key, as Go writes it: with <, > and & escaped. */
 static char *key_text(const json_t *key)
 {
-	auto_free char *plain = json_dumps(key, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	auto_free char *plain = json_text(key, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 	auto_buf struct buf b = {.max = FIELDS_MAX};
 
 	for (const char *p = plain; p && *p; p++) {

@@ -36,21 +36,29 @@ struct kube_kind {
 };
 
 /*
- * The head of every cached struct. What the last two rows hold is only there while obj_finish runs.
+ * The head of every cached struct.
  */
 struct obj {
 	const char *name, *ns; /* ns: NULL for cluster-scoped */
 	const char *uid, *rv;
 	int64_t generation;
 	const char *deleting; /* deletionTimestamp */
-	/* the controlling owner reference, else the first one */
-	const char *owner_kind, *owner_name, *owner_uid;
 	/* annotation vmgpu.io/intent: fingerprint of the body that we last applied */
 	const char *intent;
-	/* fingerprint of what managedFields says manager vmgpu applied; 0: nothing */
-	uint64_t owned;
-	LIST(struct obj_owner) owners;
-	LIST(struct obj_managed) managed;
+	/* What obj_finish makes of ownerReferences and managedFields, in the place of both: a cache
+	   holds thousands of these. */
+	union {
+		struct {
+			/* the controlling owner reference, else the first one */
+			const char *owner_kind, *owner_name, *owner_uid;
+			/* fingerprint of what managedFields says manager vmgpu applied; 0: nothing */
+			uint64_t owned;
+		};
+		struct { /* until then */
+			LIST(struct obj_owner) owners;
+			LIST(struct obj_managed) managed;
+		};
+	};
 };
 
 struct obj_owner {

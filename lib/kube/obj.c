@@ -49,7 +49,7 @@ static const struct field metadata_fields[] = {
 };
 const struct type obj_metadata = {sizeof(struct obj), metadata_fields, NULL};
 
-static void reduce_owners(struct obj *o)
+static const struct obj_owner *owner_among(const struct obj *o)
 {
 	const struct obj_owner *owner = NULL;
 
@@ -58,27 +58,30 @@ static void reduce_owners(struct obj *o)
 			owner = one;
 		}
 	}
-	if (owner) {
-		o->owner_kind = owner->kind;
-		o->owner_name = owner->name;
-		o->owner_uid = owner->uid;
-	}
+	return owner;
 }
 
-static void reduce_managed(struct obj *o)
+static uint64_t owned_among(const struct obj *o)
 {
+	uint64_t owned = 0;
+
 	list_each(one, &o->managed) {
 		if (str_eq(one->manager, OBJ_MANAGER) && str_eq(one->operation, "Apply") &&
 		    str_empty(one->subresource)) {
-			o->owned = one->fields;
+			owned = one->fields;
 		}
 	}
+	return owned;
 }
 
 void obj_finish(void *object)
 {
 	struct obj *o = object;
+	const struct obj_owner *owner = owner_among(o);
+	uint64_t owned = owned_among(o);
 
-	reduce_owners(o);
-	reduce_managed(o);
+	o->owner_kind = owner ? owner->kind : NULL;
+	o->owner_name = owner ? owner->name : NULL;
+	o->owner_uid = owner ? owner->uid : NULL;
+	o->owned = owned;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/program.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/slab.h"
 
 const struct flag program_flags[] = {
 	{"kubeconfig", 0, FLAG_STRING, offsetof(struct program_options, kubeconfig), .arg = "FILE",
@@ -26,7 +28,10 @@ int program_parse(const struct flag_text *text, const struct flag_group *groups,
 {
 	attr_cleanup(buf_finish) struct buf help = {.max = MiB};
 	struct err err = {""};
-	int r = flag_parse(text, groups, argc - 1, argv + 1, ret_args, &err);
+	int r;
+
+	json_set_alloc_funcs(slab_alloc, slab_free); /* each program begins here */
+	r = flag_parse(text, groups, argc - 1, argv + 1, ret_args, &err);
 
 	if (r < 0) {
 		fprintf(stderr, "%s: %s\n", text->program, err.text);

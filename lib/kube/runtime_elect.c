@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "json/write.h"
 
 /* Our one Lease is watched, so that a standby learns at once that it was given up. */
 const struct kube_kind runtime_lease_kind = {
@@ -42,7 +43,7 @@ static void ask(struct runtime *r, enum lease_do what, json_t *body)
 	static const char *const verbs[] = {
 		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
 	attr_cleanup(buf_finish) struct buf path;
-	auto_free char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	auto_free char *text = body ? json_text(body, JSON_COMPACT) : NULL;
 
 	buf_init(&path, 4 * KiB);
 	kind_path(&runtime_lease_kind, "v1", r->s.lease_ns,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "json/write.h"
 
 static const struct kube_kind event_kind = {
 	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
@@ -23,7 +24,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 static void send_event(struct runtime *r, const struct event_write *w)
 {
 	attr_cleanup(buf_finish) struct buf path = {.max = 4 * KiB};
-	auto_free char *text = json_dumps(w->body, JSON_COMPACT);
+	auto_free char *text = json_text(w->body, JSON_COMPACT);
 
 	kind_path(&event_kind, "v1", w->ns, w->patch ? w->name : NULL, NULL, &path);
 	r->events_asking = true;
