@@ -12,10 +12,11 @@ FORMAT     json: one line a row {"name","ours","peer","floor","unit","ratio"}; r
 The load is load.py's (its head says what each figure is), with the Services that our mode writes; Events off in the
 peer. Ours runs as it ships, but without election, and logs warnings only. The floors: null (only the reads that ours
 does at start, in Go), idle (libcurl and one TLS connection), floor.c (only reads what a scan needs), jansson.
-A bar that is missed says so in its row; the exit code is 0 all the same: what is measured beside other work decides
-nothing. All figures of all runs are left in build/bench/runs.json.
+A bar that is missed says so in its row, and a missed bar of CPU where that goes: one more run, under perf (Debian's
+linux-perf, where it is installed). The exit code is 0 all the same: what is measured beside other work decides nothing.
+All figures of all runs are left in build/bench/runs.json, the two profiles in build/bench/perf.*.data.
 """
-import json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, time
+import glob, json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -25,6 +26,7 @@ QUICK = bool(os.environ.get("QUICK"))
 N = int(os.environ.get("N") or (3 if QUICK else 5))
 SIZES = [1000] if QUICK else [1000, 5000]
 ONLY = (os.environ.get("ONLY") or "load decode node size").split()
+JSON = os.environ.get("FORMAT") == "json"
 GROUPS = {"/apis/apps.cozystack.io/v1alpha1/": "virtualmachines vminstances vmdisks kuberneteses",
           "/apis/kubevirt.io/v1/": "virtualmachines virtualmachineinstances kubevirts",
           "/apis/instancetype.kubevirt.io/v1beta1/": "virtualmachineclusterinstancetypes virtualmachineclusterpreferences",
@@ -85,12 +87,12 @@ class Cluster:
 
 # --- measuring ---------------------------------------------------------------------------------------------
 
-def one_load(work, who, n, turn):
+def one_load(work, who, n, turn, under=()):
     null = work + "/null-ours" if who == "ours" else OUT + "/null"
     command = {"ours": [RELEASE + "vmgpu-controller", "--leader-elect=false", "--log-level=warn", "--metrics-bind-address=0", "--health-probe-bind-address=0"], "peer": [OUT + "/peer", "-service"]}[who]
     env = dict(os.environ, VM_PREFIX="vm-instance-" if who == "ours" else "")
     name = "bench-%s-%d-%d" % (who, n, turn)
-    p = subprocess.run([HERE + "/load.py", name, str(n), "--services", "--null", null, "--", *command], cwd=work, env=env, stdout=subprocess.PIPE, text=True)
+    p = subprocess.run([HERE + "/load.py", name, str(n), "--services", "--null", null, "--", *under, *command], cwd=work, env=env, stdout=subprocess.PIPE, text=True)
     if p.returncode:
         log = "%s/load-%s.log" % (work, name)
         raise SystemExit("bench: %s failed; the end of its log:\n%s" % (name, open(log).read()[-2000:] if os.path.exists(log) else ""))
@@ -111,6 +113,34 @@ def loads(work):
                 figures[who][n].append(one_load(work, who, n, turn))
                 say("%s, %d VMInstances, run %d of %d: %.0f s" % (who, n, turn + 1, N, time.time() - begun))
     return figures
+
+
+def profile(work):
+    """What one more run of ours did in which library: "to convergence: ...", "restart: ...". perf record is what
+    load.py starts, so each of its two starts leaves a file."""
+    for old in glob.glob(OUT + "/perf.*.data"):
+        os.remove(old)
+    with open(work + "/under-perf", "w") as f:
+        f.write('#!/bin/sh\nexec perf record -q -F 2000 -o %s/perf.$(date +%%s).data "$@"\n' % OUT)
+    os.chmod(work + "/under-perf", 0o755)
+    one_load(work, "ours", SIZES[0], N, [work + "/under-perf"])
+    lines = []
+    for what, data in zip(("to convergence and rest", "restart"), sorted(glob.glob(OUT + "/perf.*.data"))):
+        report = run("perf", "report", "-i", data, "--stdio", "--no-children", "--sort", "dso", stderr=subprocess.DEVNULL)
+        shares = re.findall(r"^ *([\d.]+)% +(\S+)", report, re.M)
+        lines.append("%s: %s" % (what, ", ".join("%s %.0f %%" % (re.sub(r"\.so.*|^\[|\.kallsyms\]$", "", name), float(share)) for share, name in shares if float(share) >= 1)))
+    return lines
+
+
+def say_where(work):
+    missed = [r["name"] for r in ROWS if r["missed"] and r["name"].startswith("cpu") and "API server" not in r["name"]]
+    if not missed:
+        return
+    if not shutil.which("perf"):
+        say("no perf (Debian: linux-perf), so nothing tells where the CPU of the missed rows goes")
+        return
+    for line in profile(work):
+        print("where the cpu goes, %d VMInstances, %s" % (SIZES[0], line), file=sys.stderr if JSON else sys.stdout)
 
 
 def node(work):
@@ -150,9 +180,10 @@ def row(name, ours, peer, floor, unit, bar, good=None):
         bar, most = bar
         good = ratio is not None and ratio <= most
     verdict = "absent" if ours is None else "" if bar is None else "met" if good else "MISSED"
-    ROWS.append({"name": name, "ours": ours, "peer": peer, "floor": floor, "unit": unit, "ratio": ratio})
-    if os.environ.get("FORMAT") == "json":
-        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in ROWS[-1].items()}))
+    figures = {"name": name, "ours": ours, "peer": peer, "floor": floor, "unit": unit, "ratio": ratio}
+    ROWS.append(dict(figures, missed=verdict == "MISSED"))
+    if JSON:
+        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}))
     else:
         cell = lambda v: "%10s" % ("-" if v is None else "%.2f" % v if abs(v) < 100 else "%.0f" % v)
         print("%-64s%s%s%s %-5s%8s  %-15s %s" % (name, cell(ours), cell(peer), cell(floor), unit,
@@ -211,10 +242,11 @@ def main():
             figures = loads(work)
             json.dump(figures, open(OUT + "/runs.json", "w"), indent=1)
             idle = json.loads(run(OUT + "/idle", cluster.url + "/version", cluster.state + "/pki/ca.crt"))
-        if os.environ.get("FORMAT") != "json":
+        if not JSON:
             print("%-64s%10s%10s%10s %-5s%8s  %-15s" % ("median of %d" % N, "ours", "peer", "floor", "", "ratio", "bar"))
         if figures:
             load_rows(figures, idle)
+            say_where(work)
         if "decode" in ONLY:
             decode_rows()
         if "node" in ONLY:
