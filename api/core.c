@@ -184,9 +184,6 @@ const struct kube_kind kind_storage_class = {
 const struct kube_kind kind_event = {
 	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
 };
-const struct kube_kind kind_lease = {
-	"coordination.k8s.io", "v1", "Lease", "leases", .namespaced = true, .builtin = true,
-};
 const struct kube_kind kind_crd = {
 	"apiextensions.k8s.io",
 	"v1",

@@ -58,4 +58,4 @@ struct core_crd {
 };
 
 extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace,
-	kind_crd, kind_event, kind_lease, kind_pvc, kind_storage_class;
+	kind_crd, kind_event, kind_pvc, kind_storage_class;

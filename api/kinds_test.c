@@ -14,6 +14,7 @@
 #include "api/vmgpu.h"
 #include "base/test.h"
 #include "json/yaml.h"
+#include "kube/lease_http.h"
 
 #define DEVICES                                                                                    \
 	"gpus: [{name: gpu1, deviceName: nvidia.com/A}], "                                         \

@@ -54,8 +54,7 @@ mounts=$(wc -l </proc/self/mountinfo)
 rc=0
 make demo >&2 || rc=$?
 none "make demo ends well" eval "[ $rc = 0 ] || echo code $rc"
-n=$((n + 1))
-if [ "$(processes | wc -l)" -ge 8 ]; then echo "ok $n - while it runs its processes are found"; else echo "not ok $n - while it runs its processes are found" && failed=1; fi
+it "while it runs its processes are found" eval '[ "$(processes | wc -l)" -ge 8 ]'
 make demo-down >&2 || rc=$?
 none "make demo-down ends well" eval "[ $rc = 0 ] || echo code $rc"
 none "no process is left" processes

@@ -84,3 +84,30 @@ descendants() {
 		descendants "$pid"
 	done
 }
+
+# within SECONDS COMMAND...: tries until it succeeds
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+# it TEXT COMMAND...: one behaviour as a line of TAP, after the end of what the command said if it fails. Counts in n, sets failed;
+# both are the script's. Where it has a function after_failure, that says more
+it() {
+	local text=$1 said
+	shift
+	n=$((n + 1))
+	said=$(mktemp)
+	if ! "$@" >"$said" 2>&1; then
+		failed=1
+		tail -20 "$said" | sed 's/^/# /'
+		! declare -F after_failure >/dev/null || after_failure
+		printf 'not '
+	fi
+	rm -f "$said"
+	echo "ok $n - $text"
+}

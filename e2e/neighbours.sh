@@ -19,29 +19,8 @@ clean() {
 }
 trap clean EXIT
 
-# within SECONDS COMMAND...
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
-
-# it TEXT COMMAND...: true within half a minute
-it() {
-	local text=$1
-	shift
-	n=$((n + 1))
-	if ! within 30 "$@" >"$work/out" 2>&1; then
-		failed=1
-		sed 's/^/# /' "$work/out" | tail -5
-		tail -3 "$work/log" | sed 's/^/# log: /'
-		printf 'not '
-	fi
-	echo "ok $n - $text"
-}
+after_failure() { tail -3 "$work/log" | sed 's/^/# log: /'; }
+soon() { within 30 "$@"; }
 
 k() { kubectl -n neighbours "$@"; }
 ready() { # KIND NAME REASON [TEXT]: its condition Ready is False with this reason, and a message that has the text
@@ -104,29 +83,29 @@ ends() {
 }
 
 begin || { echo "not ok 1 - a cluster without neighbours" && exit 1; }
-it "without KubeVirt a VMInstance says so" ready vminstance gpu KubeVirtMissing kubevirt.io
-it "without CDI a VMDisk says so" ready vmdisk disk CDIMissing cdi.kubevirt.io
-it "without Cluster API a Kubernetes says what it lacks first" ready kubernetes tenant KubeVirtMissing
-it "each API that is missing is logged once" eval 'for g in kubevirt.io instancetype.kubevirt.io cdi.kubevirt.io cluster.x-k8s.io; do logged 1 "API not served.*\"group\":\"$g\"" || exit 1; done'
+it "without KubeVirt a VMInstance says so" soon ready vminstance gpu KubeVirtMissing kubevirt.io
+it "without CDI a VMDisk says so" soon ready vmdisk disk CDIMissing cdi.kubevirt.io
+it "without Cluster API a Kubernetes says what it lacks first" soon ready kubernetes tenant KubeVirtMissing
+it "each API that is missing is logged once" soon eval '(for g in kubevirt.io instancetype.kubevirt.io cdi.kubevirt.io cluster.x-k8s.io; do logged 1 "API not served.*\"group\":\"$g\"" || exit 1; done)'
 kubevirt_crds
 kubectl create -f e2e/data/instancetypes >/dev/null
-it "KubeVirt's kinds are noticed; then its CR is missed" ready vminstance gpu KubeVirtMissing 'no KubeVirt CR'
-it "what needs no GPU is made meanwhile" there service vm-instance-gpu
+it "KubeVirt's kinds are noticed; then its CR is missed" soon ready vminstance gpu KubeVirtMissing 'no KubeVirt CR'
+it "what needs no GPU is made meanwhile" soon there service vm-instance-gpu
 deployed kubevirt other
-it "of two KubeVirt CRs both are named" ready vminstance gpu SeveralKubeVirts 'kubevirt/kubevirt.*other/kubevirt|other/kubevirt.*kubevirt/kubevirt'
-it "neither is written" eval '[ -z "$(kubectl get kubevirt -A -o "jsonpath={.items[*].metadata.annotations.vmgpu\.io/permitted-host-devices}")" ]'
+it "of two KubeVirt CRs both are named" soon ready vminstance gpu SeveralKubeVirts 'kubevirt/kubevirt.*other/kubevirt|other/kubevirt.*kubevirt/kubevirt'
+it "neither is written" soon eval '[ -z "$(kubectl get kubevirt -A -o "jsonpath={.items[*].metadata.annotations.vmgpu\.io/permitted-host-devices}")" ]'
 kubectl -n other delete kubevirt kubevirt --wait=false >/dev/null
-it "with one of them the VM is made" there virtualmachine.kubevirt.io vm-instance-gpu
+it "with one of them the VM is made" soon there virtualmachine.kubevirt.io vm-instance-gpu
 crds e2e/data/crds/cdi-v1.66.0 datavolumes.cdi.kubevirt.io
-it "CDI is noticed: the disk's DataVolume is made" there datavolume vm-disk-disk
-it "a Kubernetes now misses Cluster API" ready kubernetes tenant ClusterAPIMissing cluster.x-k8s.io
+it "CDI is noticed: the disk's DataVolume is made" soon there datavolume vm-disk-disk
+it "a Kubernetes now misses Cluster API" soon ready kubernetes tenant ClusterAPIMissing cluster.x-k8s.io
 crds e2e/data/crds/newest {clusters,machinedeployments,machinehealthchecks,machinesets,machines}.cluster.x-k8s.io \
 	kubevirt{clusters,machinetemplates}.infrastructure.cluster.x-k8s.io kubeadmconfigtemplates.bootstrap.cluster.x-k8s.io \
 	kamajicontrolplanes.controlplane.cluster.x-k8s.io
-it "Cluster API is noticed: the Cluster is made" there cluster.cluster.x-k8s.io kubernetes-tenant
-it "nothing was said twice" eval '[ -z "$(sed "s/\"ts\":[^,]*,//" "$work/log" | grep "not served" | sort | uniq -d)" ]'
+it "Cluster API is noticed: the Cluster is made" soon there cluster.cluster.x-k8s.io kubernetes-tenant
+it "nothing was said twice" soon eval '[ -z "$(sed "s/\"ts\":[^,]*,//" "$work/log" | grep "not served" | sort | uniq -d)" ]'
 kubectl delete crd virtualmachines.kubevirt.io --wait=false >/dev/null
-it "a kind that goes again is noticed too" ready vminstance gpu KubeVirtMissing kubevirt.io
-it "the controller has run all the time and ends well" ends
+it "a kind that goes again is noticed too" soon ready vminstance gpu KubeVirtMissing kubevirt.io
+it "the controller has run all the time and ends well" soon ends
 echo "1..$n"
 exit $failed

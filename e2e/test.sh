@@ -14,7 +14,8 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (four times as many as cores)
+#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (two a core, and one more a
+#               core for faults once other parts have ended)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -83,7 +84,7 @@ part_seeds() { on 0 seeds; }
 part_cluster() { all_but_0 && STATE=$others scenarios e2e/scenarios e2e/scenarios/violations; }
 part_faults() {
 	rm -f "$out/faults.results"
-	all_but_0 && PERCENT=5 LONG=0 STATES=$others OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
+	all_that_are_free && PERCENT=5 LONG=0 STATES=$others OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
 }
 part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 part_node() {
@@ -142,6 +143,29 @@ all_but_0() {
 	done
 }
 
+# spare: more clusters for the faults, where most of the time is waiting, once the lanes that need much memory have ended
+spare() {
+	local i most
+	case " $wanted " in *\ faults\ *) ;; *) return ;; esac
+	[ -z "${CLUSTERS:-}" ] || return
+	most=$((clusters + $(clusters_that_fit 1)))
+	for ((i = clusters; i < most; i++)); do : >"$rig/$i.spare"; done
+	for ((i = clusters; i < most; i++)); do
+		NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" >>"$out/rig.spare.log" 2>&1 && touch "$rig/$i.up" || touch "$rig/$i.failed"
+	done
+}
+
+# all_that_are_free: the same with the first, if its lane has ended, and with those of spare
+all_that_are_free() {
+	local i file
+	all_but_0 || return 1
+	[ ! -e "$rig/0.free" ] || others=$rig/0,$others
+	for file in "$rig"/*.spare; do
+		i=${file##*/} i=${i%.spare}
+		[ ! -e "$file" ] || ! up "$i" || others=$others,$rig/$i
+	done
+}
+
 down() {
 	local state
 	end_children $$
@@ -185,10 +209,16 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i >"$out/rig.$i.log" 2>&1 & done
-lane data seeds &
+{
+	lane data seeds
+	[ ! -e "$rig/0.up" ] || : >"$rig/0.free"
+} &
 lane cluster faults &
 lane unit tools programs &
-lane neighbours oldetcd & # not while all the clusters start
+{
+	lane neighbours oldetcd # not while all the clusters start
+	spare
+} &
 lane node &
 for p; do
 	read -r name seconds <&"$ended"

@@ -4,12 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/core.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "json/write.h"
-#include "kube/kind.h"
-#include "kube/lease.h"
+#include "kube/lease_http.h"
 
 #define PERIODS_UNTIL_SILENT 4
 #define RETRY_MS 2000
@@ -43,8 +40,7 @@ static struct lease *lease_new(const struct beat *b)
 static void answered(void *ctx, const struct http_answer *answer)
 {
 	struct beat *b = ctx;
-	bool good = answer->status >= 200 && answer->status < 300;
-	json_t *body = good ? json_loadb(answer->body, answer->length, 0, NULL) : NULL;
+	bool good = lease_http_answer(b->lease, loop_now(b->loop), answer);
 
 	b->asking = NULL;
 	if (good != b->heard && (good || (answer->status != 404 && answer->status != 409))) {
@@ -58,36 +54,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 				 log_str("reason", answer->error));
 		}
 	}
-	lease_answer(b->lease, loop_now(b->loop), answer->sent_ms, answer->status, body);
-	json_decref(body);
 	loop_timer_set(b->timer, loop_now(b->loop));
-}
-
-static void ask(struct beat *b, enum lease_do what, const json_t *body)
-{
-	static const char *const methods[] = {
-		[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
-	static const char *const verbs[] = {
-		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
-	attr_cleanup(buf_finish) struct buf path;
-	auto_free char *text = body ? json_text(body, JSON_COMPACT) : NULL;
-
-	buf_init(&path, 4 * KiB);
-	kind_path(&kind_lease, "v1", b->s.ns, what == LEASE_CREATE ? NULL : b->name, NULL, &path);
-	b->asking = http_start(b->http,
-			       &(struct http_call){
-				       .method = methods[what],
-				       .path = buf_text(&path),
-				       .content_type = "application/json",
-				       .body = text,
-				       .length = text ? strlen(text) : 0,
-				       .timeout_ms = lease_timeout(b->lease, loop_now(b->loop)),
-				       .urgent = true,
-				       .done = answered,
-				       .ctx = b,
-				       .verb = verbs[what],
-				       .resource = "leases",
-			       });
 }
 
 static void turn(void *ctx)
@@ -109,7 +76,8 @@ static void turn(void *ctx)
 	if (what == LEASE_WAIT) {
 		loop_timer_set(b->timer, MAX(wake, now + 1));
 	} else {
-		ask(b, what, body);
+		b->asking = lease_http_ask(b->http, b->lease, b->s.ns, b->name, what, body, now,
+					   answered, b);
 	}
 	json_decref(body);
 }

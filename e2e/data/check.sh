@@ -74,5 +74,13 @@ done
 for f in e2e/data/refused/*.yaml; do
 	refused "$f"
 done
+# Clients that ask for no strict validation (as kubectl does not either for a raw request) get a warning that names the path.
+cat >"$work/raw.json" <<J
+{"apiVersion": "apps.cozystack.io/v1alpha1", "kind": "VMInstance", "metadata": {"name": "warned", "namespace": "$ns"},
+ "spec": {"runStrategy": "Halted", "gpuss": [{"name": "nvidia.com/AD102GL_L40S"}]}}
+J
+: >"$out"
+k create --raw "/apis/apps.cozystack.io/v1alpha1/namespaces/$ns/vminstances" -f "$work/raw.json" && grep -qi 'warning.*unknown field "spec.gpuss"' "$out"
+result $? "a client without strict validation is warned of an unknown field"
 echo "1..$n"
 exit $failed

@@ -14,16 +14,6 @@ node=$top/build/dev/vmgpu-node
 work=$(mktemp -d)
 n=0 failed=0
 
-# it TEXT COMMAND...: one behaviour
-it() {
-	local text=$1 rc=0
-	shift
-	"$@" >"$work/out" 2>&1 || rc=$?
-	n=$((n + 1))
-	[ $rc = 0 ] || { sed 's/^/# /' "$work/out" | tail -20; failed=1; printf 'not '; }
-	echo "ok $n - $text"
-}
-
 clean() {
 	for g in "$work"/guest-*; do [ ! -d "$g" ] || bash e2e/node/stop.sh "$g"; done
 	[ ! -d "$work/cluster" ] || bash e2e/cluster/down.sh "$work/cluster"
@@ -81,14 +71,6 @@ machine() {
 }
 
 # --- a, on a cluster --------------------------------------------------------------------------------------------------
-wait_for() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
 column() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 names() { column '{.status.summary.names}' | grep -q "$1"; }
 no_names() { column '{.status.summary.names}' | grep -qv "$1"; }
@@ -145,21 +127,21 @@ while True:
     print("%.3f" % time.time(), s.recv(65536).split(b"\0")[0].decode(), flush=True)
 PY
 	guest a "python3 $work/listen.py >/tmp/events 2>&1 & ($node --node-name gpu-node --kubeconfig $work/guest-a/kubeconfig --lease-namespace default >/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"
-	it "on a cluster the daemon makes the GPUNode and reports" wait_for 20 names AD102GL_L40S
+	it "on a cluster the daemon makes the GPUNode and reports" within 20 names AD102GL_L40S
 	beside_each_other
 	it "it is owned by the Node" owned
-	it "the daemon beats" wait_for 5 beaten
+	it "the daemon beats" within 5 beaten
 	it "events that change nothing write nothing" quiet
 	bash e2e/node/slot.sh "$work/guest-a" out
-	it "a card that is pulled leaves the report" wait_for 15 no_names GA102GL_A10
+	it "a card that is pulled leaves the report" within 15 no_names GA102GL_A10
 	it "a card that is pulled leaves the report within half a second of the kernel's event" soon remove@/devices/pci0000:00/0000:00:02.2/0000:03:00.0
 	bash e2e/node/slot.sh "$work/guest-a" in
-	it "another model that is plugged in appears" wait_for 15 names GV100GL_TESLA_V100
+	it "another model that is plugged in appears" within 15 names GV100GL_TESLA_V100
 	kubectl delete gpunode gpu-node >/dev/null
-	it "a GPUNode that somebody deletes comes back" wait_for 15 names AD102GL_L40S
+	it "a GPUNode that somebody deletes comes back" within 15 names AD102GL_L40S
 	kubectl get gpunodes -o wide | sed 's/^/# /'
 	guest a 'kill -TERM $(pidof vmgpu-node)'
-	it "told to end it ends well" wait_for 10 ended_well
+	it "told to end it ends well" within 10 ended_well
 }
 
 # --- b, c: vGPUs ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ static const struct kube_kind **all_kinds(const struct runtime_settings *s)
 	all = xcalloc(n + 2, sizeof(*all));
 	memcpy(all, s->kinds, n * sizeof(*all));
 	if (s->lease_name) {
-		all[n] = &runtime_lease_kind;
+		all[n] = &kind_lease;
 	}
 	return all;
 }

@@ -6,62 +6,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "json/write.h"
-
-/* Our one Lease is watched, so that a standby learns at once that it was given up. */
-const struct kube_kind runtime_lease_kind = {
-	"coordination.k8s.io",	    "v1", "Lease", "leases", .namespaced = true, .builtin = true,
-	.type = &lease_record_type,
-};
 
 static void elect_turn(void *ctx);
 
 static void answered(void *ctx, const struct http_answer *answer)
 {
 	struct runtime *r = ctx;
-	json_t *body = NULL;
 
 	r->lease_asking = false;
-	if (answer->status >= 200 && answer->status < 300) {
-		body = json_loadb(answer->body, answer->length, 0, NULL);
-	}
-	lease_answer(r->lease, loop_now(r->loop), answer->sent_ms, answer->status, body);
-	if (body) {
+	if (lease_http_answer(r->lease, loop_now(r->loop), answer)) {
 		feeds_hurry(r); /* the API server answers: watches that wait for it need wait no
 				   longer */
 	}
-	json_decref(body);
 	elect_turn(r);
-}
-
-/* A request about the Lease may not outlive half the deadline (client-go: max(1 s, deadline / 2)).
- */
-static void ask(struct runtime *r, enum lease_do what, json_t *body)
-{
-	static const char *const methods[] = {
-		[LEASE_GET] = "GET", [LEASE_CREATE] = "POST", [LEASE_UPDATE] = "PUT"};
-	static const char *const verbs[] = {
-		[LEASE_GET] = "get", [LEASE_CREATE] = "create", [LEASE_UPDATE] = "update"};
-	attr_cleanup(buf_finish) struct buf path;
-	auto_free char *text = body ? json_text(body, JSON_COMPACT) : NULL;
-
-	buf_init(&path, 4 * KiB);
-	kind_path(&runtime_lease_kind, "v1", r->s.lease_ns,
-		  what == LEASE_CREATE ? NULL : r->s.lease_name, NULL, &path);
-	r->lease_asking = true;
-	http_start(r->http, &(struct http_call){
-				    .method = methods[what],
-				    .path = buf_text(&path),
-				    .content_type = "application/json",
-				    .body = text,
-				    .length = text ? strlen(text) : 0,
-				    .timeout_ms = lease_timeout(r->lease, loop_now(r->loop)),
-				    .urgent = true,
-				    .done = answered,
-				    .ctx = r,
-				    .verb = verbs[what],
-				    .resource = "leases",
-			    });
 }
 
 static void note_change(struct runtime *r)
@@ -105,7 +62,9 @@ static void elect_turn(void *ctx)
 	if (what == LEASE_WAIT) {
 		loop_timer_set(r->lease_timer, wake);
 	} else {
-		ask(r, what, body);
+		r->lease_asking = true;
+		lease_http_ask(r->http, r->lease, r->s.lease_ns, r->s.lease_name, what, body, now,
+			       answered, r);
 		loop_timer_set(r->lease_timer, now + MAX(lease_left(r->lease, now), 100));
 	}
 	json_decref(body);

@@ -227,7 +227,7 @@ void feeds_create(struct runtime *r)
 		struct feed *f = &r->feeds[i];
 
 		*f = (struct feed){.r = r, .kind = r->kinds[i]};
-		if (f->kind == &runtime_lease_kind) {
+		if (f->kind == &kind_lease) {
 			f->ns = r->s.lease_ns;
 			f->selector = xprintf("metadata.name=%s", r->s.lease_name);
 		}

@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "kube/event.h"
+#include "kube/lease_http.h"
 #include "kube/queue.h"
 #include "kube/runtime.h"
 #include "kube/watch.h"
@@ -76,14 +77,13 @@ void workers_wake_all(struct runtime *r);
 void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old,
 		 const struct obj *now);
 
-/* runtime_elect.c */
+/* runtime_elect.c: our one Lease; watched, so that a standby learns at once that it was given up */
 void elect_create(struct runtime *r);
 void elect_destroy(struct runtime *r);
 void elect_start(struct runtime *r);
 void elect_release(struct runtime *r);
 bool elect_released(const struct runtime *r);
 void elect_see(struct runtime *r, const struct obj *record);
-extern const struct kube_kind runtime_lease_kind;
 bool elect_may_write(const struct runtime *r);
 
 /* runtime_event.c */

@@ -57,7 +57,7 @@ void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, co
 	const struct obj *o = now ? now : old;
 
 	r->crds_changed |= k == r->s.crd_kind;
-	if (k == &runtime_lease_kind) {
+	if (k == &kind_lease) {
 		elect_see(r, now);
 		return;
 	}
