@@ -82,5 +82,6 @@ J
 : >"$out"
 k create --raw "/apis/apps.cozystack.io/v1alpha1/namespaces/$ns/vminstances" -f "$work/raw.json" && grep -qi 'warning.*unknown field "spec.gpuss"' "$out"
 result $? "a client without strict validation is warned of an unknown field"
+kubectl --namespace "$ns" delete vminstance warned >/dev/null 2>&1
 echo "1..$n"
 exit $failed
