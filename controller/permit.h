@@ -32,8 +32,8 @@ struct permit_list {
 	json_t *next;		  /* new reference; NULL: unchanged */
 	bool drop;		  /* the list itself goes */
 	struct permit_pair *keep; /* what is ours afterwards */
-	size_t n_keep;
-	bool made; /* by us: it was absent */
+	size_t n_keep, n_come;	  /* of next, the last n_come are new */
+	bool made;		  /* by us: it was absent */
 };
 
 struct permit_seen {

@@ -129,14 +129,29 @@ static bool is_pair(const struct permit_list *l, const json_t *entry, const stru
 	       cr_same_selector(text(entry, l->selector_key), p->selector);
 }
 
-static const struct permit_pair *ours(const struct permit_list *l, const json_t *entry)
+/*
+ * Which of our pairs each entry is, NULL for somebody's. A pair is one entry, spelt as we wrote it:
+ * KubeVirt also takes the same again, in this or another case of letters, and that is somebody's.
+ */
+static const struct permit_pair **owners(const struct permit_list *l, struct arena *a)
 {
-	for (size_t i = 0; i < l->n_ours; i++) {
-		if (is_pair(l, entry, &l->ours[i])) {
-			return &l->ours[i];
+	const struct permit_pair **owner =
+		arena_array(a, const struct permit_pair *, json_array_size(l->now));
+
+	for (size_t k = 0; k < l->n_ours; k++) {
+		const struct permit_pair *p = &l->ours[k];
+		json_t *entry;
+		size_t i;
+
+		json_array_foreach(l->now, i, entry) {
+			if (!owner[i] && is_pair(l, entry, p) &&
+			    str_eq(text(entry, l->selector_key), p->selector)) {
+				owner[i] = p;
+				break;
+			}
 		}
 	}
-	return NULL;
+	return owner;
 }
 
 static bool listed(const struct permit_list *l, const struct permit_pair *p)
@@ -206,7 +221,7 @@ static void keep_pair(struct permit_list *l, const struct permit_pair *p)
 }
 
 /* What was ours and was dropped by others (a Helm upgrade, an edit) comes back while somebody wants
- * it, even if its node is away just now. */
+ * it and a GPUNode reports it, even if that node is away just now. */
 static size_t missing(struct permit_seen *s, struct permit_list *l, struct permit_pair *ret)
 {
 	size_t n = 0;
@@ -223,13 +238,15 @@ void permit_list_next(struct permit_seen *s, struct permit_list *l)
 {
 	struct arena *a = s->pass->arena;
 	struct permit_pair *come = arena_array(a, struct permit_pair, l->n_wanted);
+	const struct permit_pair **owner = owners(l, a);
 	size_t n_come = missing(s, l, come), i;
 	json_t *next = json_array(), *entry;
 	bool changed = n_come > 0;
 
+	l->n_come = n_come;
 	l->keep = arena_array(a, struct permit_pair, l->n_ours + n_come);
 	json_array_foreach(l->now, i, entry) {
-		const struct permit_pair *mine = ours(l, entry);
+		const struct permit_pair *mine = owner[i];
 
 		if (mine && !permit_wanted(s, mine->resource)) {
 			changed = true;

@@ -50,7 +50,7 @@ static const char *entries_text(const struct permit_seen *s)
 		size_t k;
 
 		json_array_foreach(l->next, k, entry) {
-			if (k >= json_array_size(l->now)) {
+			if (k + l->n_come >= json_array_size(l->next)) {
 				all = arena_printf(
 					a,
 					"%s%s%s: {%s: \"%s\", resourceName: %s, externalResourceProvider: true}",
@@ -66,7 +66,7 @@ static const char *entries_text(const struct permit_seen *s)
 static bool adds(const struct permit_seen *s)
 {
 	for (int i = 0; i < PERMIT_LISTS; i++) {
-		if (json_array_size(s->lists[i].next) > json_array_size(s->lists[i].now)) {
+		if (s->lists[i].n_come) {
 			return true;
 		}
 	}
@@ -202,6 +202,18 @@ static void plan_permit(const void *seen, struct plan *plan)
 		return;
 	}
 	s->permitted = s->cr->permitted ? json_loads(s->cr->permitted, 0, NULL) : NULL;
+	if (s->cr->permitted && !json_is_object(s->permitted)) {
+		/* Taken for absent it would be written anew, without the entries of others. */
+		json_decref(s->permitted);
+		plan_event(
+			plan, true, "ListUnreadable",
+			arena_printf(
+				s->pass->arena,
+				"KubeVirt %s/%s: spec.configuration.permittedHostDevices cannot be read (a NUL in a name?): vmgpu writes nothing there "
+				"until it is mended",
+				s->cr->obj.ns, s->cr->obj.name));
+		return;
+	}
 	for (int i = 0; i < PERMIT_LISTS; i++) {
 		s->lists[i].now = json_object_get(s->permitted, s->lists[i].key);
 	}

@@ -31,8 +31,10 @@ struct page {
 };
 _Static_assert(sizeof(struct page) % 16 == 0, "blocks are aligned for any type");
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
 bool slab_off = true;
+#elif defined(__has_feature)
+bool slab_off = __has_feature(address_sanitizer); /* clang */
 #else
 bool slab_off = false;
 #endif
@@ -120,11 +122,10 @@ static void *block_of(struct page *p)
 
 void *slab_alloc(size_t size)
 {
-	size_t whole = size ? (size + STEP - 1) / STEP * STEP : STEP;
 	struct page *p = NULL;
 
-	if (whole <= SLAB_LARGEST && !slab_off && (slab.range || begin())) {
-		p = page_for(whole);
+	if (size <= SLAB_LARGEST && !slab_off && (slab.range || begin())) {
+		p = page_for(size ? (size + STEP - 1) / STEP * STEP : STEP);
 	}
 	return p ? block_of(p) : xmalloc(size);
 }

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "json/scan.h"
 #include "json/write.h"
 #include "kube/intent.h"
 
-#define REQUEST_TIMEOUT_MS 30000
+#define REQUEST_TIMEOUT_MS INT64_C(30000)
 #define BODY_MAX (8 * MiB) /* the API server takes 3 MiB */
 
 struct act {
@@ -116,12 +117,27 @@ static void forget(struct act *a, const struct action *action)
 enum verdict { GOOD, GONE, CONFLICT, REFUSED, BROKEN };
 
 /*
+ * What an object's schema does not have is refused with 500: structured-merge-diff's error ("field
+ * not declared in schema", "duplicate entries for key") has no status of its own, and the API server
+ * puts these words before it (kubernetes, managedfields/internal/structuredmerge.go).
+ */
+static bool is_of_schema(const struct action *action, const struct http_answer *answer)
+{
+	static const char words[] = "failed to create typed patch object";
+
+	return answer->status == 500 && action->what == ACTION_APPLY &&
+	       memmem(answer->body, answer->length, words, strlen(words));
+}
+
+/*
  * 409: an apply is forced, so it is the resourceVersion in the body that no longer holds: somebody
  * was faster. Other 4xx than 401, 408 and 429 will be the same next time: a refusal, worth telling
  * the user.
  */
-static enum verdict judge(const struct action *action, int status)
+static enum verdict judge(const struct action *action, const struct http_answer *answer)
 {
+	int status = answer->status;
+
 	if (status >= 200 && status < 300) {
 		return GOOD;
 	}
@@ -135,6 +151,9 @@ static enum verdict judge(const struct action *action, int status)
 	if (status >= 400 && status < 500 && status != 401 && status != 408 && status != 429) {
 		return REFUSED;
 	}
+	if (is_of_schema(action, answer)) {
+		return REFUSED;
+	}
 	return BROKEN;
 }
 
@@ -142,12 +161,12 @@ static void answered(void *ctx, const struct http_answer *answer)
 {
 	struct act *a = ctx;
 	const struct action *action = &a->plan->actions[a->next];
-	enum verdict verdict = judge(action, answer->status);
+	enum verdict verdict = judge(action, answer);
 	const char *trouble =
 		verdict == GOOD || verdict == GONE ? NULL : sentence(a, action, answer);
 
 	if (a->env.log) {
-		a->env.log(a->env.ctx, action, answer, trouble);
+		a->env.log(a->env.ctx, action, trouble);
 	}
 	switch (verdict) {
 	case GOOD:
@@ -191,7 +210,7 @@ static json_t *request_body(const struct action *action)
 	return json_incref(action->body);
 }
 
-static void send_request(struct act *a, const struct action *action)
+static void send_request(struct act *a, const struct action *action, int64_t left)
 {
 	static const struct {
 		const char *method, *content_type, *verb;
@@ -203,8 +222,6 @@ static void send_request(struct act *a, const struct action *action)
 	};
 	const char *version = cache_version(a->env.cache, action->kind);
 	json_t *body = request_body(action);
-	int64_t left =
-		a->env.lease ? lease_left(a->env.lease, loop_now(a->env.loop)) : REQUEST_TIMEOUT_MS;
 
 	buf_reset(&a->body);
 	json_write(body, &a->body);
@@ -239,12 +256,20 @@ static void send_request(struct act *a, const struct action *action)
 					.content_type = forms[action->what].content_type,
 					.body = buf_text(&a->body),
 					.length = a->body.len,
-					.timeout_ms = MIN(left, (int64_t)REQUEST_TIMEOUT_MS),
+					.timeout_ms = left,
 					.done = answered,
 					.ctx = a,
 					.verb = forms[action->what].verb,
 					.resource = action->kind->plural,
 				});
+}
+
+/* How long a write may take: for none, not once the Lease is over. By the clock as it is now: this
+ * turn may have begun before the process was stopped. */
+static int64_t time_left(const struct act *a)
+{
+	return a->env.lease ? MIN(lease_left(a->env.lease, clock_boot_ms()), REQUEST_TIMEOUT_MS)
+			    : REQUEST_TIMEOUT_MS;
 }
 
 static bool skipped(const struct act *a, const struct action *action)
@@ -257,6 +282,7 @@ static void step(struct act *a)
 {
 	for (; a->next < a->plan->n; a->next++) {
 		const struct action *action = &a->plan->actions[a->next];
+		int64_t left;
 
 		if (skipped(a, action)) {
 			continue;
@@ -266,7 +292,8 @@ static void step(struct act *a)
 						      : MIN(a->again_ms, action->after_ms);
 			continue;
 		}
-		if (a->env.lease && lease_left(a->env.lease, loop_now(a->env.loop)) <= 0) {
+		left = time_left(a);
+		if (left <= 0) {
 			finish(a, ACT_FENCED, action, NULL);
 			return;
 		}
@@ -281,7 +308,7 @@ static void step(struct act *a)
 			 */
 			continue;
 		}
-		send_request(a, action);
+		send_request(a, action, left);
 		return;
 	}
 	finish(a, ACT_DONE, NULL, NULL);

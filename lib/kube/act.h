@@ -27,15 +27,14 @@ struct act_end {
 };
 
 struct act_env {
-	struct loop *loop;
 	struct http *http;
 	struct cache *cache;
 	const struct lease *lease; /* NULL: no election, always allowed */
 	/* An event of the plan; may be NULL. */
 	void (*event)(void *ctx, const struct kube_kind *k, const struct key *key,
 		      const struct action *a);
-	void (*log)(void *ctx, const struct action *a, const struct http_answer *answer,
-		    const char *trouble);
+	/* What was answered; trouble: NULL, or what is wrong. May be NULL. */
+	void (*log)(void *ctx, const struct action *a, const char *trouble);
 	void *ctx;
 };
 

@@ -2,10 +2,14 @@
 #include "kube/http_private.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slab.h"
+
 #define DEFAULT_INFLIGHT 32
+#define QUIET_REQUESTS 60 /* a minute: a leader at rest renews its Lease 12 times */
 
 /* Lists */
 
@@ -276,6 +280,7 @@ void http_pump(struct http *h)
 	if (h->depth || h->closing || !http_cred_ready(h)) {
 		return;
 	}
+	http_health_fence(h);
 	grow_limit(h, now);
 	while ((r = next(h, now))) {
 		send_out(r);
@@ -295,6 +300,20 @@ static void on_pump(void *ctx)
 }
 
 /* The client */
+
+/* Once a minute. What a busy minute took goes back to the kernel after the first quiet one. */
+void http_trim(struct http *h)
+{
+	bool busy = h->counts.requests - h->requests_then > QUIET_REQUESTS;
+
+	http_curl_trim(h, HTTP_SLOTS_KEPT);
+	if (h->was_busy && !busy) {
+		malloc_trim(0);
+		slab_trim();
+	}
+	h->was_busy = busy;
+	h->requests_then = h->counts.requests;
+}
 
 struct http *http_create(struct loop *l, struct config *config, const struct http_settings *s,
 			 struct err *err)

@@ -52,7 +52,7 @@ void http_cred_tick(void *ctx)
 	struct http *h = ctx;
 
 	refresh(h);
-	http_curl_trim(h, HTTP_SLOTS_KEPT);
+	http_trim(h);
 	loop_timer_set(h->refresh_timer, loop_now(h->loop) + HTTP_REFRESH_MS);
 }
 

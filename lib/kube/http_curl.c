@@ -7,7 +7,6 @@
  */
 #include "kube/http_private.h"
 
-#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -19,7 +18,6 @@
 
 #include <openssl/ssl.h>
 
-#include "base/slab.h"
 #include "kube/http_header.h"
 
 /* Sockets */
@@ -329,18 +327,12 @@ static void slot_put(struct http *h, struct http_slot *s)
 
 void http_curl_trim(struct http *h, size_t keep)
 {
-	bool any = h->n_free > keep;
-
 	while (h->n_free > keep) {
 		struct http_slot *s = h->free_slots;
 
 		h->free_slots = s->next;
 		h->n_free--;
 		slot_free(s);
-	}
-	if (any) {
-		malloc_trim(0); /* what a busy minute took goes back to the kernel */
-		slab_trim();
 	}
 }
 

@@ -5,6 +5,7 @@
 #include "kube/http.h"
 
 #include <netinet/tcp.h>
+#include <unistd.h>
 
 #include "kube/http_test.h"
 
@@ -525,6 +526,63 @@ static void write_that_times_out_has_an_unknown_fate(void)
 	ok(s->unknown);
 }
 
+/* Stopped (SIGSTOP, a paused machine), and going on */
+
+static struct seen *late;
+
+static void begin_watch_and_write(void)
+{
+	struct seen *watch;
+
+	begin(expect_nothing);
+	watch = stream("/watch");
+	wait_for(srv->n_requests == 1);
+	srv_begin(srv->requests[0], 200, NULL);
+	wait_for(watch->told);
+	turn_for(20);
+}
+
+static void post_in_time(void)
+{
+	late = start(
+		&(struct http_call){.method = "POST", .path = "/x", .body = "", .timeout_ms = 100},
+		false);
+	usleep(150 * 1000);
+}
+
+/* The socket is ready when it goes on, and sockets come before timers. */
+static void what_waited_does_not_go_out_after_its_time(void)
+{
+	begin_watch_and_write();
+	srv_data(srv->requests[0], "x", 1, false);
+	post_in_time();
+	wait_for(late->times);
+	turn_for(50);
+	is_int(srv->n_requests, 1);
+	is_str(late->error,
+	       "POST /x: could not go out within 100 ms (too many requests before it)");
+	ok(!late->unknown);
+}
+
+static bool stopped_while_reading(struct seen *s attr_unused)
+{
+	post_in_time();
+	return true;
+}
+
+/* The turn goes on with the time at which it began. */
+static void neither_when_it_was_stopped_within_a_turn(void)
+{
+	begin_watch_and_write();
+	seen[0].on_bytes = stopped_while_reading;
+	srv_data(srv->requests[0], "x", 1, false);
+	wait_for(late && late->times);
+	turn_for(50);
+	is_int(srv->n_requests, 1);
+	ok(!late->unknown);
+	late = NULL;
+}
+
 /* Nonsense */
 
 static void answer_garbage(int fd, const char *bytes, size_t n)
@@ -654,6 +712,10 @@ TESTS({"GOAWAY lets running streams finish, new requests take a new connection",
        kernel_ends_a_dead_connection_within_45_seconds},
       {"a server that takes connections and says nothing",
        server_that_takes_connections_and_says_nothing},
+      {"what waited while the process was stopped does not go out after its time",
+       what_waited_does_not_go_out_after_its_time},
+      {"neither does it when it was stopped within a turn",
+       neither_when_it_was_stopped_within_a_turn},
       {"a write that times out has an unknown fate", write_that_times_out_has_an_unknown_fate},
       {"a port that speaks no TLS is named", port_that_speaks_no_tls_is_named},
       {"a server that breaks the protocol is left", server_that_breaks_the_protocol_is_left},

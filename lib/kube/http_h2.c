@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "kube/http_header.h"
@@ -150,6 +151,14 @@ void http_h2_remove(struct http_request *r)
 		http_soon(c->http);
 	}
 	leave(r);
+}
+
+/* A request's time is over. What the socket has not taken may be of it, and is not to go out later. */
+void http_h2_hold(const struct http_request *r)
+{
+	if (r->conn && r->conn->sock && r->conn->out.len) {
+		shutdown(r->conn->sock->fd, SHUT_RDWR);
+	}
 }
 
 /* What the server sends */
@@ -303,17 +312,18 @@ static void conn_broke(struct http_conn *c, CURLcode code)
 	conn_end(c, code, c->why ? c->why : http_slot_error(c->slot, code));
 }
 
-/* Frames into c->out, as many as make a record of TLS. */
-static void make_frames(struct http_conn *c)
+/* Frames into c->out, as many as make a record of TLS. -1: no memory. */
+static int make_frames(struct http_conn *c)
 {
 	const uint8_t *bytes;
-	ssize_t n;
+	ssize_t n = 0;
 
 	c->http->depth++;
 	while (c->out.len < RECORD && (n = nghttp2_session_mem_send(c->session, &bytes)) > 0) {
 		buf_add(&c->out, bytes, (size_t)n);
 	}
 	c->http->depth--;
+	return n < 0 ? -1 : 0;
 }
 
 /* 1 when all has gone out, 0 when the socket takes no more now, -1 when it is broken. */
@@ -322,7 +332,10 @@ static int send_all(struct http_conn *c, CURLcode *ret_code)
 	size_t n;
 
 	for (;;) {
-		make_frames(c);
+		if (make_frames(c) < 0) {
+			*ret_code = CURLE_OUT_OF_MEMORY;
+			return -1;
+		}
 		if (!c->out.len) {
 			return 1;
 		}
@@ -492,6 +505,7 @@ static void begin_session(struct http_conn *c)
 		return;
 	}
 	c->session = session_create(c);
+	http_health_fence(h);
 	for (struct http_request *r = h->active.first; r; r = r->next) {
 		if (r->conn == c && submit(c, r) < 0) {
 			conn_end(c, CURLE_OUT_OF_MEMORY, "nghttp2 does not take the request");

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 static int64_t add_ms(int64_t at, int64_t ms)
 {
 	return ms > 0 && ms < INT64_MAX - at ? at + ms : INT64_MAX;
@@ -83,6 +85,7 @@ static void end_overdue(struct http *h, struct http_request *r, int64_t now)
 	bool idle = idle_deadline(r) <= now;
 
 	if (r->state == HTTP_ACTIVE) {
+		http_h2_hold(r);
 		snprintf(text, sizeof(text),
 			 idle ? "%s %s: no byte came for %lld ms"
 			      : "%s %s: no answer within %lld ms",
@@ -97,6 +100,24 @@ static void end_overdue(struct http *h, struct http_request *r, int64_t now)
 						: "too many requests before it");
 	}
 	http_abort(r, text);
+}
+
+/*
+ * Nothing goes out whose time is over. A process that was stopped goes on in the middle of a turn,
+ * with the time of before and sockets that are ready: a write that waited would leave although
+ * another leads by now. So whoever sends asks the clock itself first.
+ */
+void http_health_fence(struct http *h)
+{
+	int64_t now = clock_boot_ms();
+	struct http_request *r;
+
+	if (now < loop_timer_at(h->watch_timer)) {
+		return; /* it stands at the first deadline or before */
+	}
+	while ((r = find_overdue(h, now))) {
+		end_overdue(h, r, now);
+	}
 }
 
 /*

@@ -118,6 +118,8 @@ struct http {
 	int64_t limit_ms;    /* when limit last changed */
 	int64_t pause_until; /* 429 */
 	int64_t refreshed_ms;
+	uint64_t requests_then; /* http_trim, a minute ago */
+	bool was_busy;
 	unsigned depth; /* inside libcurl or nghttp2: most of their functions must not be called */
 	bool closing, curl_started;
 	struct http_request *probe;
@@ -141,7 +143,8 @@ void http_fail_queued(struct http *h, const char *error);
 void http_requeue(struct http_request *r); /* goes out again, before others */
 void http_pump(struct http *h);		   /* sends off what may go out */
 void http_soon(struct http *h);		   /* the same, in the next turn */
-void http_bury(struct http *h);		   /* not inside libcurl or nghttp2 */
+void http_trim(struct http *h);
+void http_bury(struct http *h); /* not inside libcurl or nghttp2 */
 
 /* http_answer.c */
 void http_begin(struct http_request *r);       /* it is about to go out, perhaps again */
@@ -156,7 +159,8 @@ void http_broke(struct http_request *r, CURLcode code, const char *why); /* or g
 /* http_h2.c */
 int http_h2_start(struct http_request *r);   /* -1: no memory */
 void http_h2_remove(struct http_request *r); /* at any time; nothing if it is not on one */
-void http_h2_flush(struct http *h);	     /* sends what has been noted; not inside nghttp2 */
+void http_h2_hold(const struct http_request *r);
+void http_h2_flush(struct http *h); /* sends what has been noted; not inside nghttp2 */
 void http_h2_more(void *http);
 void http_h2_connected(struct http_conn *c, CURLcode code);
 void http_h2_finish(struct http *h);
@@ -202,6 +206,7 @@ void http_health_watch(
 	struct http *h,
 	struct http_request *r); /* r became active or was queued: its deadline counts */
 void http_health_tick(void *http);
+void http_health_fence(struct http *h); /* before anything goes out */
 void http_health_suspect(
 	struct http *h,
 	const struct http_request *r); /* its time ran out: is its connection dead? */

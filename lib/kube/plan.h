@@ -92,7 +92,8 @@ void plan_finish(struct plan *p);
  * them. For manager vmgpu it stamps the intent, and adds nothing (NULL) when the cache already
  * shows it (intent.h). Another manager's apply (vmgpu-power) is always added: the plan decides.
  * plan_delete adds nothing (NULL) for what is being deleted already, and asks for another pass
- * while our own last write to the object has not come back.
+ * while our own last write to the object has not come back. Its preconditions (uid and
+ * resourceVersion) take the place of a last GET: the server compares where a GET would race.
  */
 struct action *plan_apply(struct plan *p, const struct kube_kind *k, const char *manager,
 			  json_t *body_new, const char *why);

@@ -21,7 +21,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 	events_turn(r);
 }
 
-static void send_event(struct runtime *r, const struct event_write *w)
+static void send_event(struct runtime *r, const struct event_write *w, int64_t left)
 {
 	attr_cleanup(buf_finish) struct buf path = {.max = 4 * KiB};
 	auto_free char *text = json_text(w->body, JSON_COMPACT);
@@ -35,7 +35,7 @@ static void send_event(struct runtime *r, const struct event_write *w)
 							     : "application/json",
 				    .body = text,
 				    .length = strlen(text),
-				    .timeout_ms = 30000,
+				    .timeout_ms = MIN(left, INT64_C(30000)),
 				    .done = answered,
 				    .ctx = r,
 				    .verb = w->patch ? "patch" : "create",
@@ -48,13 +48,14 @@ static void events_turn(void *ctx)
 {
 	struct runtime *r = ctx;
 	struct event_write w;
-	int64_t wake = INT64_MAX;
+	int64_t wake = INT64_MAX,
+		left = r->lease ? lease_left(r->lease, clock_boot_ms()) : INT64_MAX;
 
-	if (r->events_asking || r->stopping || !elect_may_write(r)) {
+	if (r->events_asking || r->stopping || left <= 0) {
 		return;
 	}
 	if (event_next(r->events, loop_now(r->loop), &w, &wake)) {
-		send_event(r, &w);
+		send_event(r, &w, left);
 		json_decref(w.body);
 	} else {
 		loop_timer_set(r->events_timer, wake);

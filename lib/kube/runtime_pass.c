@@ -255,8 +255,7 @@ static void on_event(void *ctx, const struct kube_kind *k, const struct key *key
 	events_tell(ctx, k, key, a);
 }
 
-static void on_action(void *ctx, const struct action *a, const struct http_answer *answer,
-		      const char *trouble)
+static void on_action(void *ctx, const struct action *a, const char *trouble)
 {
 	(void)ctx;
 	if (!trouble) {
@@ -266,7 +265,6 @@ static void on_action(void *ctx, const struct action *a, const struct http_answe
 		log_debug("refused", log_str("kind", a->kind->kind), log_str("namespace", a->ns),
 			  log_str("name", a->name), log_str("reason", trouble));
 	}
-	(void)answer;
 }
 
 /* gather and plan run to their end here; the rest happens as answers come. */
@@ -278,7 +276,6 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 	const void *seen;
 	struct pass pass;
 	struct act_env env = {
-		.loop = r->loop,
 		.http = r->http,
 		.cache = r->cache,
 		.lease = r->lease,
@@ -352,6 +349,9 @@ static void pump(void *ctx)
 			pass_start(&r->workers[i], &item);
 		}
 		soonest = MIN(soonest, wake_at);
+		if (queue_refused(r->workers[i].queue)) {
+			workers_wake_all(r); /* which keys had no room nobody knows any more */
+		}
 	}
 	if (r->in_flight < room && soonest != INT64_MAX) {
 		loop_timer_set(r->pump, soonest);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a plan: which requests go out, and how each answer is judged.
+ */
+#include "kube/act.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "kube/http_test.h"
+
+struct thing {
+	struct obj obj;
+};
+static const struct field thing_fields[] = {OBJ_METADATA, {0}};
+static const struct type thing_type = {sizeof(struct thing), thing_fields, obj_finish};
+static const struct kube_kind thing = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Thing",
+	.plural = "things",
+	.namespaced = true,
+	.type = &thing_type,
+};
+static const struct kube_kind *const kinds[] = {&thing, NULL};
+static const struct obj object = {.name = "x", .ns = "n", .uid = "u", .rv = "7"};
+
+static struct cache *cache;
+static struct arena arena;
+static struct plan plan;
+static struct lease *lease;
+static struct act_end got;
+static char trouble[ERR_MAX];
+static bool ended;
+
+static int answer_status;
+static const char *answer_body;
+
+static void answer(struct srv_request *r)
+{
+	srv_reply(r, answer_status, NULL, answer_body ? answer_body : "{}");
+}
+
+static void forget(void)
+{
+	plan_finish(&plan);
+	arena_finish(&arena);
+	cache = cache_destroy(cache);
+	lease = lease_destroy(lease);
+}
+
+static void start_plan(void)
+{
+	static bool registered;
+
+	if (!registered) {
+		registered = true;
+		atexit(forget);
+	}
+	forget();
+	begin(answer);
+	cache = cache_create(kinds);
+	cache_set_served(cache, &thing, "v1");
+	arena_init(&arena, MiB);
+	plan_init(&plan, &arena, cache);
+}
+
+static json_t *body(void)
+{
+	return json_pack("{s:{s:s, s:s}}", "metadata", "name", "x", "namespace", "n");
+}
+
+static void add(enum action_what what)
+{
+	if (what == ACTION_APPLY) {
+		plan_apply(&plan, &thing, "vmgpu", body(), "wanted");
+	} else if (what == ACTION_MERGE) {
+		plan_merge(&plan, &thing, "n", "x", body(), "wanted");
+	} else if (what == ACTION_STATUS) {
+		plan_status(&plan, &thing, "n", "x", json_pack("{s:i}", "a", 1), "changed");
+	} else {
+		plan_delete(&plan, &thing, &object, "not wanted");
+	}
+}
+
+static void done(void *ctx attr_unused, const struct act_end *end)
+{
+	got = *end;
+	snprintf(trouble, sizeof(trouble), "%s", end->trouble ? end->trouble : "");
+	ended = true;
+}
+
+static void carry_out(bool only_status)
+{
+	const struct act_env env = {.http = http, .cache = cache, .lease = lease};
+
+	ended = false;
+	act_start(&env, &thing, (struct key){"n", "x"}, &plan, only_status, done, NULL);
+	wait_for(ended);
+}
+
+#define SCHEMA                                                                                     \
+	"{\"message\":\"failed to create typed patch object (n/x; test.io/v1, Kind=Thing): .spec.a: field not declared in schema\"}"
+
+static void each_answer_is_judged(void)
+{
+	static const struct {
+		enum action_what what;
+		int status;
+		const char *body;
+		enum act_result want;
+	} rows[] = {
+		{ACTION_APPLY, 200, NULL, ACT_DONE},
+		{ACTION_APPLY, 201, NULL, ACT_DONE},
+		{ACTION_APPLY, 404, NULL, ACT_REFUSED}, /* its namespace */
+		{ACTION_MERGE, 404, NULL, ACT_DONE},
+		{ACTION_STATUS, 404, NULL, ACT_DONE},
+		{ACTION_DELETE, 404, NULL, ACT_DONE},
+		{ACTION_MERGE, 409, NULL, ACT_AGAIN},
+		{ACTION_APPLY, 409, NULL, ACT_AGAIN},
+		{ACTION_APPLY, 400, NULL, ACT_REFUSED},
+		{ACTION_APPLY, 403, NULL, ACT_REFUSED},
+		{ACTION_APPLY, 422, "{\"message\":\"spec.a: Invalid\"}", ACT_REFUSED},
+		{ACTION_APPLY, 401, NULL, ACT_FAILED},
+		{ACTION_APPLY, 408, NULL, ACT_FAILED},
+		{ACTION_APPLY, 429, NULL, ACT_FAILED},
+		{ACTION_APPLY, 503, NULL, ACT_FAILED},
+		{ACTION_APPLY, 500, "{\"message\":\"etcdserver: request timed out\"}", ACT_FAILED},
+		{ACTION_APPLY, 500, SCHEMA, ACT_REFUSED},
+		{ACTION_MERGE, 500, SCHEMA, ACT_FAILED}, /* only an apply has a typed patch */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start_plan();
+		answer_status = rows[i].status;
+		answer_body = rows[i].body;
+		add(rows[i].what);
+		carry_out(false);
+		is_int(got.result, rows[i].want);
+	}
+}
+
+static void refusal_is_told_in_the_servers_words(void)
+{
+	start_plan();
+	answer_status = 500;
+	answer_body = SCHEMA;
+	add(ACTION_APPLY);
+	carry_out(false);
+	ok(strstr(trouble, "Thing x: failed to create typed patch object"));
+	ok(strstr(trouble, "field not declared in schema"));
+}
+
+static void first_failure_ends_the_plan(void)
+{
+	start_plan();
+	answer_status = 503;
+	answer_body = NULL;
+	add(ACTION_APPLY);
+	add(ACTION_STATUS);
+	carry_out(false);
+	is_int(srv->n_requests, 1);
+	ok(got.action == &plan.actions[0]);
+}
+
+static void requests_are_those_of_the_plan(void)
+{
+	start_plan();
+	answer_status = 200;
+	answer_body = NULL;
+	add(ACTION_APPLY);
+	add(ACTION_STATUS);
+	add(ACTION_DELETE);
+	carry_out(false);
+	is_int(got.sent, 3);
+	is_str(srv->requests[0]->path,
+	       "/apis/test.io/v1/namespaces/n/things/x?fieldManager=vmgpu&force=true&fieldValidation=Ignore");
+	is_str(srv->requests[1]->path,
+	       "/apis/test.io/v1/namespaces/n/things/x/status?fieldManager=vmgpu");
+	is_str(srv->requests[2]->method, "DELETE");
+	ok(strstr(buf_text(&srv->requests[2]->body),
+		  "\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"7\"}"));
+}
+
+static void after_a_refusal_only_the_status_goes_out(void)
+{
+	start_plan();
+	answer_status = 200;
+	answer_body = NULL;
+	add(ACTION_APPLY);
+	add(ACTION_STATUS);
+	carry_out(true);
+	is_int(srv->n_requests, 1);
+	ok(strstr(srv->requests[0]->path, "/status"));
+}
+
+static double half(void *ctx attr_unused)
+{
+	return 0.5;
+}
+
+/* A Lease that we hold from now on, for so long. */
+static void hold_for(int64_t ms)
+{
+	const struct lease_settings s = {4 * ms, ms / 2, ms / 4, ms};
+	json_t *record = NULL;
+	int64_t wake, now = clock_boot_ms();
+
+	lease = lease_create("n", "l", "us", &s, half, NULL);
+	is_int(lease_next(lease, now, clock_wall_ms(), &record, &wake), LEASE_GET);
+	lease_answer(lease, now, now, 404, NULL);
+	is_int(lease_next(lease, now, clock_wall_ms(), &record, &wake), LEASE_CREATE);
+	lease_answer(lease, now, now, 201, record);
+	json_decref(record);
+	ok(lease_left(lease, clock_boot_ms()) > 0);
+}
+
+static void nothing_goes_out_once_the_lease_is_over(void)
+{
+	start_plan();
+	answer_status = 200;
+	answer_body = NULL;
+	hold_for(300);
+	add(ACTION_APPLY);
+	usleep(350 * 1000); /* as if stopped: the loop has not turned, its time is that of before */
+	carry_out(false);
+	is_int(got.result, ACT_FENCED);
+	is_int(srv->n_requests, 0);
+}
+
+static void while_it_is_held_it_does(void)
+{
+	start_plan();
+	answer_status = 200;
+	answer_body = NULL;
+	hold_for(20000);
+	add(ACTION_APPLY);
+	carry_out(false);
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 1);
+}
+
+TESTS({"each answer is judged", each_answer_is_judged},
+      {"a refusal is told in the server's words", refusal_is_told_in_the_servers_words},
+      {"the first failure ends the plan", first_failure_ends_the_plan},
+      {"the requests are those of the plan", requests_are_those_of_the_plan},
+      {"after a refusal only the status goes out", after_a_refusal_only_the_status_goes_out},
+      {"nothing goes out once the Lease is over", nothing_goes_out_once_the_lease_is_over},
+      {"while the Lease is held it does", while_it_is_held_it_does})
