@@ -201,6 +201,9 @@ static void plan_permit(const void *seen, struct plan *plan)
 				s->crs.names));
 		return;
 	}
+	if (s->pass->trouble) {
+		plan_event(plan, true, "Refused", s->pass->trouble);
+	}
 	s->permitted = s->cr->permitted ? json_loads(s->cr->permitted, 0, NULL) : NULL;
 	if (s->cr->permitted && !json_is_object(s->permitted)) {
 		/* Taken for absent it would be written anew, without the entries of others. */

@@ -52,7 +52,7 @@ struct http_slot {
 	struct http_request *request; /* what it carries: one request, */
 	struct http_conn *conn;	      /* or a connection's bytes */
 	bool h2;		      /* conn: what the TLS handshake agreed on */
-	unsigned handshakes; /* conn: begun; the first is a https:// proxy\'s, where one is */
+	unsigned handshakes; /* conn: begun; the first is a https:// proxy's, where one is */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -66,8 +66,7 @@ void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char
 
 /* Told when this process must end: the Lease is lost. */
 bool runtime_lost(const struct runtime *r);
-bool runtime_ready(const struct runtime *r); /* caches synced and credentials good: /readyz; *why in
-						runtime_trouble */
+bool runtime_ready(const struct runtime *r); /* caches synced and credentials good: /readyz */
 const char *runtime_trouble(const struct runtime *r); /* a sentence or NULL */
 const struct cache *runtime_cache(const struct runtime *r);
 
