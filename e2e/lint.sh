@@ -76,7 +76,7 @@ pure_objects() {
 		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,devices,gpus,volumes}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn}*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
 }
 pure_libraries() {
-	ls build/dev/lib/base/{arena,base,base64,buf,err,intern,map,quantity,sha256,slab}.o build/dev/lib/json/*.o build/dev/api/*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
+	ls build/dev/lib/base/{arena,base,base64,buf,err,intern,listing,map,quantity,sha256,slab}.o build/dev/lib/json/*.o build/dev/api/*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
 }
 pure='mem(chr|cmp|cpy|mem|move|set)|str[a-z]+|qsort|bsearch|snprintf|free|json_.*|__ctype_b_loc|__stack_chk_fail|clock_(micro_)?time|clock_parse|flag_duration|machine_group'
 impure='json_(load|dump)(f|fd|_file|_callback)|strerror.*|strftime'
