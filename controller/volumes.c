@@ -6,6 +6,7 @@
 
 #include "api/core.h"
 #include "api/kubevirt.h"
+#include "base/listing.h"
 
 #define UPSTREAM_CLASS "replicated"
 
@@ -68,7 +69,7 @@ const char *volumes_golden_names(const struct pass *pass)
 {
 	const char **names =
 		arena_array(pass->arena, const char *, cache_count(pass->cache, &kind_data_volume));
-	const char *text = "";
+	struct listing found;
 	size_t n = 0;
 
 	for (const struct obj *o = NULL; (o = cache_next(pass->cache, &kind_data_volume, o));) {
@@ -79,13 +80,13 @@ const char *volumes_golden_names(const struct pass *pass)
 		}
 	}
 	qsort(names, n, sizeof(*names), by_text);
+	listing_init(&found, pass->arena, ", ");
 	for (size_t i = 0; i < n; i++) {
 		if (!i || !str_eq(names[i], names[i - 1])) {
-			text = arena_printf(pass->arena, "%s%s%s", text, *text ? ", " : "",
-					    names[i]);
+			listing_add(&found, "%s", names[i]);
 		}
 	}
-	return text;
+	return listing_end(&found);
 }
 
 const char *volumes_no_image(const struct pass *pass, const char *image)
