@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "api/gpu_names.h"
+#include "base/listing.h"
 #include "base/map.h"
 
+/* Named in a message: models, and nodes of each. */
 #define MAX_LISTED 8
+#define MAX_NODES 3
 /* 1,000 nodes of 16 cards with 32 profiles each take a third of it. */
 #define STOCK_MAX (64 * MiB)
 
@@ -392,31 +395,41 @@ const char *inventory_human(const struct inventory *inv, const char *name)
 	return slash ? slash + 1 : name;
 }
 
+static const char *places_text(const struct inventory_model *m, struct arena *a)
+{
+	size_t n = MIN(m->n_places, (size_t)MAX_NODES);
+	struct listing l;
+
+	listing_init(&l, a, ", ");
+	for (size_t i = 0; i < n; i++) {
+		listing_add(&l, "%s: %lld", m->places[i].node, (long long)m->places[i].total);
+	}
+	l.left_out += m->n_places - n;
+	return listing_end(&l);
+}
+
 const char *inventory_suggest(const struct inventory *inv, const char *asked, struct arena *a)
 {
 	const char **have = arena_array(a, const char *, inv->n);
-	const char *near[3];
-	const char *text = "";
-	size_t n;
+	size_t n, listed = MIN(inv->n, (size_t)MAX_LISTED);
+	struct listing near, all;
+	const char *names[3];
 
 	for (size_t i = 0; i < inv->n; i++) {
 		have[i] = inv->models[i].name;
 	}
-	n = gpu_names_near(asked, have, inv->n, near, ARRAY_LEN(near));
+	n = gpu_names_near(asked, have, inv->n, names, ARRAY_LEN(names));
+	listing_init(&near, a, ", ");
 	for (size_t i = 0; i < n; i++) {
-		text = arena_printf(a, "%s%s%s", text, i ? ", " : "near names: ", near[i]);
+		listing_add(&near, "%s", names[i]);
 	}
-	text = arena_printf(a, "%s%s", text, n ? "; " : "");
-	for (size_t i = 0; i < inv->n && i < MAX_LISTED; i++) {
+	listing_init(&all, a, ", ");
+	for (size_t i = 0; i < listed; i++) {
 		const struct inventory_model *m = &inv->models[i];
 
-		text = arena_printf(a, "%s%s%s (", text, i ? ", " : "GPUs are: ", m->name);
-		for (size_t k = 0; k < m->n_places; k++) {
-			text = arena_printf(a, "%s%s%s: %lld", text, k ? ", " : "",
-					    m->places[k].node, (long long)m->places[k].total);
-		}
-		text = arena_printf(a, "%s)", text);
+		listing_add(&all, "%s (%s)", m->name, places_text(m, a));
 	}
-	return inv->n > MAX_LISTED ? arena_printf(a, "%s and %zu more", text, inv->n - MAX_LISTED)
-				   : text;
+	all.left_out += inv->n - listed;
+	return arena_printf(a, "%s%s%s%s%s", n ? "near names: " : "", listing_end(&near),
+			    n ? "; " : "", inv->n ? "GPUs are: " : "", listing_end(&all));
 }

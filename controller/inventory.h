@@ -72,6 +72,6 @@ char inventory_series(const char *name);
  * prefix. */
 const char *inventory_human(const struct inventory *inv, const char *name);
 
-/* For a name that no node has: "near names: a, b; GPUs are: X (node-a: 2), Y (node-b: 1)". In the
- * arena. */
+/* For a name that no node has: "near names: a, b; GPUs are: X (node-a: 2), Y (node-b: 1)", of many
+ * some. In the arena. */
 const char *inventory_suggest(const struct inventory *inv, const char *asked, struct arena *a);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What no case can say: how large it gets, and names one by one. */
+#include "controller/inventory.h"
+
+#include "base/test.h"
+#include "controller/kinds.h"
+
+/* As a pass has it (runtime_pass.c). */
+#define PASS_MAX (16 * MiB)
+
+struct world {
+	struct cache *cache;
+	struct arena arena;
+	struct pass pass;
+	struct inventory inventory;
+};
+
+static void world_init(struct world *w)
+{
+	*w = (struct world){.cache = cache_create(controller_kinds)};
+	arena_init(&w->arena, PASS_MAX);
+	w->pass = (struct pass){.arena = &w->arena, .cache = w->cache};
+}
+
+static void world_finish(struct world *w)
+{
+	arena_finish(&w->arena);
+	cache_destroy(w->cache);
+}
+
+static void put_nodes(struct world *w, size_t n, struct gpu_unit *units, size_t n_units)
+{
+	for (size_t i = 0; i < n; i++) {
+		char name[24];
+
+		snprintf(name, sizeof(name), "node-%04zu", i);
+		cache_put(w->cache, &kind_gpu_node,
+			  &(struct gpu_node){.obj = {.name = name, .rv = "1"},
+					     .units = {units, n_units}});
+	}
+	inventory_make(&w->pass, NULL, NULL, &w->inventory);
+}
+
+static void a_large_fleet_fits_into_a_sentence(void)
+{
+	struct gpu_unit unit = {.name = "example.com/M0"};
+	struct world w;
+
+	world_init(&w);
+	put_nodes(&w, 5000, &unit, 1);
+	is_str(inventory_suggest(&w.inventory, "example.com/X", &w.arena),
+	       "GPUs are: example.com/M0 (node-0000: 1, node-0001: 1, node-0002: 1 and 4997 more)");
+	world_finish(&w);
+}
+
+TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence})
