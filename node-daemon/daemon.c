@@ -24,7 +24,8 @@ struct daemon {
 	struct program *program;
 	struct runtime *runtime;
 	struct beat *beat;
-	struct machine machine;
+	struct machine machine; /* of the last look that succeeded */
+	char *blind;		/* why the one after it failed, NULL: it did not */
 	struct words words;
 	struct utsname kernel;
 	int sys, events; /* fds; events: -1 when there are none to be had */
@@ -42,8 +43,10 @@ static void look(struct daemon *d)
 {
 	struct err err;
 
+	free(take(d->blind));
 	if (scan(d->sys, &d->machine, &err) < 0) {
 		log_warn("the machine could not be looked at", log_str("reason", err.text));
+		d->blind = xstrdup(err.text);
 		return;
 	}
 	words_fill(&d->words, &d->machine);
@@ -150,7 +153,7 @@ static const void *gather(const struct pass *pass)
 		.have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node),
 		.name = d->o->node,
 		.machine = &d->machine,
-		.facts = {d->kernel.release, VMGPU_VERSION},
+		.facts = {d->kernel.release, VMGPU_VERSION, d->blind},
 		.now_ms = pass->now_ms,
 	};
 	if (plan_report_wants_uid(seen->have) && d->node_uid) {
@@ -251,6 +254,7 @@ int daemon_run(struct program *p, struct monitor *m, const struct options *o, in
 	loop_timer_destroy(d.look);
 	loop_timer_destroy(d.ask);
 	free(d.node_uid);
+	free(d.blind);
 	words_finish(&d.words);
 	machine_finish(&d.machine);
 	return rc;

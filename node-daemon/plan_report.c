@@ -46,7 +46,9 @@ void plan_report(const void *ctx, struct plan *plan)
 	}
 	report(seen->machine, &seen->facts, seen->have->status, seen->now_ms, plan->arena, &s);
 	a = plan_status_of(plan, &kind_own_node, &seen->have->obj, &status_type, seen->have->status,
-			   &s, "the machine has changed");
+			   &s,
+			   seen->facts.blind ? "the machine could not be looked at"
+					     : "the machine has changed");
 	if (a) {
 		a->manager = REPORT_MANAGER;
 	}

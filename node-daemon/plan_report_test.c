@@ -16,6 +16,7 @@ struct world {
 	struct cache *cache;
 	struct arena arena;
 	struct plan plan;
+	const char *blind;
 };
 
 static void begin(struct world *w, const char *tree)
@@ -65,7 +66,7 @@ static void pass(struct world *w, const char *uid, int64_t now)
 		.name = "n1",
 		.node_uid = uid,
 		.machine = &w->machine,
-		.facts = {"6.1", "v"},
+		.facts = {"6.1", "v", w->blind},
 		.now_ms = now,
 	};
 
@@ -148,6 +149,28 @@ static void one_change(void)
 	       "2026-01-01T00:00:00Z");
 }
 
+static void blind(void)
+{
+	auto_world struct world w;
+	json_t *status, *c;
+
+	begin(&w, CARD);
+	have(&w, owned(), NULL);
+	pass(&w, NULL, NOW);
+	have(&w, owned(), json_deep_copy(json_object_get(w.plan.actions[0].body, "status")));
+	w.blind = "Too many open files";
+	pass(&w, NULL, NOW + 5000);
+	is_int(w.plan.n, 1);
+	is_str(w.plan.actions[0].why, "the machine could not be looked at");
+	status = json_object_get(w.plan.actions[0].body, "status");
+	ok(!json_object_get(status, "units") && !json_object_get(status, "summary"));
+	c = json_array_get(json_object_get(status, "conditions"), 0);
+	is_str(json_string_value(json_object_get(c, "status")), "Unknown");
+	is_str(json_string_value(json_object_get(c, "reason")), "NotLookedAt");
+	has(json_string_value(json_object_get(c, "message")),
+	    "looked at again: Too many open files; the report is of the last");
+}
+
 static void adopted(void)
 {
 	auto_world struct world w;
@@ -178,5 +201,6 @@ TESTS({"a node without a GPUNode gets one, owned by its Node, once the Node's ui
       {"the status is written once; the same machine an hour later writes nothing", reported},
       {"one driver less: only what differs is written, and a condition of the same status keeps its time",
        one_change},
+      {"a look that fails: the units stay as they were, and Ready says why it is not known", blind},
       {"a GPUNode that somebody made without an owner gets it", adopted},
       {"a GPUNode that is being deleted is left alone", going}, )

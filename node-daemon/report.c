@@ -367,7 +367,15 @@ static void judge_node(struct reporter *r, const struct status_summary *s, struc
 {
 	struct condition c = {.type = "Ready", .status = "True", .reason = "Reporting"};
 
-	if (!r->units.n) {
+	if (r->facts->blind) {
+		c.status = "Unknown";
+		c.reason = "NotLookedAt";
+		c.message = arena_printf(
+			r->arena,
+			"the machine could not be looked at again: %s; the report is of "
+			"the last look that succeeded",
+			r->facts->blind);
+	} else if (!r->units.n) {
 		c.reason = "NoGPUs";
 		c.message = "no GPU on this node";
 	} else if (wants_passthrough(r) && !*r->m->iommu) {

@@ -14,6 +14,8 @@
 struct report_facts {
 	const char *kernel;  /* uname -r */
 	const char *version; /* of this program */
+	const char
+		*blind; /* why the last look failed, NULL: it did not; machine is the one before */
 };
 
 /* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the

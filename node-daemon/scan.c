@@ -30,7 +30,8 @@ static int list_bus(struct scan *s)
 {
 	const char **names;
 	size_t n;
-	int rc = sysfs_list(s->devices, ".", MACHINE_MAX_ENTRIES, &s->m->arena, &names, &n);
+	int rc = scan_note(
+		s, sysfs_list(s->devices, ".", MACHINE_MAX_ENTRIES, &s->m->arena, &names, &n));
 
 	s->entries = arena_array(&s->m->arena, struct entry, n);
 	for (size_t i = 0; i < n; i++) {
@@ -70,7 +71,8 @@ static void read_members(struct scan *s, int dir, int64_t id)
 	if (id < 0 || machine_group(m, id)) {
 		return;
 	}
-	rc = sysfs_list(dir, "iommu_group/devices", MACHINE_MAX_MEMBERS, &m->arena, &names, &n);
+	rc = scan_note(s, sysfs_list(dir, "iommu_group/devices", MACHINE_MAX_MEMBERS, &m->arena,
+				     &names, &n));
 	if (m->groups.n % 64 == 0) {
 		struct iommu_group *more =
 			arena_array(&m->arena, struct iommu_group, m->groups.n + 64);
@@ -228,14 +230,14 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 	}
 	s->n_gpus++;
 	card = e->card = function_add(s, e, PCI_GPU, dir);
-	if (sysfs_int(dir, "numa_node", -1, INT32_MAX, &card->numa) < 0) {
+	if (scan_note(s, sysfs_int(dir, "numa_node", -1, INT32_MAX, &card->numa)) < 0) {
 		card->numa = -1;
 	}
 	if (e->ids.class_code >> 16 == 0x03) {
-		sysfs_int(dir, "boot_vga", 0, 1, &boot);
+		scan_note(s, sysfs_int(dir, "boot_vga", 0, 1, &boot));
 	}
 	card->boot_display = boot == 1;
-	if (sysfs_read(dir, "reset_method", text, sizeof(text)) > 0) {
+	if (scan_note(s, (int)sysfs_read(dir, "reset_method", text, sizeof(text))) > 0) {
 		card->reset_method = arena_strdup(&m->arena, text);
 	}
 	read_above(s, e, card);
@@ -257,7 +259,7 @@ static void look_at_vf(struct scan *s, struct entry *e, int dir)
 
 static void look_at(struct scan *s, struct entry *e)
 {
-	auto_close int dir = sysfs_dir(s->devices, e->name);
+	auto_close int dir = scan_note(s, sysfs_dir(s->devices, e->name));
 	const char *file;
 	int rc = dir;
 
@@ -287,37 +289,53 @@ static void look_at(struct scan *s, struct entry *e)
 
 /* --- what goes along ----------------------------------------------------------------------- */
 
-static void look_along(struct scan *s, struct entry *e, enum pci_kind kind)
+/* 0 or -errno: it goes along and cannot be looked at. */
+static int look_along(struct scan *s, struct entry *e, enum pci_kind kind)
 {
 	auto_close int dir = -1;
 
-	if (e->seen || e->vf || s->m->functions.n == MACHINE_MAX_FUNCTIONS ||
-	    (dir = sysfs_dir(s->devices, e->name)) < 0) {
-		return;
+	if (e->seen || e->vf) {
+		return 0;
+	}
+	if (s->m->functions.n == MACHINE_MAX_FUNCTIONS) {
+		return -E2BIG;
+	}
+	dir = scan_note(s, sysfs_dir(s->devices, e->name));
+	if (dir < 0) {
+		return dir == -ENOENT ? 0 : dir; /* that one vanished since the bus was listed */
 	}
 	function_add(s, e, kind, dir);
+	return 0;
 }
 
-static void look_at_companions(struct scan *s, const struct pci_function *card)
+static void look_at_companions(struct scan *s, struct pci_function *card)
 {
+	int rc;
+
 	for (struct entry *e = scan_entry(s, card->address) + 1; e < s->entries + s->n_entries;
 	     e++) {
 		if (pcifn_slot(e->address) != pcifn_slot(card->address)) {
 			break;
 		}
-		if (!e->card && e->ids.vendor == card->ids.vendor && pcifn_is_companion(&e->ids)) {
-			look_along(s, e, PCI_COMPANION);
+		if (!e->card && e->ids.vendor == card->ids.vendor && pcifn_is_companion(&e->ids) &&
+		    (rc = look_along(s, e, PCI_COMPANION)) < 0) {
+			scan_card_trouble(s, card, e->address, "directory", rc);
 		}
 	}
 }
 
-static void look_at_members(struct scan *s, size_t group)
+/* A member that nobody could look at may be a host's NIC: the group is not known to be viable. */
+static void look_at_members(struct scan *s, struct iommu_group *g)
 {
-	for (size_t i = 0; i < s->m->groups.items[group].members.n; i++) {
-		struct entry *e = scan_entry(s, s->m->groups.items[group].members.items[i]);
+	list_each(at, &g->members) {
+		struct entry *e = scan_entry(s, *at);
+		int rc = e ? look_along(s, e, PCI_MEMBER) : 0;
 
-		if (e) {
-			look_along(s, e, PCI_MEMBER);
+		if (rc < 0 && !*g->trouble) {
+			scan_trouble(s, e->name, "member of a GPU's IOMMU group", rc);
+			g->trouble = arena_printf(&s->m->arena,
+						  "%s, a member of IOMMU group %" PRId64 ": %s",
+						  e->name, g->id, scan_why(rc));
 		}
 	}
 }
@@ -344,7 +362,7 @@ static void look_at_neighbours(struct scan *s)
 		look_at_companions(s, m->functions.items[i]);
 	}
 	for (size_t i = 0; i < m->groups.n; i++) {
-		look_at_members(s, i);
+		look_at_members(s, &m->groups.items[i]);
 	}
 	if (m->functions.n) {
 		qsort(m->functions.items, m->functions.n, sizeof(*m->functions.items), by_function);
@@ -353,31 +371,69 @@ static void look_at_neighbours(struct scan *s)
 		qsort(m->groups.items, m->groups.n, sizeof(*m->groups.items), by_id);
 	}
 }
-int scan(int sys, struct machine *m, struct err *err)
-{
-	auto_close int devices = sysfs_dir(sys, "bus/pci/devices");
-	struct scan s = {.sys = sys, .devices = devices, .m = m};
-	struct arena arena = m->arena;
-	int rc;
 
-	arena_reset(&arena);
-	*m = (struct machine){.arena = arena, .iommu = "", .nvidia = ""};
-	if (devices == -ENOENT && sysfs_exists(sys, "bus")) {
-		scan_node(&s); /* a machine without PCI */
-		return 0;
+/* --- the machine --------------------------------------------------------------------------- */
+
+static int no_bus(int rc, struct err *err)
+{
+	return err_set(err, "bus/pci/devices: %s: the directory must be the machine's /sys",
+		       strerror(-rc));
+}
+
+static int look_at_bus(struct scan *s, struct err *err)
+{
+	int rc = list_bus(s);
+
+	if (s->starved) {
+		return 0; /* said by who called */
 	}
-	if (devices < 0 || (rc = list_bus(&s)) == -ENOTDIR || rc == -EACCES) {
-		return err_set(err, "bus/pci/devices: %s: the directory must be the machine's /sys",
-			       strerror(devices < 0 ? -devices : -rc));
+	if (rc < 0 && rc != -E2BIG) {
+		return no_bus(rc, err);
 	}
 	if (rc < 0) {
-		scan_trouble(&s, "bus/pci/devices", "list", rc);
+		scan_trouble(s, "bus/pci/devices", "list", rc);
 	}
-	for (size_t i = 0; i < s.n_entries; i++) {
-		look_at(&s, &s.entries[i]);
+	for (size_t i = 0; i < s->n_entries; i++) {
+		look_at(s, &s->entries[i]);
 	}
-	look_at_neighbours(&s);
-	scan_vgpus(&s);
-	scan_node(&s);
+	look_at_neighbours(s);
+	scan_vgpus(s);
+	return 0;
+}
+
+static int look_at_all(struct scan *s, struct err *err)
+{
+	auto_close int devices = scan_note(s, sysfs_dir(s->sys, "bus/pci/devices"));
+	bool no_pci = devices == -ENOENT && sysfs_exists(s->sys, "bus");
+
+	s->devices = devices;
+	if (devices < 0 && !no_pci && !s->starved) {
+		return no_bus(devices, err);
+	}
+	if (devices >= 0 && look_at_bus(s, err) < 0) {
+		return -1;
+	}
+	scan_node(s);
+	if (s->starved) {
+		return err_set(err,
+			       "%s on the way through /sys; if that goes on, raise the limits on "
+			       "open files and memory of vmgpu-node or of its node",
+			       strerror(-s->starved));
+	}
+	return 0;
+}
+
+int scan(int sys, struct machine *m, struct err *err)
+{
+	struct machine fresh;
+	struct scan s = {.sys = sys, .m = &fresh};
+
+	machine_init(&fresh);
+	if (look_at_all(&s, err) < 0) {
+		machine_finish(&fresh);
+		return -1;
+	}
+	machine_finish(m);
+	*m = fresh;
 	return 0;
 }

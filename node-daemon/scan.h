@@ -14,6 +14,6 @@
 
 struct err;
 
-/* Fills m anew (machine_init before the first). -1 only when sys is no /sys at all; m is then
- * empty. */
+/* Fills m anew (machine_init before the first). -1: sys is no /sys, or descriptors or memory ran out
+ * on the way; m is then what it was. */
 int scan(int sys, struct machine *m, struct err *err);

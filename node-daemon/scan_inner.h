@@ -28,12 +28,16 @@ struct scan {
 	struct entry *entries; /* by address */
 	size_t n_entries;
 	size_t n_gpus;
+	int starved; /* 0, or the errno that says that the looking itself lacks something */
 };
 
 struct entry *scan_entry(const struct scan *s, uint64_t address); /* NULL */
 
 /* A negative errno in words. */
 const char *scan_why(int rc);
+/* Gives rc back. What went wrong for want of descriptors or memory says nothing of the device: such a
+ * scan is no report, and remembered here. */
+int scan_note(struct scan *s, int rc);
 /* Notes what could not be read of a place; rc is a negative errno. */
 void scan_trouble(struct scan *s, const char *where, const char *file, int rc);
 /* The same of a card: kept in the machine, and the first one in the card. */

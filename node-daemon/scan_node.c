@@ -31,7 +31,8 @@ static bool made_up(struct scan *s, int64_t group)
 	auto_free char *path = xprintf("kernel/iommu_groups/%" PRId64 "/name", group);
 	char text[64];
 
-	return sysfs_read(s->sys, path, text, sizeof(text)) > 0 && str_eq(text, "vfio-noiommu");
+	return scan_note(s, (int)sysfs_read(s->sys, path, text, sizeof(text))) > 0 &&
+	       str_eq(text, "vfio-noiommu");
 }
 
 static void look_at_iommu(struct scan *s)
@@ -40,7 +41,7 @@ static void look_at_iommu(struct scan *s)
 	const char **units;
 	size_t n;
 
-	sysfs_list(s->sys, "class/iommu", MACHINE_MAX_ENTRIES, &m->arena, &units, &n);
+	scan_note(s, sysfs_list(s->sys, "class/iommu", MACHINE_MAX_ENTRIES, &m->arena, &units, &n));
 	if (n) {
 		m->iommu = iommu_kind(units[0]);
 		return;
@@ -55,7 +56,7 @@ static void look_at_iommu(struct scan *s)
 		}
 	}
 	if (!*m->iommu && !m->functions.n) {
-		sysfs_list(s->sys, "kernel/iommu_groups", 1, &m->arena, &units, &n);
+		scan_note(s, sysfs_list(s->sys, "kernel/iommu_groups", 1, &m->arena, &units, &n));
 		m->iommu = n ? "other" : "";
 	}
 	m->acpi_dmar = sysfs_exists(s->sys, "firmware/acpi/tables/DMAR");
@@ -68,7 +69,8 @@ void scan_node(struct scan *s)
 
 	look_at_iommu(s);
 	s->m->vfio_pci = sysfs_exists(s->sys, "bus/pci/drivers/vfio-pci");
-	if (sysfs_read(s->sys, "module/nvidia/version", text, sizeof(text)) > 0) {
+	if (scan_note(s, (int)sysfs_read(s->sys, "module/nvidia/version", text, sizeof(text))) >
+	    0) {
 		s->m->nvidia = arena_strdup(&s->m->arena, text);
 	}
 }

@@ -19,10 +19,19 @@ const char *scan_why(int rc)
 	return strerror(-rc);
 }
 
+int scan_note(struct scan *s, int rc)
+{
+	if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
+		s->starved = rc;
+	}
+	return rc;
+}
+
 void scan_trouble(struct scan *s, const char *where, const char *file, int rc)
 {
 	struct machine *m = s->m;
 
+	scan_note(s, rc);
 	if (m->troubles.n == MACHINE_MAX_TROUBLES) {
 		return;
 	}

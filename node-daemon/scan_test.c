@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "base/err.h"
 #include "base/test.h"
@@ -254,6 +255,60 @@ static void size_of_a_full_mdev_node(void)
 	ok(strlen(text) + 16 * 32 * strlen(HOLDER) <= 100 * 1000);
 }
 
+/* However few descriptors there are: the whole report, or an error that says so, never one with
+ * less in it. */
+static void few_descriptors(void)
+{
+	auto_tree struct tree t = tree_make(
+		"dir class/iommu/dmar0\n" TWO
+		"device 0000:02:00.1 id=15b3:1017 class=020000 driver=mlx5_core group=2\n"
+		"device 0000:03:00.0 id=10de:1eb8 class=030200 driver=nvidia group=3\n"
+		"dir class/mdev_bus\n  0000:03:00.0 -> ../../devices/pci0000:03/0000:03:00.0\n"
+		"dir devices/pci0000:03/0000:03:00.0/mdev_supported_types/nvidia-222\n"
+		"  name = GRID T4-1B\n  available_instances = 16\n");
+	auto_free char *whole = report_of(t.fd);
+	auto_close int first = dup(t.fd);
+	struct rlimit before, few;
+	int errors = 0;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	has(whole, "T4-1B");
+	for (int more = 0; more < 8; more++) {
+		auto_free char *text = NULL;
+
+		few = (struct rlimit){(rlim_t)(first + 1 + more), before.rlim_max};
+		setrlimit(RLIMIT_NOFILE, &few);
+		text = report_of(t.fd);
+		setrlimit(RLIMIT_NOFILE, &before);
+		if (!str_eq(text, whole)) {
+			has(text,
+			    "error: Too many open files on the way through /sys; if that goes on, raise");
+			errors++;
+		}
+	}
+	ok(errors >= 3 && errors < 8);
+}
+
+static void failed_scan_keeps(void)
+{
+	auto_tree struct tree t = tree_make(TWO);
+	auto_close int first = dup(t.fd);
+	struct rlimit before, few;
+	struct machine m;
+	struct err err;
+
+	machine_init(&m);
+	is_int(scan(t.fd, &m, &err), 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = (struct rlimit){(rlim_t)first + 1, before.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &few);
+	is_int(scan(t.fd, &m, &err), -1);
+	setrlimit(RLIMIT_NOFILE, &before);
+	is_int(m.functions.n, 2);
+	is_int(m.entries, 2);
+	machine_finish(&m);
+}
+
 static void no_leaks(void)
 {
 	auto_tree struct tree t = tree_make(TWO);
@@ -301,4 +356,6 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
       {"16 cards of 32 slots, all taken, fit in 100 KB", size_of_a_full_node},
       {"so do those of mdev, whose vGPUs have names of their own", size_of_a_full_mdev_node},
+      {"without descriptors there is an error, never a report with less in it", few_descriptors},
+      {"a scan that fails leaves the machine as it was", failed_scan_keeps},
       {"scans leave no descriptor open", no_leaks}, {"files are read with their bounds", reads}, )

@@ -88,7 +88,7 @@ static void read_creatable(struct scan *s, struct pci_function *card)
 		ssize_t n;
 
 		if (vf->face != VGPU_VENDOR || *vf->type || vf->gone || !e ||
-		    (dir = sysfs_dir(s->devices, e->name)) < 0) {
+		    (dir = scan_note(s, sysfs_dir(s->devices, e->name))) < 0) {
 			continue;
 		}
 		text = text ? text : xmalloc(LIST_BYTES);
@@ -148,7 +148,7 @@ static void look_at_mdev(struct scan *s, int mdevs, const char *uuid)
 		return; /* gone, or the child of something that is no PCI device */
 	}
 	e = scan_entry(s, d.parent);
-	if (!e || !e->card || (dir = sysfs_dir(mdevs, uuid)) < 0) {
+	if (!e || !e->card || (dir = scan_note(s, sysfs_dir(mdevs, uuid))) < 0) {
 		return;
 	}
 	n = sysfs_link_name(dir, "mdev_type", type, sizeof(type));
@@ -171,7 +171,7 @@ static int by_parent(const void *a, const void *b)
 
 static void look_at_mdevs(struct scan *s)
 {
-	auto_close int mdevs = sysfs_dir(s->sys, "bus/mdev/devices");
+	auto_close int mdevs = scan_note(s, sysfs_dir(s->sys, "bus/mdev/devices"));
 	const char **uuids;
 	size_t n;
 	int rc;
@@ -210,7 +210,7 @@ static int64_t described(const char *description, const char *key)
 
 static void read_mdev_type(struct scan *s, struct pci_function *card, int types, const char *id)
 {
-	auto_close int dir = sysfs_dir(types, id);
+	auto_close int dir = scan_note(s, sysfs_dir(types, id));
 	struct vgpu_type *t = dir < 0 || strlen(id) > NAME_BYTES ? NULL : type_add(s, card);
 	char text[1024];
 
@@ -219,14 +219,14 @@ static void read_mdev_type(struct scan *s, struct pci_function *card, int types,
 	}
 	t->id = arena_strdup(&s->m->arena, id);
 	t->name = t->id;
-	if (sysfs_read(dir, "name", text, NAME_BYTES) > 0) {
+	if (scan_note(s, (int)sysfs_read(dir, "name", text, NAME_BYTES)) > 0) {
 		t->name = arena_strdup(&s->m->arena, text);
 	}
-	if (sysfs_read(dir, "description", text, sizeof(text)) > 0) {
+	if (scan_note(s, (int)sysfs_read(dir, "description", text, sizeof(text))) > 0) {
 		t->framebuffer_mib = described(text, "framebuffer=");
 		t->max = described(text, "max_instance=");
 	}
-	if (sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered) < 0) {
+	if (scan_note(s, sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered)) < 0) {
 		t->offered = 0;
 	}
 }
@@ -235,8 +235,8 @@ static void read_mdev_type(struct scan *s, struct pci_function *card, int types,
 static bool read_mdev_types(struct scan *s, struct pci_function *card, uint64_t place)
 {
 	struct entry *e = scan_entry(s, place);
-	auto_close int dir = e ? sysfs_dir(s->devices, e->name) : -1;
-	auto_close int types = dir < 0 ? -1 : sysfs_dir(dir, "mdev_supported_types");
+	auto_close int dir = e ? scan_note(s, sysfs_dir(s->devices, e->name)) : -1;
+	auto_close int types = dir < 0 ? -1 : scan_note(s, sysfs_dir(dir, "mdev_supported_types"));
 	const char **ids;
 	size_t n;
 	int rc;
@@ -273,7 +273,8 @@ static void look_at_parents(struct scan *s)
 	uint64_t at;
 	size_t n;
 
-	sysfs_list(s->sys, "class/mdev_bus", MACHINE_MAX_ENTRIES, &s->m->arena, &parents, &n);
+	scan_note(s, sysfs_list(s->sys, "class/mdev_bus", MACHINE_MAX_ENTRIES, &s->m->arena,
+				&parents, &n));
 	for (size_t i = 0; i < n; i++) {
 		struct entry *e = pcifn_parse(parents[i], &at) < 0 ? NULL : scan_entry(s, at);
 
