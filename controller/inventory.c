@@ -356,19 +356,24 @@ const char *inventory_resolve(const struct inventory *inv, const char *asked)
 	return n ? names[0] : asked;
 }
 
+/* Behind the series: four displays (older drivers), and which engines a MIG type has (nvidia.md
+ * 2.1). */
+static const char *const type_suffixes[] = {"", "4", "ME", "NOME", "MEALL", "GFX"};
+
 char inventory_series(const char *name)
 {
-	size_t n = strlen(name);
-	char last = n ? name[n - 1] : 0;
-	size_t digits = 0;
+	const char *dash = strrchr(name, '-'), *at = dash ? dash + 1 : "";
+	size_t digits = strspn(at, "0123456789");
 
-	if (last == 0 || !strchr("ABCQ", last)) {
+	if (!digits || !at[digits] || !strchr("ABCQ", at[digits])) {
 		return 0;
 	}
-	while (digits + 1 < n && name[n - 2 - digits] >= '0' && name[n - 2 - digits] <= '9') {
-		digits++;
+	for (size_t i = 0; i < ARRAY_LEN(type_suffixes); i++) {
+		if (str_eq(at + digits + 1, type_suffixes[i])) {
+			return at[digits];
+		}
 	}
-	return digits && digits + 1 < n && name[n - 2 - digits] == '-' ? last : 0;
+	return 0;
 }
 
 bool inventory_is_vgpu(const struct inventory *inv, const char *name)

@@ -64,7 +64,8 @@ size_t inventory_meanings(const struct inventory *inv, const char *asked, const 
 			  size_t max);
 /* The first of them that a node has; else the first; else the text itself. Never NULL. */
 const char *inventory_resolve(const struct inventory *inv, const char *asked);
-/* A vGPU: reported as a profile, or its name ends in -<number><A|B|C|Q>. */
+/* A vGPU: reported as a profile, or its name ends in -<number><A|B|C|Q> and perhaps a suffix
+ * (10CME, 1B4). */
 bool inventory_is_vgpu(const struct inventory *inv, const char *name);
 /* The series letter of a vGPU name (A, B, C, Q), 0 when it has none. */
 char inventory_series(const char *name);

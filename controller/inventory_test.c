@@ -53,4 +53,39 @@ static void a_large_fleet_fits_into_a_sentence(void)
 	world_finish(&w);
 }
 
-TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence})
+static void types_have_their_series(void)
+{
+	static const struct {
+		const char *name;
+		char series;
+	} rows[] = {
+		{"nvidia.com/NVIDIA_L40S-8Q", 'Q'},
+		{"nvidia.com/GRID_A100-1-5C", 'C'},
+		{"nvidia.com/GRID_M10-0B", 'B'},
+		{"nvidia.com/GRID_T4-16A", 'A'},
+		{"nvidia.com/NVIDIA_H100-1-10CME", 'C'},
+		{"nvidia.com/NVIDIA_DC-1-24QNOME", 'Q'},
+		{"nvidia.com/NVIDIA_DC-1-24QMEALL", 'Q'},
+		{"nvidia.com/NVIDIA_DC-1-24QGFX", 'Q'},
+		{"nvidia.com/GRID_V100DX-1B4", 'B'},
+		{"nvidia.com/AD102GL_L40S", 0},
+		{"nvidia.com/H100_94GB", 0},
+		{"nvidia.com/A100-SXM4-80GB", 0},
+		{"nvidia.com/CARD-8QX", 0},
+		{"nvidia.com/CARD-8Q4ME", 0},
+		{"nvidia.com/CARD-8", 0},
+		{"nvidia.com/CARD-Q", 0},
+		{"nvidia.com/CARD-", 0},
+		{"8Q", 0},
+		{"", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (inventory_series(rows[i].name) != rows[i].series) {
+			is_str(rows[i].name, "a name of the other series");
+		}
+	}
+}
+
+TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
+      {"a type's series stands before what its engines are", types_have_their_series})
