@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "base/listing.h"
+
+#define MAX_STATUS 64 /* entries of status.gpus: the CRD refuses a status with more */
+
 struct gpus_ask *gpus_ask(struct gpus *g, const char *asked, const char *device)
 {
 	for (size_t i = 0; i < g->n; i++) {
@@ -35,9 +39,10 @@ int64_t gpus_count(const struct gpus *g, const char *device)
 
 struct gpu_status_list gpus_status(const struct gpus *g)
 {
-	struct gpu_status_list l = {.items = arena_array(g->pass->arena, struct gpu_status, g->n)};
+	size_t n = MIN(g->n, (size_t)MAX_STATUS);
+	struct gpu_status_list l = {.items = arena_array(g->pass->arena, struct gpu_status, n)};
 
-	for (size_t i = 0; i < g->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct gpus_ask *a = &g->asks[i];
 
 		l.items[l.n++] = (struct gpu_status){
@@ -63,19 +68,18 @@ static bool mentioned(const struct gpus *g, size_t before, const char *device)
 /* Each device once, as "<count><between><words>". */
 static const char *listing(const struct gpus *g, const char *between, bool human)
 {
-	const char *text = NULL;
+	struct listing l;
 
+	listing_init(&l, g->pass->arena, ", ");
 	for (size_t i = 0; i < g->n; i++) {
 		const char *device = g->asks[i].device;
 
 		if (!mentioned(g, i, device)) {
-			text = arena_printf(g->pass->arena, "%s%s%lld%s%s", text ? text : "",
-					    text ? ", " : "", (long long)gpus_count(g, device),
-					    between,
-					    human ? inventory_human(g->inventory, device) : device);
+			listing_add(&l, "%lld%s%s", (long long)gpus_count(g, device), between,
+				    human ? inventory_human(g->inventory, device) : device);
 		}
 	}
-	return text;
+	return g->n ? listing_end(&l) : NULL;
 }
 
 const char *gpus_summary(const struct gpus *g)

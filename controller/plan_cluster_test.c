@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The largest objects that the API server takes: too long for a case. */
+#include "controller/plan_cluster.h"
+
+#include "api/apps.h"
+#include "api/kubevirt.h"
+#include "base/buf.h"
+#include "base/test.h"
+#include "controller/kinds.h"
+#include "controller/options.h"
+
+#define PASS_ARENA (16 * MiB) /* as a controller that runs has it */
+#define MANY 64		      /* of what one level of the spec may have */
+
+static struct cache *c;
+static struct arena arena;
+static struct plan plan;
+static struct buf spec;
+
+static void begin(void)
+{
+	buf_finish(&spec);
+	buf_init(&spec, 4 * MiB);
+}
+
+/* The status that one pass over an object with this spec writes. */
+static const json_t *status_of(void)
+{
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "1"},
+		.permitted = "{\"pciHostDevices\":[]}",
+		.phase = "Deployed",
+	};
+	static const struct options options = {.worker_image = "w"};
+	json_t *o = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:o}", "apiVersion",
+			      "apps.cozystack.io/v1alpha1", "kind", "Kubernetes", "metadata",
+			      "name", "k", "namespace", "t", "uid", "u", "spec",
+			      json_loads(buf_text(&spec), 0, NULL));
+	struct err err = {""};
+	struct pass pass;
+
+	plan_finish(&plan);
+	arena_finish(&arena);
+	cache_destroy(c);
+	c = cache_create(controller_kinds);
+	cache_put(c, &kind_kv_config, &cr);
+	is_int(cache_load_json(c, o, &err), 0);
+	is_str(err.text, "");
+	json_decref(o);
+	arena_init(&arena, PASS_ARENA);
+	plan_init(&plan, &arena, c);
+	pass = (struct pass){
+		.arena = &arena,
+		.cache = c,
+		.kind = reconcile_kubernetes.primary,
+		.key = {"t", "k"},
+		.options = &options,
+	};
+	reconcile_kubernetes.plan(reconcile_kubernetes.gather(&pass), &plan);
+	for (size_t i = 0; i < plan.n; i++) {
+		if (plan.actions[i].what == ACTION_STATUS) {
+			return json_object_get(plan.actions[i].body, "status");
+		}
+	}
+	ok(!"a status");
+	return NULL;
+}
+
+static void names_of_all_groups(void)
+{
+	const json_t *status;
+
+	begin();
+	buf_str(&spec, "{\"nodeGroups\":{");
+	for (int g = 0; g < MANY; g++) {
+		buf_printf(&spec, "%s\"g%d\":{\"minReplicas\":1,\"gpus\":[", g ? "," : "", g);
+		for (int i = 0; i < MANY; i++) {
+			buf_printf(&spec, "%s{\"name\":\"nvidia.com/%050d\"}", i ? "," : "",
+				   g * MANY + i);
+		}
+		buf_str(&spec, "]}");
+	}
+	buf_str(&spec, "}}");
+	status = status_of();
+	/* The CRD takes no more, and refuses the whole status. */
+	is_int(json_array_size(json_object_get(status, "gpus")), 64);
+	has(json_string_value(json_object_get(status, "gpuSummary")), " more");
+}
+
+TESTS({"64 groups with 64 names each: the summary is cut, the list has what the CRD takes",
+       names_of_all_groups})
