@@ -8,17 +8,12 @@
 #include <string.h>
 
 #include "base/flag.h"
+#include "base/listing.h"
 #include "base/quantity.h"
 
-struct names {
-	struct arena *arena;
-	const char *text; /* NULL: none */
-};
-
-static void add(struct names *l, const char *where, const char *field, const char *why)
+static void add(struct listing *l, const char *where, const char *field, const char *why)
 {
-	l->text = arena_printf(l->arena, "%s%s%s%s%s", l->text ? l->text : "", l->text ? ", " : "",
-			       where, field, why);
+	listing_add(l, "%s%s%s", where, field, why);
 }
 
 /* Neither absent nor empty. */
@@ -77,14 +72,14 @@ void cluster_health_gather(struct cluster_seen *s)
 	};
 }
 
-static void add_duration(struct names *l, const char *where, const char *field, const char *asked)
+static void add_duration(struct listing *l, const char *where, const char *field, const char *asked)
 {
 	if (!str_empty(asked) && !is_duration(asked)) {
 		add(l, where, field, " (is no duration as 20m or 1h30m)");
 	}
 }
 
-static void health(const struct cluster_seen *s, struct names *l)
+static void health(const struct cluster_seen *s, struct listing *l)
 {
 	struct health_spec h = read_health(s);
 
@@ -95,7 +90,7 @@ static void health(const struct cluster_seen *s, struct names *l)
 
 /* --- node groups ------------------------------------------------------------------------------ */
 
-static void half_size(const struct cluster_group *g, const char *where, struct names *l)
+static void half_size(const struct cluster_group *g, const char *where, struct listing *l)
 {
 	static const char *const why = " (resources.cpu and memory size a worker together)";
 	const struct vm_resources *r = g->spec->resources;
@@ -117,7 +112,7 @@ static void half_size(const struct cluster_group *g, const char *where, struct n
 	}
 }
 
-static void group(const struct cluster_seen *s, const struct cluster_group *g, struct names *l)
+static void group(const struct cluster_seen *s, const struct cluster_group *g, struct listing *l)
 {
 	const char *where = arena_printf(l->arena, "nodeGroups.%s.", g->key);
 	const char *ephemeral = cluster_ephemeral_size(s, g->spec);
@@ -143,7 +138,7 @@ static bool is_operator(const char *key)
 	return str_eq(key, "gpuOperator") || str_eq(key, "gpu-operator");
 }
 
-static void addons(const char *where, const struct addon *items, size_t n, struct names *l)
+static void addons(const char *where, const struct addon *items, size_t n, struct listing *l)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct addon *a = &items[i];
@@ -160,7 +155,7 @@ static void addons(const char *where, const struct addon *items, size_t n, struc
 }
 
 /* What another spelling says otherwise and more loudly. */
-static void other_spellings(const struct cluster_operator *o, struct names *l)
+static void other_spellings(const struct cluster_operator *o, struct listing *l)
 {
 	tri enabled = TRI_UNSET;
 	bool values = false;
@@ -182,7 +177,7 @@ static void other_spellings(const struct cluster_operator *o, struct names *l)
 	}
 }
 
-static void gpu_operator(const struct cluster_seen *s, struct names *l)
+static void gpu_operator(const struct cluster_seen *s, struct listing *l)
 {
 	const struct cluster_operator *o = &s->gpu_operator;
 
@@ -199,14 +194,14 @@ static void gpu_operator(const struct cluster_seen *s, struct names *l)
 
 /* --- the rest --------------------------------------------------------------------------------- */
 
-static void preset(const struct control_plane_part *p, const char *where, struct names *l)
+static void preset(const struct control_plane_part *p, const char *where, struct listing *l)
 {
 	if (p && !str_empty(p->resources_preset)) {
 		add(l, where, ".resourcesPreset", " (write resources)");
 	}
 }
 
-static void control_plane(const struct cluster_seen *s, struct names *l)
+static void control_plane(const struct cluster_seen *s, struct listing *l)
 {
 	const struct control_plane *c = s->spec.control_plane;
 
@@ -220,7 +215,7 @@ static void control_plane(const struct cluster_seen *s, struct names *l)
 	       l);
 }
 
-static void whole_fields(const struct cluster_seen *s, struct names *l)
+static void whole_fields(const struct cluster_seen *s, struct listing *l)
 {
 	const struct {
 		const char *name, *value;
@@ -240,8 +235,9 @@ static void whole_fields(const struct cluster_seen *s, struct names *l)
 
 const char *cluster_not_handled(const struct cluster_seen *s)
 {
-	struct names l = {.arena = s->pass->arena};
+	struct listing l;
 
+	listing_init(&l, s->pass->arena, ", ");
 	gpu_operator(s, &l);
 	addons("addons.", s->spec.addons.items, s->spec.addons.n, &l);
 	addons("plugins.", s->spec.plugins.items, s->spec.plugins.n, &l);
@@ -251,5 +247,5 @@ const char *cluster_not_handled(const struct cluster_seen *s)
 	for (size_t i = 0; i < s->n_groups; i++) {
 		group(s, &s->groups[i], &l);
 	}
-	return l.text;
+	return l.text ? listing_end(&l) : NULL;
 }

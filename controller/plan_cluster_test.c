@@ -11,6 +11,7 @@
 
 #define PASS_ARENA (16 * MiB) /* as a controller that runs has it */
 #define MANY 64		      /* of what one level of the spec may have */
+#define LONG 8200	      /* characters of a key: 64 such are 0.5 MiB */
 
 static struct cache *c;
 static struct arena arena;
@@ -66,6 +67,28 @@ static const json_t *status_of(void)
 	return NULL;
 }
 
+static const char *message(const json_t *status, const char *type)
+{
+	const json_t *conditions = json_object_get(status, "conditions"), *one;
+	size_t i;
+
+	json_array_foreach((json_t *)conditions, i, one) {
+		if (str_eq(json_string_value(json_object_get(one, "type")), type)) {
+			return json_string_value(json_object_get(one, "message"));
+		}
+	}
+	return "";
+}
+
+/* An object of MANY long keys, each with this value. */
+static void add_long_keys(const char *value)
+{
+	for (int i = 0; i < MANY; i++) {
+		buf_printf(&spec, "%s\"k%d%0*d\":%s", i ? "," : "{", i, LONG, 0, value);
+	}
+	buf_char(&spec, '}');
+}
+
 static void names_of_all_groups(void)
 {
 	const json_t *status;
@@ -87,5 +110,21 @@ static void names_of_all_groups(void)
 	has(json_string_value(json_object_get(status, "gpuSummary")), " more");
 }
 
+static void long_names_of_addons(void)
+{
+	const char *said;
+
+	begin();
+	buf_str(&spec, "{\"addons\":");
+	add_long_keys("{\"enabled\":true}");
+	buf_str(&spec, ",\"plugins\":");
+	add_long_keys("{\"enabled\":true}");
+	buf_char(&spec, '}');
+	said = message(status_of(), "Accepted");
+	has(said, "accepted without effect: ");
+	ok(strlen(said) < 4 * KiB);
+}
+
 TESTS({"64 groups with 64 names each: the summary is cut, the list has what the CRD takes",
-       names_of_all_groups})
+       names_of_all_groups},
+      {"addons with long names are counted, not all named", long_names_of_addons})
