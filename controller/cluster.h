@@ -6,6 +6,7 @@
  *	plan_cluster.c		gather, and the order of things
  *	cluster_wake.c		which change wakes which cluster
  *	cluster_group.c		a node group: names, size, GPUs, what the autoscaler is told
+ *	cluster_labels.c	the labels of its nodes
  *	cluster_machines.c	the workers that are there, and which of them wait for a GPU
  *	cluster_check.c		what keeps us from writing (condition Accepted)
  *	cluster_fields.c	the fields that are accepted and not acted on
@@ -145,6 +146,11 @@ const char *cluster_gpu_resource(const struct cluster_group *g);
 bool cluster_group_sized(const struct node_group *spec);
 /* The size in ephemeralStorage (a quantity or {size}), or NULL. */
 const char *cluster_ephemeral_size(const struct cluster_seen *s, const struct node_group *spec);
+
+/* cluster_labels.c: "gpu=on,gpu-type=L40S", or "" */
+const char *cluster_labels(const struct cluster_seen *s, const struct cluster_group *g);
+/* Labels with which no kubelet starts. */
+struct verdict cluster_labels_check(const struct cluster_seen *s);
 
 /* cluster_machines.c */
 void cluster_machines_gather(struct cluster_seen *s);

@@ -135,7 +135,7 @@ static struct verdict check_devices(const struct cluster_seen *s)
 void cluster_check(struct cluster_seen *s)
 {
 	static struct verdict (*const checks[])(const struct cluster_seen *) = {
-		check_names,	    check_version,	  check_taken,
+		check_names,	    check_version,	  cluster_labels_check, check_taken,
 		check_groups_taken, check_operator_taken, check_devices,
 	};
 

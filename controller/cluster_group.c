@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/gpu_names.h"
 #include "base/quantity.h"
 #include "controller/volumes.h"
 
@@ -16,7 +15,6 @@
 #define DEFAULT_MAX 10
 #define DEFAULT_SIZE "20Gi"
 #define DEFAULT_HARD "7%"
-#define MAX_LABEL 63
 #define MI (1024.0L * 1024.0L)
 #define RESERVED_PER_CENT 5
 #define MIN_RESERVED_MI 256
@@ -190,112 +188,6 @@ const char *cluster_gpu_resource(const struct cluster_group *g)
 	return NULL;
 }
 
-static bool label_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '.' || c == '_' || c == '-';
-}
-
-static bool alphanumeric(char c)
-{
-	return label_char(c) && c != '.' && c != '_' && c != '-';
-}
-
-/* Runs of what a label value cannot have become one -; it begins and ends with a letter or digit.
- */
-static const char *label_value(struct arena *a, const char *words)
-{
-	char *out = arena_strdup(a, words);
-	size_t n = 0;
-
-	for (const char *p = words; *p; p++) {
-		if (label_char(*p)) {
-			out[n++] = *p;
-		} else if (n && out[n - 1] != '-') {
-			out[n++] = '-';
-		}
-	}
-	n = MIN(n, (size_t)MAX_LABEL);
-	while (n && !alphanumeric(out[n - 1])) {
-		n--;
-	}
-	out[n] = '\0';
-	while (*out && !alphanumeric(*out)) {
-		out++;
-	}
-	return out;
-}
-
-/*
- * The table before what nodes say, and a vGPU's type from its name alone: a label that went with
- * the node that reports the card would change the group.
- */
-static const char *model(const struct cluster_seen *s, const struct device *d)
-{
-	const char *slash = strchr(d->device, '/');
-	char *type = arena_strdup(s->pass->arena, slash ? slash + 1 : d->device);
-	struct gpu_name known;
-	uint32_t id;
-
-	if (d->vgpu) {
-		for (char *p = type; *p; p++) {
-			*p = *p == '_' ? ' ' : *p;
-		}
-		return type;
-	}
-	if (gpu_names_ids(d->device, &id, 1) &&
-	    gpu_names_by_id((uint16_t)(id >> 16), (uint16_t)id, 0, &known)) {
-		return known.model;
-	}
-	return inventory_human(&s->inventory, d->device);
-}
-
-static int by_key(const void *a, const void *b)
-{
-	return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
-static bool user_sets(const struct node_group *spec, const char *key)
-{
-	list_each(p, &spec->labels) {
-		if (str_eq(p->key, key)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static const char *with_label(const struct cluster_seen *s, const char *text, const char *key,
-			      const char *value)
-{
-	return arena_printf(s->pass->arena, "%s%s%s=%s", text, *text ? "," : "", key, value);
-}
-
-/* Ours first, unless the user says otherwise, then the user's by name. */
-static const char *labels(const struct cluster_seen *s, const struct cluster_group *g)
-{
-	struct arena *a = s->pass->arena;
-	size_t n = g->spec->labels.n;
-	struct pair *users = arena_array(a, struct pair, n);
-	const char *text = "";
-
-	if (g->devices.n && !user_sets(g->spec, "gpu")) {
-		text = with_label(s, text, "gpu", "on");
-	}
-	if (g->devices.n && !user_sets(g->spec, "gpu-type")) {
-		text = with_label(s, text, "gpu-type",
-				  label_value(a, model(s, &g->devices.items[0])));
-	}
-	if (n) {
-		memcpy(users, g->spec->labels.items, n * sizeof(*users));
-		qsort(users, n, sizeof(*users), by_key);
-	}
-	for (size_t i = 0; i < n; i++) {
-		text = with_label(s, text, users[i].key, users[i].value ? users[i].value : "");
-	}
-	return text;
-}
-
 static void see_gpus(struct cluster_seen *s, struct cluster_group *g)
 {
 	struct devices_before before;
@@ -348,7 +240,7 @@ static void see_group(struct cluster_seen *s, struct cluster_group *g,
 	see_size(s, g);
 	see_disk(s, g);
 	see_gpus(s, g);
-	g->labels = labels(s, g);
+	g->labels = cluster_labels(s, g);
 	g->template_name = cluster_template_name(s, g);
 	g->rolls = g->deployment && (!str_eq(g->deployment->template_name, g->template_name) ||
 				     !str_eq(g->deployment->version, s->version));

@@ -125,6 +125,64 @@ static void long_names_of_addons(void)
 	ok(strlen(said) < 4 * KiB);
 }
 
+static void long_labels(void)
+{
+	begin();
+	buf_str(&spec, "{\"nodeGroups\":{\"g\":{\"labels\":");
+	add_long_keys("\"on\"");
+	buf_str(&spec, "}}}");
+	has(message(status_of(), "Accepted"), "nodeGroups.g.labels");
+}
+
+static void what_a_kubelet_takes(void)
+{
+	static const struct {
+		const char *key, *value, *said;
+	} rows[] = {
+		{"team", "ml", ""},
+		{"team", "", ""},
+		{"Team_1.x", "A-b", ""},
+		{"a-1.example.com/team", "ml", ""},
+		{"mykubernetes.io/team", "ml", ""},
+		{"node.kubernetes.io/instance-type", "gpu", ""},
+		{"x.kubelet.kubernetes.io/a", "b", ""},
+		{"topology.kubernetes.io/zone", "z", ""},
+		{"node-role.kubernetes.io/gpu", "", "is a label of Kubernetes"},
+		{"kubernetes.io/team", "ml", "is a label of Kubernetes"},
+		{"x.k8s.io/team", "ml", "is a label of Kubernetes"},
+		{"", "ml", "cannot be the key"},
+		{"a b", "ml", "cannot be the key"},
+		{"-a", "ml", "cannot be the key"},
+		{"a/", "ml", "cannot be the key"},
+		{"/a", "ml", "cannot be the key"},
+		{"a/b/c", "ml", "cannot be the key"},
+		{"Example.com/a", "ml", "cannot be the key"},
+		{"a..b/c", "ml", "cannot be the key"},
+		{"a-.b/c", "ml", "cannot be the key"},
+		{"a,b", "ml", "cannot be the key"},
+		{"team", "a,b", "team has a value"},
+		{"team", "a b", "team has a value"},
+		{"team", "-a", "team has a value"},
+		{"team", "a.", "team has a value"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *said;
+
+		begin();
+		buf_printf(&spec, "{\"nodeGroups\":{\"g\":{\"labels\":{\"%s\":\"%s\"}}}}",
+			   rows[i].key, rows[i].value);
+		said = message(status_of(), "Accepted");
+		if (*rows[i].said) {
+			has(said, rows[i].said);
+		} else {
+			is_str(said, "every field is acted on");
+		}
+	}
+}
+
 TESTS({"64 groups with 64 names each: the summary is cut, the list has what the CRD takes",
        names_of_all_groups},
-      {"addons with long names are counted, not all named", long_names_of_addons})
+      {"addons with long names are counted, not all named", long_names_of_addons},
+      {"labels that are too long are refused", long_labels},
+      {"a label with which no kubelet starts is refused", what_a_kubelet_takes})
