@@ -121,15 +121,28 @@ static const char *profile_resource(struct arena *a, const char *profile)
 	return s;
 }
 
+/*
+ * What the node says against what its units give, or NULL. A vGPU needs no vfio-pci, and a mediated
+ * device no IOMMU; anything else that keeps a node from being Ready keeps all that it has.
+ */
+static const char *node_kept(const struct gpu_node *n, const struct gpu_unit *u, bool vgpu,
+			     struct arena *a)
+{
+	const struct condition *c = condition_find(&n->conditions, "Ready");
+
+	if (!c || str_eq(c->status, "True") || (vgpu && str_eq(c->reason, "NoVFIO")) ||
+	    (vgpu && str_eq(c->reason, "NoIOMMU") && str_eq(u->vgpu_framework, "mdev"))) {
+		return NULL;
+	}
+	return arena_printf(a, "node %s is not ready: %s", n->obj.name,
+			    str_empty(c->message) ? "it does not say why" : c->message);
+}
+
 /* NULL: the unit as a whole may be had. */
 static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u, struct arena *a)
 {
-	const struct condition *ready = condition_find(&n->conditions, "Ready");
 	const struct condition *available = condition_find(&u->conditions, "Available");
 
-	if (ready && !str_eq(ready->status, "True")) {
-		return arena_printf(a, "node %s is silent", n->obj.name);
-	}
 	if (str_eq(u->mode, "vgpu")) {
 		return arena_printf(a, "one on %s is cut into vGPUs", n->obj.name);
 	}
@@ -146,8 +159,9 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 {
 	struct inventory_model *model = model_of(m, u->name, u->model, false);
 	struct inventory_place *place = place_of(m, model, n->obj.name);
-	const char *kept = unit_kept(n, u, &m->arena);
+	const char *kept = node_kept(n, u, false, &m->arena);
 
+	kept = kept ? kept : unit_kept(n, u, &m->arena);
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
 		model->aliases = u->aliases.items;
@@ -180,8 +194,7 @@ static int64_t profile_max(const struct gpu_node *n, const struct gpu_unit *u,
 
 static void add_profiles(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
-	bool silent = condition_find(&n->conditions, "Ready") &&
-		      !condition_is(&n->conditions, "Ready", "True");
+	const char *kept = node_kept(n, u, true, &m->arena);
 
 	list_each(p, &u->profiles) {
 		struct inventory_model *model =
@@ -194,10 +207,8 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 			add_selector(m, model, u);
 		}
 		place->total += profile_max(n, u, p);
-		place->open += silent ? 0 : p->available;
-		if (silent && !place->why) {
-			place->why = arena_printf(&m->arena, "node %s is silent", n->obj.name);
-		}
+		place->open += kept ? 0 : p->available;
+		place->why = place->why ? place->why : kept;
 	}
 }
 

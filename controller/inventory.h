@@ -17,8 +17,8 @@ struct inventory_place {
 	const char *node;
 	int64_t total; /* units of that name, or the profile's `max` */
 	/*
-	 * Units with Available=True that are not cut into vGPUs; the profile's `available`. None on
-	 * a node that is silent. What machines have of them is not taken off: inventory_free.
+	 * Units with Available=True that are not cut into vGPUs; the profile's `available`. None
+	 * where the node is not Ready, for a reason that concerns them. What machines have of them is not taken off: inventory_free.
 	 */
 	int64_t open;
 	const char *why; /* why some are not open: the first such reason, or NULL */

@@ -87,5 +87,52 @@ static void types_have_their_series(void)
 	}
 }
 
+/* How many of a profile are open on a node that says this of itself. */
+static int64_t open_on(const char *framework, struct condition ready)
+{
+	struct gpu_profile profile = {.name = "NVIDIA L40S-8Q", .max = 6, .available = 6};
+	struct gpu_unit unit = {
+		.name = "nvidia.com/AD102GL_L40S",
+		.mode = "vgpu",
+		.vgpu_framework = framework,
+		.profiles = {&profile, 1},
+	};
+	struct gpu_node node = {
+		.obj = {.name = "gpu-a", .rv = "1"},
+		.units = {&unit, 1},
+		.conditions = {&ready, 1},
+	};
+	const struct inventory_model *m;
+	struct world w;
+	int64_t n;
+
+	world_init(&w);
+	ready.type = "Ready";
+	cache_put(w.cache, &kind_gpu_node, &node);
+	inventory_make(&w.pass, NULL, NULL, &w.inventory);
+	m = inventory_find(&w.inventory, "nvidia.com/NVIDIA_L40S-8Q");
+	n = m ? inventory_free(&w.inventory, m, &m->places[0]) : -1;
+	world_finish(&w);
+	return n;
+}
+
+static void vgpus_are_closed_by_what_concerns_them(void)
+{
+	struct condition reports = {.status = "True", .reason = "Reporting"};
+	struct condition no_vfio = {.status = "False", .reason = "NoVFIO"};
+	struct condition no_iommu = {.status = "False", .reason = "NoIOMMU"};
+	struct condition silent = {.status = "False", .reason = "Silent"};
+	struct condition blind = {.status = "Unknown", .reason = "NotLookedAt"};
+
+	is_int(open_on("mdev", reports), 6);
+	is_int(open_on("mdev", no_vfio), 6);
+	is_int(open_on("vendor-vfio", no_vfio), 6);
+	is_int(open_on("mdev", no_iommu), 6);
+	is_int(open_on("vendor-vfio", no_iommu), 0);
+	is_int(open_on("mdev", silent), 0);
+	is_int(open_on("vendor-vfio", blind), 0);
+}
+
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
-      {"a type's series stands before what its engines are", types_have_their_series})
+      {"a type's series stands before what its engines are", types_have_their_series},
+      {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them})
