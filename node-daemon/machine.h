@@ -24,6 +24,9 @@ enum {
 	MACHINE_MAX_TROUBLES = 64,
 };
 
+/* virt-launcher takes PCI addresses of four-digit domains only (kubevirt.md 2). */
+#define MACHINE_KUBEVIRT_DOMAIN 0xffff
+
 LIST_OF(pci_address_list, uint64_t);
 
 /* How the driver of a card offers vGPUs: nvidia.md 2.2 and 2.3. */

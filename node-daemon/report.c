@@ -363,6 +363,17 @@ static bool wants_passthrough(const struct reporter *r)
 	return false;
 }
 
+/* Vendor VFIO passes virtual functions through; mediated devices need no IOMMU. */
+static bool wants_iommu(const struct reporter *r)
+{
+	list_each(u, &r->units) {
+		if (u->card->face != VGPU_MDEV) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void judge_node(struct reporter *r, const struct status_summary *s, struct status *ret)
 {
 	struct condition c = {.type = "Ready", .status = "True", .reason = "Reporting"};
@@ -378,7 +389,7 @@ static void judge_node(struct reporter *r, const struct status_summary *s, struc
 	} else if (!r->units.n) {
 		c.reason = "NoGPUs";
 		c.message = "no GPU on this node";
-	} else if (wants_passthrough(r) && !*r->m->iommu) {
+	} else if (wants_iommu(r) && !*r->m->iommu) {
 		c.status = "False";
 		c.reason = "NoIOMMU";
 		c.message = arena_printf(r->arena, "no GPU can be passed through; IOMMU: %s",

@@ -235,19 +235,70 @@ static bool cut(struct judge *j)
 		"(make some with nvidia-smi mig -cgi)");
 }
 
+/* The first virtual function that vendor VFIO passes through and that has no group; NULL where one
+ * has. */
+static const struct pci_vf *groupless(const struct pci_function *card)
+{
+	const struct pci_vf *first = NULL;
+
+	list_each(vf, &card->vfs) {
+		if (vf->face != VGPU_VENDOR || vf->gone) {
+			continue;
+		}
+		if (vf->group >= 0) {
+			return NULL;
+		}
+		first = first ? first : vf;
+	}
+	return first;
+}
+
+/* Mediated devices need no IOMMU: the driver of the card keeps them apart. */
 static bool no_iommu(struct judge *j)
 {
+	const struct pci_function *card = j->u->card;
+	const struct pci_vf *vf = groupless(card);
+	char text[PCIFN_TEXT_MAX];
+
+	if (card->face == VGPU_MDEV) {
+		return false;
+	}
 	if (!*j->m->iommu) {
 		return say(j, "False", "NoIOMMU",
 			   arena_printf(j->arena, "IOMMU: %s", unit_iommu_words(j->m)));
 	}
-	if (j->u->card->group < 0) {
+	if (vf) {
+		return say(j, "False", "NoIOMMUGroup",
+			   arena_printf(j->arena,
+					"the kernel gives virtual function %s no IOMMU group; look "
+					"for its address in the kernel log",
+					pcifn_text(vf->address, text)));
+	}
+	if (card->face == VGPU_NONE && card->group < 0) {
 		return say(
 			j, "False", "NoIOMMUGroup",
 			"the kernel gives the card no IOMMU group; look for its address in the kernel log, the firmware "
 			"table that names the IOMMU's devices may lack it");
 	}
 	return false;
+}
+
+static bool far_domain(struct judge *j)
+{
+	const struct pci_function *card = j->u->card;
+	unsigned domain = (unsigned)(card->address >> 16);
+
+	if (card->face == VGPU_MDEV || domain <= MACHINE_KUBEVIRT_DOMAIN) {
+		return false;
+	}
+	return say(
+		j, "False", "DomainTooLong",
+		arena_printf(
+			j->arena,
+			"the card is in PCI domain %x, and KubeVirt takes addresses of four-digit domains only; "
+			"switch off VMD (Intel Volume Management Device) for its slot in the firmware's setup, or "
+			"move the card to another slot",
+			domain));
 }
 
 static bool boot_display(struct judge *j)
@@ -320,6 +371,34 @@ static bool on_host(struct judge *j)
 	return false;
 }
 
+/* vfio-pci does not take a card whose virtual functions are there: EBUSY, "Cannot bind to PF with
+ * SR-IOV enabled" (vfio_pci_core.c). */
+static bool split(struct judge *j)
+{
+	char text[PCIFN_TEXT_MAX];
+
+	list_each(item, &j->u->functions) {
+		const struct pci_function *f = *item;
+		size_t n = 0;
+
+		list_each(vf, &f->vfs) {
+			n += !vf->gone;
+		}
+		if (n) {
+			pcifn_text(f->address, text);
+			return say(
+				j, "False", "VirtualFunctions",
+				arena_printf(
+					j->arena,
+					"%zu virtual functions of %s are made, and while they are there it cannot be "
+					"given as a whole; with the driver that made them bound to it, write 0 to "
+					"/sys/bus/pci/devices/%s/sriov_numvfs",
+					n, text, text));
+		}
+	}
+	return false;
+}
+
 static void can_be_given(struct judge *j)
 {
 	bool bound = pcifn_driver_is_vfio(j->u->card->driver);
@@ -338,8 +417,8 @@ void unit_available(const struct machine *m, const struct unit *u, const struct 
 {
 	struct judge j = {m, u, seen, a, ret};
 
-	if (!unreadable(&j) && !cut(&j) && !no_iommu(&j) && !boot_display(&j) && !foreign(&j) &&
-	    !on_host(&j)) {
+	if (!unreadable(&j) && !far_domain(&j) && !no_iommu(&j) && !cut(&j) && !boot_display(&j) &&
+	    !foreign(&j) && !on_host(&j) && !split(&j)) {
 		can_be_given(&j);
 	}
 	if (*u->card->trouble && !u->card->unsure) {

@@ -102,12 +102,19 @@ static bool has_mdev(const struct pci_function *card, uint64_t place)
 	return false;
 }
 
+/* With vendor VFIO the virtual function itself is passed through. */
+static bool can_be_passed(const struct pci_vf *vf)
+{
+	return vf->face != VGPU_VENDOR ||
+	       (vf->group >= 0 && vf->address >> 16 <= MACHINE_KUBEVIRT_DOMAIN);
+}
+
 size_t vgpu_free_places(const struct pci_function *card)
 {
 	size_t n = 0;
 
 	list_each(vf, &card->vfs) {
-		n += vf->face != VGPU_NONE && !vf->gone && !*vf->type &&
+		n += vf->face != VGPU_NONE && !vf->gone && !*vf->type && can_be_passed(vf) &&
 		     !has_mdev(card, vf->address);
 	}
 	return n;
