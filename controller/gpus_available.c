@@ -11,6 +11,11 @@
 /* On one node. It has fewer GPUs to pass on. */
 #define MAX_MACHINES 64
 
+static int64_t most_on(const struct inventory_place *p)
+{
+	return p->unknown ? INT64_MAX : p->total;
+}
+
 static int64_t on(const struct gpus *g, const struct inventory_model *m, const char *node,
 		  bool free_ones)
 {
@@ -19,7 +24,7 @@ static int64_t on(const struct gpus *g, const struct inventory_model *m, const c
 	if (!p) {
 		return 0;
 	}
-	return free_ones ? inventory_free(g->inventory, m, p) : p->total;
+	return free_ones ? inventory_free(g->inventory, m, p) : most_on(p);
 }
 
 static bool node_suffices(const struct gpus *g, const char *node, bool free_ones)
@@ -116,10 +121,10 @@ static const char *kept_on(const struct gpus *g, const char *node)
 		int64_t left = inventory_free(g->inventory, m, p);
 
 		if (left < gpus_count(g, m->name)) {
-			return arena_printf(a, "%s has %lld x %s, %lld free%s%s%s", node,
-					    (long long)p->total, m->name, (long long)left,
-					    holders(g, node, m->name), p->why ? ": " : "",
-					    p->why ? p->why : "");
+			return arena_printf(a, "%s has %s%s%s, %lld free%s%s%s", node,
+					    inventory_total(p, a), p->unknown ? " of " : " x ",
+					    m->name, (long long)left, holders(g, node, m->name),
+					    p->why ? ": " : "", p->why ? p->why : "");
 		}
 	}
 	return node;
@@ -151,10 +156,11 @@ static struct verdict too_many(const struct gpus *g)
 		const struct inventory_place *most = NULL;
 
 		for (size_t k = 0; k < m->n_places; k++) {
-			most = !most || m->places[k].total > most->total ? &m->places[k] : most;
+			most = !most || most_on(&m->places[k]) > most_on(most) ? &m->places[k]
+									       : most;
 		}
-		text = arena_printf(a, "%s; of %s %s has the most, %lld", text, m->name, most->node,
-				    (long long)most->total);
+		text = arena_printf(a, "%s; of %s %s has the most, %s", text, m->name, most->node,
+				    inventory_total(most, a));
 	}
 	return verdict_no("TooMany", arena_printf(a, "no one node has %s%s: ask for fewer",
 						  gpus_wish(g), text));

@@ -172,7 +172,8 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 	place->why = place->why ? place->why : kept;
 }
 
-/* Where a card does not say it, the first of its model does (crds/vmgpu.io_gpunodes.yaml). */
+/* Where a card does not say it, the first of its model does (crds/vmgpu.io_gpunodes.yaml); 0:
+ * nobody does. */
 static int64_t profile_max(const struct gpu_node *n, const struct gpu_unit *u,
 			   const struct gpu_profile *p)
 {
@@ -200,13 +201,15 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 		struct inventory_model *model =
 			model_of(m, profile_resource(&m->arena, p->name), p->name, true);
 		struct inventory_place *place = place_of(m, model, n->obj.name);
+		int64_t max = profile_max(n, u, p);
 
 		if (str_eq(u->vgpu_framework, "mdev")) {
 			model->mdev = p->name;
 		} else {
 			add_selector(m, model, u);
 		}
-		place->total += profile_max(n, u, p);
+		place->total += MAX(max, p->available);
+		place->unknown |= !max;
 		place->open += kept ? 0 : p->available;
 		place->why = place->why ? place->why : kept;
 	}
@@ -296,6 +299,11 @@ int64_t inventory_free(const struct inventory *inv, const struct inventory_model
 		}
 	}
 	return MAX(n, (int64_t)0);
+}
+
+const char *inventory_total(const struct inventory_place *p, struct arena *a)
+{
+	return p->unknown ? "an unknown number" : arena_printf(a, "%lld", (long long)p->total);
 }
 
 static int compare_model(const void *name, const void *model)
@@ -418,7 +426,7 @@ static const char *places_text(const struct inventory_model *m, struct arena *a)
 
 	listing_init(&l, a, ", ");
 	for (size_t i = 0; i < n; i++) {
-		listing_add(&l, "%s: %lld", m->places[i].node, (long long)m->places[i].total);
+		listing_add(&l, "%s: %s", m->places[i].node, inventory_total(&m->places[i], a));
 	}
 	l.left_out += m->n_places - n;
 	return listing_end(&l);

@@ -16,6 +16,7 @@
 struct inventory_place {
 	const char *node;
 	int64_t total; /* units of that name, or the profile's `max` */
+	bool unknown;  /* a card does not say its `max`: there may be more than total */
 	/*
 	 * Units with Available=True that are not cut into vGPUs; the profile's `available`. None
 	 * where the node is not Ready, for a reason that concerns them. What machines have of them is not taken off: inventory_free.
@@ -51,6 +52,8 @@ void inventory_make(const struct pass *pass, const char *except_ns, const char *
 /* What is open there, less what live machines on the node have of it. */
 int64_t inventory_free(const struct inventory *inv, const struct inventory_model *m,
 		       const struct inventory_place *p);
+/* "6", or "an unknown number". In the arena. */
+const char *inventory_total(const struct inventory_place *p, struct arena *a);
 /* NULL: the node has none of them. */
 const struct inventory_place *inventory_place_on(const struct inventory_model *m, const char *node);
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name);

@@ -31,7 +31,7 @@ static void world_finish(struct world *w)
 static void put_nodes(struct world *w, size_t n, struct gpu_unit *units, size_t n_units)
 {
 	for (size_t i = 0; i < n; i++) {
-		char name[24];
+		char name[32];
 
 		snprintf(name, sizeof(name), "node-%04zu", i);
 		cache_put(w->cache, &kind_gpu_node,
@@ -133,6 +133,25 @@ static void vgpus_are_closed_by_what_concerns_them(void)
 	is_int(open_on("vendor-vfio", blind), 0);
 }
 
+static void a_maximum_that_nobody_knows_is_no_limit(void)
+{
+	struct gpu_profile profile = {.name = "GRID P40-1Q", .available = 3};
+	struct gpu_unit unit = {.name = "nvidia.com/P40", .profiles = {&profile, 1}};
+	const struct inventory_model *m;
+	struct world w;
+
+	world_init(&w);
+	put_nodes(&w, 1, &unit, 1);
+	m = inventory_find(&w.inventory, "nvidia.com/GRID_P40-1Q");
+	is_int(m->places[0].total, 3);
+	is_int(m->places[0].unknown, 1);
+	is_str(inventory_suggest(&w.inventory, "nvidia.com/X", &w.arena),
+	       "GPUs are: nvidia.com/GRID_P40-1Q (node-0000: an unknown number), nvidia.com/P40 "
+	       "(node-0000: 1)");
+	world_finish(&w);
+}
+
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
       {"a type's series stands before what its engines are", types_have_their_series},
-      {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them})
+      {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
+      {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit})
