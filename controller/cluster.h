@@ -27,6 +27,9 @@
 
 /* 63 less what Cluster API puts behind the name of a MachineDeployment: "-x7k2p-a1b2c". */
 #define CLUSTER_MAX_NAME 51
+/* KubeVirt counts cores in 32 bits, and Kubernetes bytes in 64. */
+#define CLUSTER_MAX_CORES 2147483647.0L
+#define CLUSTER_MAX_MEMORY 9223372036854775807.0L
 #define CLUSTER_APP "kubernetes"
 #define CLUSTER_PREFIX CLUSTER_APP "-"
 #define CLUSTER_DEFAULT_TYPE "u1.medium"

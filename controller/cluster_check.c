@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/quantity.h"
+
 /* --- names and versions ----------------------------------------------------------------------- */
 
 static struct verdict check_names(const struct cluster_seen *s)
@@ -36,6 +38,40 @@ static struct verdict check_version(const struct cluster_seen *s)
 			     "no release of Kubernetes %s is known: write one of %s, or a "
 			     "full version as v1.34.2",
 			     s->spec.version, s->known_versions));
+}
+
+/* --- sizes ------------------------------------------------------------------------------------ */
+
+static struct verdict check_size(const struct cluster_seen *s, const struct cluster_group *g,
+				 const char *field, const char *text, long double most)
+{
+	long double v;
+
+	if (quantity_parse(text, &v) == 0 && v > 0 && v <= most) {
+		return verdict_none();
+	}
+	return verdict_no("InvalidSize",
+			  arena_printf(s->pass->arena,
+				       "nodeGroups.%s.resources.%s is no size of a worker: write a "
+				       "quantity above 0 and at most %.0Lf",
+				       g->key, field, most));
+}
+
+static struct verdict check_sizes(const struct cluster_seen *s)
+{
+	struct verdict v = verdict_none();
+
+	for (size_t i = 0; i < s->n_groups && !v.status; i++) {
+		const struct cluster_group *g = &s->groups[i];
+		const struct vm_resources *r = g->spec->resources;
+
+		if (cluster_group_sized(g->spec)) {
+			v = check_size(s, g, "cpu", r->cpu, CLUSTER_MAX_CORES);
+			v = v.status ? v
+				     : check_size(s, g, "memory", r->memory, CLUSTER_MAX_MEMORY);
+		}
+	}
+	return v;
 }
 
 /* --- taken names ------------------------------------------------------------------------------ */
@@ -135,8 +171,8 @@ static struct verdict check_devices(const struct cluster_seen *s)
 void cluster_check(struct cluster_seen *s)
 {
 	static struct verdict (*const checks[])(const struct cluster_seen *) = {
-		check_names,	    check_version,	  cluster_labels_check, check_taken,
-		check_groups_taken, check_operator_taken, check_devices,
+		check_names, check_version,	 cluster_labels_check, check_sizes,
+		check_taken, check_groups_taken, check_operator_taken, check_devices,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(checks) && !s->accepted.status; i++) {

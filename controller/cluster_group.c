@@ -38,6 +38,14 @@ static long double quantity(const char *text)
 	return text && quantity_parse(text, &v) == 0 && v > 0 ? v : 0;
 }
 
+/* What no machine has is not reckoned with: 1e30 is more than an int64_t. */
+static long double amount(const char *text, long double most)
+{
+	long double v = quantity(text);
+
+	return MIN(v, most);
+}
+
 /* Part of a core is a whole one. */
 static int64_t whole(long double v)
 {
@@ -51,16 +59,16 @@ static void see_size(const struct cluster_seen *s, struct cluster_group *g)
 	const struct node_group *spec = g->spec;
 
 	if (cluster_group_sized(spec)) {
-		g->cores = MAX(whole(quantity(spec->resources->cpu)), (int64_t)1);
+		g->cores = MAX(whole(amount(spec->resources->cpu, CLUSTER_MAX_CORES)), (int64_t)1);
 		g->cpu = (long double)g->cores;
-		g->memory = quantity(spec->resources->memory);
+		g->memory = amount(spec->resources->memory, CLUSTER_MAX_MEMORY);
 		return;
 	}
 	g->type_name = !str_empty(spec->instance_type) ? spec->instance_type : CLUSTER_DEFAULT_TYPE;
 	g->type = cache_get(s->pass->cache, &kind_kv_instancetype, NULL, g->type_name);
 	if (g->type) {
-		g->cpu = quantity(g->type->cpu);
-		g->memory = quantity(g->type->memory);
+		g->cpu = amount(g->type->cpu, CLUSTER_MAX_CORES);
+		g->memory = amount(g->type->memory, CLUSTER_MAX_MEMORY);
 	}
 }
 
@@ -165,6 +173,7 @@ bool cluster_capacity(const struct cluster_seen *s, const struct cluster_group *
 	memory -= part_of(g->memory, cluster_eviction(k->eviction_hard_memory, DEFAULT_HARD));
 	cpu -= quantity(cluster_reserved_cpu(s, g, k->system_reserved_cpu));
 	cpu -= quantity(cluster_reserved_cpu(s, g, k->kube_reserved_cpu));
+	memory = MIN(memory, g->memory); /* per cent may be below 0 */
 	*ret = (struct cluster_amounts){
 		.memory_mi = memory > 0 ? (int64_t)(memory / MI) : 0,
 		.cpu_m = cpu > 0 ? (int64_t)(cpu * 1000 + 0.5L) : 0,

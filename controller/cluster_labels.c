@@ -124,7 +124,7 @@ static const char *wrong(const struct pair *label)
 	}
 	if (is_reserved(label->key)) {
 		return "is a label of Kubernetes that a kubelet must not give its node, and does "
-		       "not start with: choose another prefix, or label the nodes in the cluster";
+		       "not start with: choose another prefix; a role goes into roles";
 	}
 	if (!is_value(value_of(label))) {
 		return "has a value that a label cannot have: write letters, digits, -, _ and ., "

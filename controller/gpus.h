@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gpus.h: what somebody asks of GPUs (a VM, a worker of a node group), and the two questions about
- * it: may KubeVirt hand them out, and has a node got them free? Pure; in the pass's arena. Shared by
- * the files of the plans that ask for GPUs.
+ * it: may KubeVirt hand them out, and has a node got them free? Pure; in the pass's arena.
+ * Shared by the files of the plans that ask for GPUs.
  *
  *	gpus.c		 asks, status.gpus, gpuSummary
  *	gpus_permitted.c condition GPUsPermitted

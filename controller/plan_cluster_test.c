@@ -24,6 +24,16 @@ static void begin(void)
 	buf_init(&spec, 4 * MiB);
 }
 
+static void serve_all(void)
+{
+	for (size_t k = 0; controller_kinds[k]; k++) {
+		const char *versions = controller_kinds[k]->versions;
+		auto_free char *first = xstrndup(versions, strcspn(versions, " "));
+
+		cache_set_served(c, controller_kinds[k], first);
+	}
+}
+
 /* The status that one pass over an object with this spec writes. */
 static const json_t *status_of(void)
 {
@@ -44,6 +54,7 @@ static const json_t *status_of(void)
 	arena_finish(&arena);
 	cache_destroy(c);
 	c = cache_create(controller_kinds);
+	serve_all();
 	cache_put(c, &kind_kv_config, &cr);
 	is_int(cache_load_json(c, o, &err), 0);
 	is_str(err.text, "");
@@ -181,8 +192,50 @@ static void what_a_kubelet_takes(void)
 	}
 }
 
+static void sizes_of_a_worker(void)
+{
+	static const struct {
+		const char *cpu, *memory, *eviction, *said, *left;
+	} rows[] = {
+		{"2", "8Gi", "10%", NULL, "6554Mi"},
+		{"2", "8Gi", "-1e30%", NULL, "8192Mi"},
+		{"1e30", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
+		{"0", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
+		{"-1", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
+		{"2", "1e30", "7%", "nodeGroups.g.resources.memory", NULL},
+		{"2", "0", "7%", "nodeGroups.g.resources.memory", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *left = NULL;
+
+		begin();
+		buf_printf(
+			&spec,
+			"{\"nodeGroups\":{\"g\":{\"resources\":{\"cpu\":\"%s\",\"memory\":\"%s\"},"
+			"\"kubelet\":{\"evictionHardMemory\":\"%s\"}}}}",
+			rows[i].cpu, rows[i].memory, rows[i].eviction);
+		has(message(status_of(), "Accepted"),
+		    rows[i].said ? rows[i].said : "every field is acted on");
+		for (size_t k = 0; k < plan.n; k++) {
+			const json_t *m = json_object_get(plan.actions[k].body, "metadata");
+			const json_t *a = json_object_get(m, "annotations");
+
+			left = left ? left
+				    : json_string_value(json_object_get(
+					      a,
+					      "capacity.cluster-autoscaler.kubernetes.io/memory"));
+		}
+		ok(!left == !rows[i].left);
+		if (left) {
+			is_str(left, rows[i].left);
+		}
+	}
+}
+
 TESTS({"64 groups with 64 names each: the summary is cut, the list has what the CRD takes",
        names_of_all_groups},
       {"addons with long names are counted, not all named", long_names_of_addons},
       {"labels that are too long are refused", long_labels},
-      {"a label with which no kubelet starts is refused", what_a_kubelet_takes})
+      {"a label with which no kubelet starts is refused", what_a_kubelet_takes},
+      {"a size that no worker can have is refused", sizes_of_a_worker})
