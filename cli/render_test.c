@@ -110,6 +110,48 @@ static void misspelt(void)
 	has(n, "without metadata.name");
 }
 
+static void unknown_kinds(void)
+{
+	static const struct {
+		const char *version, *kind, *said;
+	} rows[] = {
+		{"apps.cozystack.io/v1alpha1", "VMInstnce", "VMInstnce a: no such kind"},
+		{"apps.cozystack.io/v1", "VMInstance", "VMInstance a: no such kind"},
+		{"apps.cozystack.com/v1alpha1", "Kubernetes", "Kubernetes a: no such kind"},
+		{"v1", "ConfigMap", "[]"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *m = xprintf("apiVersion: %s\nkind: %s\nmetadata: {name: a}\n",
+					    rows[i].version, rows[i].kind);
+		json_t *notes = NULL;
+		auto_free char *s = rendered(m, "", &notes), *said = json_dumps(notes, 0);
+
+		has(s, rows[i].said);
+		if (str_eq(s, "[]")) {
+			has(said, "ConfigMap a: not a kind that render knows");
+		}
+		json_decref(notes);
+	}
+}
+
+static void misspelt_top(void)
+{
+	auto_free char *s = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a}\nspce: {}\n",
+		"", NULL);
+	auto_free char *n = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a}\nspec: [gpus]\n",
+		"", NULL);
+	auto_free char *empty = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: {name: a}\nappVersion: x\nspec:\n",
+		"", NULL);
+
+	has(s, "VMInstance a: unknown field \"spce\"");
+	has(n, "VMInstance a: spec is no object");
+	has(empty, "\"kind\":\"VirtualMachine\"");
+}
+
 #define OURS "apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: "
 
 #define KEYS OURS "{name: a, namespace: t}\nspec: {gpus: [{name: x/y}], sshKeys: [ssh-ed25519 A]}\n"
@@ -243,4 +285,6 @@ TESTS({"a VM's objects are rendered, without an owner that has no uid yet", obje
       {"our objects that only the facts have are not rendered", others_of_the_facts},
       {"versions are those that the CRDs of the facts serve", versions_from_crds},
       {"why nothing comes of a manifest is told", why_nothing},
-      {"a misspelt field and a missing name are told", misspelt})
+      {"a misspelt field and a missing name are told", misspelt},
+      {"a kind that nobody knows is told, one that looks like ours refused", unknown_kinds},
+      {"a misspelt field beside spec, and a spec that is none, are told", misspelt_top})
