@@ -108,10 +108,14 @@ static void add_selector(struct stock *m, struct inventory_model *model, const s
 	model->n_selectors++;
 }
 
-/* The resource name of a vGPU profile: NVIDIA's rule, white space becomes _ (nvidia.md 1.4). */
-static const char *profile_resource(struct arena *a, const char *profile)
+/*
+ * The resource name of a vGPU profile: NVIDIA's rule, white space becomes _ (nvidia.md 1.4), behind
+ * the prefix of the card's own name.
+ */
+static const char *profile_resource(struct arena *a, const struct gpu_unit *u, const char *profile)
 {
-	char *s = arena_printf(a, "nvidia.com/%s", profile);
+	int prefix = (int)strcspn(u->name, "/");
+	char *s = arena_printf(a, "%.*s/%s", prefix, u->name, profile);
 
 	for (char *p = s; *p; p++) {
 		if (*p == ' ' || *p == '\t') {
@@ -199,7 +203,7 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 
 	list_each(p, &u->profiles) {
 		struct inventory_model *model =
-			model_of(m, profile_resource(&m->arena, p->name), p->name, true);
+			model_of(m, profile_resource(&m->arena, u, p->name), p->name, true);
 		struct inventory_place *place = place_of(m, model, n->obj.name);
 		int64_t max = profile_max(n, u, p);
 
