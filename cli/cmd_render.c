@@ -12,8 +12,8 @@
 
 struct settings {
 	struct flag_list files, facts;
-	int output, naming;
-	const char *worker_image, *gpu_operator_chart;
+	int output;
+	struct options_typed typed;
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -23,12 +23,6 @@ static const struct flag flags[] = {
 	{"facts", 0, FLAG_LIST, AT(facts), .arg = "FILE",
 	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects and what was made of them, "
 		 "CustomResourceDefinitions of neighbours (they say which versions to write); may be repeated"},
-	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
-	 .help = "as the controller's flag"},
-	{"worker-image", 0, FLAG_STRING, AT(worker_image), .arg = "IMAGE",
-	 .help = "as the controller's flag: without it no tenant cluster is rendered"},
-	{"gpu-operator-chart", 0, FLAG_STRING, AT(gpu_operator_chart), .arg = "NAMESPACE/NAME",
-	 .help = "as the controller's flag"},
 	{"output", 'o', FLAG_CHOICE, AT(output), .value = "yaml", .choices = "yaml|json",
 	 .help = "how the objects are printed"},
 	{0},
@@ -121,11 +115,7 @@ static void print(const json_t *objects, const json_t *notes, int output)
 
 static int render_files(const struct settings *s, int args, char **argv)
 {
-	const struct options o = {
-		.plain_naming = s->naming == 1,
-		.worker_image = s->worker_image,
-		.gpu_operator_chart = s->gpu_operator_chart,
-	};
+	const struct options o = options_of(&s->typed);
 	json_t *manifests = json_array(), *facts = json_array(), *objects = NULL, *notes = NULL;
 	struct err err = {""};
 	int rc = 0;
@@ -153,7 +143,8 @@ static int render_files(const struct settings *s, int args, char **argv)
 static int run(int argc, char **argv)
 {
 	struct settings s = {0};
-	const struct flag_group groups[] = {{"Flags", flags, &s}, {0}};
+	const struct flag_group groups[] = {
+		{"Flags", flags, &s}, {"As the controller has them", options_flags, &s.typed}, {0}};
 	int args = 0, r = command_parse(&text, groups, argc, argv, &args);
 
 	if (r < 0) {

@@ -12,10 +12,8 @@
 
 struct settings {
 	const char *lease_ns, *lease_name;
-	bool elect, cozy_proxy, node_ports;
+	bool elect;
 	int64_t lease_duration, renew_period, renew_deadline, retry_period, passes;
-	int naming, permit;
-	const char *images_ns, *worker_image, *gpu_operator_chart;
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -36,21 +34,6 @@ static const struct flag flags[] = {
 	 .max = 3600000, .help = "how often others look, and a failed renewal is repeated"},
 	{"concurrent-passes", 0, FLAG_INT, AT(passes), .value = "16", .min = 1, .max = 256,
 	 .help = "objects worked on at once"},
-	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
-	 .help = "names of KubeVirt VMs and their kin: with Cozystack's prefixes, or the object's own"},
-	{"permit", 0, FLAG_CHOICE, AT(permit), .value = "auto", .choices = "auto|manage|report",
-	 .help = "whether the KubeVirt CR's permittedHostDevices is written: unless Helm or HyperConverged owns the CR; always; never"},
-	{"images-namespace", 0, FLAG_STRING, AT(images_ns), .value = "cozy-public",
-	 .arg = "NAMESPACE",
-	 .help = "where golden images (DataVolumes vm-default-images-NAME) live"},
-	{"cozy-proxy", 0, FLAG_BOOL, AT(cozy_proxy), .value = "false",
-	 .help = "Cozystack's cozy-proxy runs here: Services get its label and annotations, externalMethod WholeIP and externalAllowICMP work (without it that label would keep kube-proxy away)"},
-	{"load-balancer-node-ports", 0, FLAG_BOOL, AT(node_ports), .value = "true",
-	 .help = "Services of external VMs have node ports; false where the load balancer needs none"},
-	{"worker-image", 0, FLAG_STRING, AT(worker_image), .arg = "IMAGE",
-	 .help = "container disk with kubeadm that the workers of tenant clusters boot; {minor} stands for their Kubernetes version, as v1.35"},
-	{"gpu-operator-chart", 0, FLAG_STRING, AT(gpu_operator_chart), .arg = "NAMESPACE/NAME",
-	 .help = "Cozystack's chart of the gpu-operator, an ExternalArtifact, for tenant clusters (default: NVIDIA's own chart)"},
 	{0},
 };
 
@@ -86,17 +69,10 @@ static int serve(struct program *p, struct monitor *m, struct runtime *r, const 
 	return runtime_lost(r) ? 1 : 0;
 }
 
-static int run(struct program *p, struct monitor *m, const struct settings *s)
+static int run(struct program *p, struct monitor *m, const struct settings *s,
+	       const struct options_typed *typed)
 {
-	const struct options options = {
-		.plain_naming = s->naming == 1,
-		.permit = (enum options_permit)s->permit,
-		.images_ns = s->images_ns,
-		.cozy_proxy = s->cozy_proxy,
-		.no_node_ports = !s->node_ports,
-		.worker_image = s->worker_image,
-		.gpu_operator_chart = s->gpu_operator_chart,
-	};
+	const struct options options = options_of(typed);
 	struct runtime_settings settings = {
 		.kinds = controller_kinds,
 		.crd_kind = &kind_crd,
@@ -127,10 +103,12 @@ static int run(struct program *p, struct monitor *m, const struct settings *s)
 int main(int argc, char **argv)
 {
 	struct settings settings = {0};
+	struct options_typed typed = {0};
 	struct monitor_options monitoring = {0};
 	struct program_options common = {0};
 	struct monitor *monitor;
 	const struct flag_group groups[] = {{"Flags", flags, &settings},
+					    {"What is written", options_flags, &typed},
 					    {"Metrics and probes", monitor_flags, &monitoring},
 					    {"Common flags", program_flags, &common},
 					    {0}};
@@ -160,7 +138,7 @@ int main(int argc, char **argv)
 		monitor_destroy(monitor);
 		return PROGRAM_USAGE;
 	}
-	r = run(&program, monitor, &settings);
+	r = run(&program, monitor, &settings, &typed);
 	program_close(&program);
 	monitor_destroy(monitor);
 	return r;

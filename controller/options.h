@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.h: the controller's settings as plans see them (pass.options); filled from flags by
- * main.c. */
+/*
+ * options.h: the controller's settings as plans see them (pass.options), and the flags that they are
+ * typed as: the same rows for the controller and for render, which writes what the controller would.
+ */
 #pragma once
 
-#include "base/base.h"
+#include "base/flag.h"
 
 /* Whether the KubeVirt CR is written: unless Helm or HyperConverged has it; always; never. */
 enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT_REPORT };
@@ -25,3 +27,14 @@ static inline const char *options_images_ns(const struct options *o)
 {
 	return o && o->images_ns ? o->images_ns : "cozy-public";
 }
+
+/* Where flag_parse puts the values of options_flags; zeroed before. */
+struct options_typed {
+	int naming, permit;
+	bool cozy_proxy, node_ports;
+	const char *images_ns, *worker_image, *gpu_operator_chart;
+};
+
+extern const struct flag options_flags[];
+/* The texts are lent. */
+struct options options_of(const struct options_typed *typed);

@@ -103,6 +103,7 @@ says --output 'yaml|json|table' -- vmgpu-node --once -o xml
 says '"frobnicate"' --help -- kubectl-vmgpu frobnicate
 says -f -- kubectl-vmgpu render
 says nowhere -- kubectl-vmgpu render -f nowhere --facts empty
+says nowhere -- kubectl-vmgpu render -f nowhere --images-namespace i --cozy-proxy --load-balancer-node-ports=false --permit report
 says nowhere -- kubectl-vmgpu get gpus --kubeconfig nowhere
 echo "1..$n"
 exit $failed
