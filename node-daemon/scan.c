@@ -167,10 +167,12 @@ static void read_above(struct scan *s, const struct entry *e, struct pci_functio
  * The virtual functions that are there: counted by their links, since sriov_numvfs waits for the
  * lock of the device (sysfs.h). The kernel makes the links in order and without gaps.
  */
-static void read_sriov(struct scan *s, struct pci_function *card, int dir)
+static void read_sriov(struct scan *s, struct entry *at, int dir)
 {
+	struct pci_function *card = at->card;
 	int rc = sysfs_int(dir, "sriov_totalvfs", 0, UINT16_MAX, &card->total_vfs);
 	struct pci_vf *vfs;
+	char next[32], target[256];
 	size_t most;
 
 	if (rc < 0 && rc != -ENOENT) {
@@ -209,6 +211,22 @@ static void read_sriov(struct scan *s, struct pci_function *card, int dir)
 			e->vf = vf;
 		}
 	}
+	snprintf(next, sizeof(next), "virtfn%zu", most);
+	if (most == MACHINE_MAX_VFS && sysfs_link_name(dir, next, target, sizeof(target)) >= 0) {
+		scan_card_trouble(s, card, card->address, "virtual functions", -E2BIG);
+		at->cut = true;
+	}
+}
+
+/* A GPU's virtual function that its card does not know. Cards come before theirs. */
+static void look_at_stray(struct scan *s, const struct entry *e, const char *card)
+{
+	uint64_t at;
+	const struct entry *of = pcifn_parse(card, &at) < 0 ? NULL : scan_entry(s, at);
+
+	if (!of || !of->cut) {
+		scan_trouble(s, e->name, "physfn", -EBADMSG);
+	}
 }
 
 static void look_at_gpu(struct scan *s, struct entry *e, int dir)
@@ -218,14 +236,13 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 	char text[256];
 	int64_t boot = 0;
 
-	if (sysfs_link(dir, "physfn", text, sizeof(text)) >= 0) {
-		/* Cards come before their virtual functions, so this one's card does not know it.
-		 */
-		scan_trouble(s, e->name, "physfn", -EBADMSG);
+	if (sysfs_link_name(dir, "physfn", text, sizeof(text)) >= 0) {
+		look_at_stray(s, e, text);
 		return;
 	}
 	if (s->n_gpus == MACHINE_MAX_GPUS) {
 		scan_trouble(s, e->name, "GPUs of one node", -E2BIG);
+		e->cut = true;
 		return;
 	}
 	s->n_gpus++;
@@ -241,7 +258,7 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 		card->reset_method = arena_strdup(&m->arena, text);
 	}
 	read_above(s, e, card);
-	read_sriov(s, card, dir);
+	read_sriov(s, e, dir);
 }
 
 static void look_at_vf(struct scan *s, struct entry *e, int dir)

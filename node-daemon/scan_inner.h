@@ -20,6 +20,7 @@ struct entry {
 	struct pci_function *card; /* the GPU that it is, or whose virtual function it is */
 	struct pci_vf *vf;	   /* the latter */
 	bool seen;		   /* it stands in machine.functions */
+	bool cut; /* not all of the card's virtual functions are looked at: said once, not of each */
 };
 
 struct scan {

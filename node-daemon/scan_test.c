@@ -154,9 +154,14 @@ static void many_cards(void)
 
 		tree_add(&t, line);
 	}
+	/* Its virtual functions go with it, without a word of their own. */
+	tree_add(&t,
+		 "device 0000:45:00.0 id=10de:26b9 class=030200 group=69\n  sriov_totalvfs = 8\n"
+		 "vfs 0000:45:00.0 first=0000:45:00.4 count=8 class=030200\n");
 	text = report_of(t.fd);
 	has(text, "\"gpus\":64");
-	has(text, "0000:40:00.0: GPUs of one node: more than is looked at");
+	has(text,
+	    "6 things could not be read: 0000:40:00.0: GPUs of one node: more than is looked at");
 }
 
 static void many_vfs(void)
@@ -170,7 +175,29 @@ static void many_vfs(void)
 
 	has(text, "\"numVFs\":256");
 	has(text, "\"gpus\":1,");
-	has(text, "could not be read");
+	has(text,
+	    "1 things could not be read: 0000:01:00.0: virtual functions: more than is looked at");
+}
+
+/* Bridges apart, what shares a group with a GPU goes along, up to a maximum. */
+static void many_members(void)
+{
+	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
+	auto_free char *text = NULL;
+
+	for (int group = 1; group <= 10; group++) {
+		for (int i = 0; i < 220; i++) {
+			auto_free char *line =
+				xprintf("device 0000:%02x:%02x.%x id=10de:26b9 class=%s group=%d\n",
+					group, i / 8, i % 8, i ? "020000" : "030200", group);
+
+			tree_add(&t, line);
+		}
+	}
+	text = report_of(t.fd);
+	has(text,
+	    "0000:0a:08.4, a member of IOMMU group 10: more than is looked at; nothing is done");
+	has(text, "member of a GPU's IOMMU group: more than is looked at");
 }
 
 #define HOLDER ",\"holder\":\"tenant-a/virt-launcher-vm-instance-train-x7k2p\""
@@ -354,6 +381,8 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"while one card is plugged in and out the other stays in every report", hotplug},
       {"more cards than a GPUNode takes are cut, and said", many_cards},
       {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
+      {"more functions in groups than are looked at: said, and the group is not known to be viable",
+       many_members},
       {"16 cards of 32 slots, all taken, fit in 100 KB", size_of_a_full_node},
       {"so do those of mdev, whose vGPUs have names of their own", size_of_a_full_mdev_node},
       {"without descriptors there is an error, never a report with less in it", few_descriptors},
