@@ -35,27 +35,42 @@ static bool made_up(struct scan *s, int64_t group)
 	       str_eq(text, "vfio-noiommu");
 }
 
+/* Also where there is an IOMMU: not every device is behind it. Says whether a group is left. */
+static bool drop_made_up(struct scan *s)
+{
+	bool real = false;
+
+	for (size_t i = 0; i < s->m->functions.n; i++) {
+		struct pci_function *f = s->m->functions.items[i];
+
+		if (f->group >= 0 && made_up(s, f->group)) {
+			f->group = -1;
+		}
+		real |= f->group >= 0;
+		list_each(vf, &f->vfs) {
+			if (vf->group >= 0 && made_up(s, vf->group)) {
+				vf->group = -1;
+			}
+			real |= vf->group >= 0;
+		}
+	}
+	return real;
+}
+
 static void look_at_iommu(struct scan *s)
 {
 	struct machine *m = s->m;
 	const char **units;
 	size_t n;
+	bool real = drop_made_up(s);
 
 	scan_note(s, sysfs_list(s->sys, "class/iommu", MACHINE_MAX_ENTRIES, &m->arena, &units, &n));
 	if (n) {
 		m->iommu = iommu_kind(units[0]);
 		return;
 	}
-	for (size_t i = 0; i < m->functions.n; i++) {
-		struct pci_function *f = m->functions.items[i];
-
-		if (f->group >= 0 && made_up(s, f->group)) {
-			f->group = -1;
-		} else if (f->group >= 0) {
-			m->iommu = "other";
-		}
-	}
-	if (!*m->iommu && !m->functions.n) {
+	m->iommu = real ? "other" : "";
+	if (!real && !m->functions.n) {
 		scan_note(s, sysfs_list(s->sys, "kernel/iommu_groups", 1, &m->arena, &units, &n));
 		m->iommu = n ? "other" : "";
 	}
