@@ -251,8 +251,12 @@ static char *clip(const char *prefix, const char *note)
 static char *name_of(struct event_book *b, const char *object, int64_t wall_ms)
 {
 	uint64_t stamp = (uint64_t)wall_ms * 1000000 + b->serial++ % 1000000;
+	size_t n = strnlen(object, 230);
 
-	return xprintf("%.*s.%" PRIx64, 230, object, stamp);
+	while (n && strchr("-.", object[n - 1])) {
+		n--; /* no part of a name may end so */
+	}
+	return xprintf("%.*s.%" PRIx64, (int)n, object, stamp);
 }
 
 static void begin(struct event_book *b, const char *key, const struct event_about *about,

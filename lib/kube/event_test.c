@@ -364,6 +364,23 @@ static void long_note_is_cut_at_a_character(void)
 	is_int(strlen(text_of("note")), 1023);
 }
 
+/* A name is parts between dots, none of which may end in '-' or be empty. */
+static void long_name_is_cut_to_a_name(void)
+{
+	char name[254];
+
+	memset(name, 'a', sizeof(name));
+	memcpy(name + 227, "-.-b", 4);
+	name[253] = '\0';
+	start(100);
+	tell_of(name, "R", "n");
+	next();
+	name[227] = '\0';
+	ok(str_starts(out_name, name));
+	is_int(out_name[227], '.');
+	ok(out_name[228] != '-' && out_name[228] != '.');
+}
+
 static void memory_is_bounded(void)
 {
 	start(50);
@@ -460,5 +477,6 @@ TESTS({"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complet
       {"an expired Event is created anew", expired_event_is_created_anew},
       {"a long note is cut at a whole character", long_note_is_cut_at_a_character},
       {"memory is bounded", memory_is_bounded}, {"at most 1,000 wait", queue_is_bounded},
+      {"a long name is cut to what may be a name", long_name_is_cut_to_a_name},
       {"the longest untouched is forgotten first", longest_untouched_is_forgotten_first},
       {"an Event on its way survives a flood", flying_event_survives_the_flood})
