@@ -11,19 +11,23 @@
 /* Named in a message: models, and nodes of each. */
 #define MAX_LISTED 8
 #define MAX_NODES 3
-/* 1,000 nodes of 16 cards with 32 profiles each take a third of it. */
-#define STOCK_MAX (64 * MiB)
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* What all nodes report, kept by the cache until one of them says something else. */
+/*
+ * What all nodes report, kept by the cache until one of them says something else. Nothing bounds the
+ * number of nodes, so its arena has no maximum: it takes a place for each model of a node, less than
+ * the cache has for the node itself, and the texts of a model once.
+ */
 struct stock {
 	struct arena arena;
+	struct arena scratch; /* texts that are looked up, of one unit; while it is made */
 	struct inventory_model *models;
 	size_t n, size, nodes;
 	struct map index; /* name -> its place in models, counted from 1; while it is made */
 };
 
+/* The name is copied when it is new. */
 static struct inventory_model *model_of(struct stock *m, const char *name, const char *human,
 					bool vgpu)
 {
@@ -42,6 +46,7 @@ static struct inventory_model *model_of(struct stock *m, const char *name, const
 		m->models = more;
 		m->size = m->size * 2 + 8;
 	}
+	name = arena_strdup(&m->arena, name);
 	m->models[m->n] = (struct inventory_model){.name = name, .human = human, .vgpu = vgpu};
 	map_put(&m->index, name, (void *)(uintptr_t)(m->n + 1));
 	return &m->models[m->n++];
@@ -72,7 +77,7 @@ static struct inventory_place *place_of(struct stock *m, struct inventory_model 
 /* "10de" and "26b9" as KubeVirt's documents write them: 10DE:26B9. */
 static const char *selector_of(struct stock *m, const struct gpu_unit *u)
 {
-	char *s = arena_printf(&m->arena, "%s:%s", u->vendor_id ? u->vendor_id : "",
+	char *s = arena_printf(&m->scratch, "%s:%s", u->vendor_id ? u->vendor_id : "",
 			       u->device_id ? u->device_id : "");
 
 	for (char *p = s; *p; p++) {
@@ -86,25 +91,25 @@ static const char *selector_of(struct stock *m, const struct gpu_unit *u)
 static void add_selector(struct stock *m, struct inventory_model *model, const struct gpu_unit *u)
 {
 	const char *selector = selector_of(m, u);
-	const char **more;
-	size_t at = 0;
+	size_t at = 0, n = model->n_selectors;
 
-	while (at < model->n_selectors && strcmp(model->selectors[at], selector) < 0) {
+	while (at < n && strcmp(model->selectors[at], selector) < 0) {
 		at++;
 	}
-	if (at < model->n_selectors && str_eq(model->selectors[at], selector)) {
+	if (at < n && str_eq(model->selectors[at], selector)) {
 		return;
 	}
-	more = arena_array(&m->arena, const char *, model->n_selectors + 1);
-	if (at) {
-		memcpy(more, model->selectors, at * sizeof(*more));
+	if (!(n & (n - 1))) {
+		const char **more = arena_array(&m->arena, const char *, n ? 2 * n : 1);
+
+		if (n) {
+			memcpy(more, model->selectors, n * sizeof(*more));
+		}
+		model->selectors = more;
 	}
-	more[at] = selector;
-	if (model->n_selectors > at) {
-		memcpy(more + at + 1, model->selectors + at,
-		       (model->n_selectors - at) * sizeof(*more));
-	}
-	model->selectors = more;
+	memmove(model->selectors + at + 1, model->selectors + at,
+		(n - at) * sizeof(*model->selectors));
+	model->selectors[at] = arena_strdup(&m->arena, selector);
 	model->n_selectors++;
 }
 
@@ -163,9 +168,9 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 {
 	struct inventory_model *model = model_of(m, u->name, u->model, false);
 	struct inventory_place *place = place_of(m, model, n->obj.name);
-	const char *kept = node_kept(n, u, false, &m->arena);
+	const char *kept = node_kept(n, u, false, &m->scratch);
 
-	kept = kept ? kept : unit_kept(n, u, &m->arena);
+	kept = kept ? kept : unit_kept(n, u, &m->scratch);
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
 		model->aliases = u->aliases.items;
@@ -173,7 +178,9 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 	}
 	place->total++;
 	place->open += !kept;
-	place->why = place->why ? place->why : kept;
+	if (kept && !place->why) {
+		place->why = arena_strdup(&m->arena, kept);
+	}
 }
 
 /* Where a card does not say it, the first of its model does (crds/vmgpu.io_gpunodes.yaml); 0:
@@ -199,11 +206,11 @@ static int64_t profile_max(const struct gpu_node *n, const struct gpu_unit *u,
 
 static void add_profiles(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
-	const char *kept = node_kept(n, u, true, &m->arena);
+	const char *kept = node_kept(n, u, true, &m->scratch), *why = NULL;
 
 	list_each(p, &u->profiles) {
 		struct inventory_model *model =
-			model_of(m, profile_resource(&m->arena, u, p->name), p->name, true);
+			model_of(m, profile_resource(&m->scratch, u, p->name), p->name, true);
 		struct inventory_place *place = place_of(m, model, n->obj.name);
 		int64_t max = profile_max(n, u, p);
 
@@ -215,7 +222,9 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 		place->total += MAX(max, p->available);
 		place->unknown |= !max;
 		place->open += kept ? 0 : p->available;
-		place->why = place->why ? place->why : kept;
+		if (kept && !place->why) {
+			place->why = why = why ? why : arena_strdup(&m->arena, kept);
+		}
 	}
 }
 
@@ -231,7 +240,8 @@ static void *make_stock(const struct cache *c)
 	struct stock *m = xcalloc(1, sizeof(*m));
 	struct obj_list nodes;
 
-	arena_init(&m->arena, STOCK_MAX);
+	arena_init(&m->arena, SIZE_MAX);
+	arena_init(&m->scratch, SIZE_MAX);
 	map_init(&m->index);
 	nodes = cache_sorted(c, &kind_gpu_node, NULL, &m->arena);
 	for (size_t i = 0; i < nodes.n; i++) {
@@ -242,6 +252,7 @@ static void *make_stock(const struct cache *c)
 			if (!str_empty(u->name)) {
 				add_whole(m, n, u);
 				add_profiles(m, n, u);
+				arena_reset(&m->scratch);
 			}
 		}
 	}
@@ -249,6 +260,7 @@ static void *make_stock(const struct cache *c)
 		qsort(m->models, m->n, sizeof(*m->models), by_name);
 	}
 	map_finish(&m->index);
+	arena_finish(&m->scratch);
 	return m;
 }
 

@@ -53,6 +53,60 @@ static void a_large_fleet_fits_into_a_sentence(void)
 	world_finish(&w);
 }
 
+static void a_model_takes_memory_once(void)
+{
+	static char names[32][220];
+	struct gpu_profile profiles[ARRAY_LEN(names)];
+	struct gpu_unit units[16];
+	const struct inventory_model *m;
+	struct world w;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(names[i], sizeof(names[i]), "%0200zu-%zuQ", i, i);
+		profiles[i] = (struct gpu_profile){.name = names[i], .max = 1, .available = 1};
+	}
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		units[i] = (struct gpu_unit){.name = "nvidia.com/CARD",
+					     .vendor_id = "10de",
+					     .device_id = "26b9",
+					     .mode = "vgpu",
+					     .profiles = {profiles, ARRAY_LEN(profiles)}};
+	}
+	world_init(&w);
+	put_nodes(&w, 1000, units, ARRAY_LEN(units));
+	is_int(w.inventory.n, 1 + ARRAY_LEN(names));
+	m = inventory_find(&w.inventory, "nvidia.com/CARD");
+	is_int(m->n_places, 1000);
+	is_int(m->places[999].total, 16);
+	is_int(m->n_selectors, 1);
+	is_str(m->selectors[0], "10DE:26B9");
+	is_str(m->places[999].why, "one on node-0999 is cut into vGPUs");
+	world_finish(&w);
+}
+
+static void selectors_are_sorted(void)
+{
+	static const char *const ids[] = {"26b9", "20b5", "2331", "26b9", "1eb8", "20b5", "2235"};
+	struct gpu_unit units[ARRAY_LEN(ids)];
+	const struct inventory_model *m;
+	struct world w;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		units[i] = (struct gpu_unit){
+			.name = "nvidia.com/CARD", .vendor_id = "10de", .device_id = ids[i]};
+	}
+	world_init(&w);
+	put_nodes(&w, 2, units, ARRAY_LEN(units));
+	m = inventory_find(&w.inventory, "nvidia.com/CARD");
+	is_int(m->n_selectors, 5);
+	is_str(m->selectors[0], "10DE:1EB8");
+	is_str(m->selectors[1], "10DE:20B5");
+	is_str(m->selectors[2], "10DE:2235");
+	is_str(m->selectors[3], "10DE:2331");
+	is_str(m->selectors[4], "10DE:26B9");
+	world_finish(&w);
+}
+
 static void types_have_their_series(void)
 {
 	static const struct {
@@ -152,6 +206,8 @@ static void a_maximum_that_nobody_knows_is_no_limit(void)
 }
 
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
+      {"a model of 16,000 cards takes memory once", a_model_takes_memory_once},
+      {"the PCI ids of a name are sorted", selectors_are_sorted},
       {"a type's series stands before what its engines are", types_have_their_series},
       {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
       {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit})
