@@ -19,7 +19,8 @@ struct beat {
 	struct lease *lease;
 	struct loop_timer *timer;
 	struct http_request *asking;
-	bool heard; /* the last attempt succeeded: for the log */
+	enum lease_do asked;			   /* what is asked now */
+	enum { NOT_TRIED, HEARD, NOT_HEARD } said; /* how the last attempt ended, for the log */
 };
 
 static void turn(void *ctx);
@@ -37,22 +38,29 @@ static struct lease *lease_new(const struct beat *b)
 	return lease_create(b->s.ns, b->name, b->s.node, &s, b->s.random, NULL);
 }
 
+/* Asked for a Lease that is gone, or written it beside somebody: the next turn does it again. A new
+ * one that is not found has no namespace to be in. */
+static bool failed(const struct beat *b, bool good, int status)
+{
+	return !good && status != 409 && (status != 404 || b->asked == LEASE_CREATE);
+}
+
 static void answered(void *ctx, const struct http_answer *answer)
 {
 	struct beat *b = ctx;
 	bool good = lease_http_answer(b->lease, loop_now(b->loop), answer);
 
 	b->asking = NULL;
-	if (good != b->heard && (good || (answer->status != 404 && answer->status != 409))) {
-		b->heard = good;
-		if (good) {
-			log_info("beating", log_str("lease", b->name),
-				 log_str("namespace", b->s.ns));
-		} else {
-			log_warn("beat not heard", log_str("lease", b->name),
-				 log_str("namespace", b->s.ns), log_int("status", answer->status),
-				 log_str("reason", answer->error));
-		}
+	if (good && b->said != HEARD) {
+		b->said = HEARD;
+		log_info("beating", log_str("lease", b->name), log_str("namespace", b->s.ns));
+	} else if (failed(b, good, answer->status) && b->said != NOT_HEARD) {
+		b->said = NOT_HEARD;
+		log_warn(answer->status == 404
+				 ? "beat not heard: no such namespace, is --lease-namespace right?"
+				 : "beat not heard",
+			 log_str("lease", b->name), log_str("namespace", b->s.ns),
+			 log_int("status", answer->status), log_str("reason", answer->error));
 	}
 	loop_timer_set(b->timer, loop_now(b->loop));
 }
@@ -73,6 +81,7 @@ static void turn(void *ctx)
 		b->lease = lease_new(b);
 	}
 	what = lease_next(b->lease, now, clock_wall_ms(), &body, &wake);
+	b->asked = what;
 	if (what == LEASE_WAIT) {
 		loop_timer_set(b->timer, MAX(wake, now + 1));
 	} else {

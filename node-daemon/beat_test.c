@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node-daemon/beat.h"
+
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "kube/http_test.h"
+
+static int post_status, posts;
+
+static double half(void *ctx attr_unused)
+{
+	return 0.5;
+}
+
+/* No Lease yet; a POST is answered with post_status, and with what was sent where that is good. */
+static void serve(struct srv_request *r)
+{
+	bool post = str_eq(r->method, "POST");
+
+	posts += post;
+	if (post && post_status == 201) {
+		srv_reply(r, 201, NULL, buf_text(&r->body));
+	} else {
+		srv_reply(r, post ? post_status : 404, NULL, "{\"message\":\"no\"}");
+	}
+}
+
+/* What is logged until that many writes were answered. */
+static void beats(int status, int writes, char *said, size_t size)
+{
+	int out[2];
+	struct beat *b;
+	ssize_t n;
+
+	post_status = status;
+	posts = 0;
+	is_int(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+	log_setup(LOG_LEVEL_INFO, out[1], NULL);
+	begin(serve);
+	b = beat_create(loop, http,
+			&(struct beat_settings){
+				.ns = "vmgpu", .node = "n1", .period_ms = 50, .random = half});
+	wait_for(posts >= writes);
+	turn_for(30);
+	beat_destroy(b);
+	end();
+	log_setup(LOG_LEVEL_INFO, STDERR_FILENO, NULL);
+	n = read(out[0], said, size - 1);
+	said[MAX(n, (ssize_t)0)] = 0;
+	close(out[0]);
+	close(out[1]);
+}
+
+static void heard(void)
+{
+	char said[8192];
+
+	beats(201, 1, said, sizeof(said));
+	has(said, "\"msg\":\"beating\",\"lease\":\"node-n1\",\"namespace\":\"vmgpu\"");
+	ok(!strstr(said, "not heard"));
+}
+
+static void no_namespace(void)
+{
+	char said[8192];
+
+	beats(404, 3, said, sizeof(said));
+	has(said, "\"msg\":\"beat not heard: no such namespace, is --lease-namespace right?\"");
+	has(said, "\"namespace\":\"vmgpu\",\"status\":404");
+	ok(!strstr(strstr(said, "not heard") + 1, "not heard"));
+}
+
+static void forbidden(void)
+{
+	char said[8192];
+
+	beats(403, 3, said, sizeof(said));
+	has(said, "\"msg\":\"beat not heard\"");
+	has(said, "\"status\":403");
+	ok(!strstr(strstr(said, "not heard") + 1, "not heard"));
+}
+
+TESTS({"a beat that is heard is said", heard},
+      {"a namespace that is not there is said once, with the flag", no_namespace},
+      {"a beat that is refused from the start is said once", forbidden}, )
