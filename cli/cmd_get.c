@@ -59,9 +59,12 @@ static void on_done(void *ctx, const struct http_answer *answer)
 {
 	struct getter *g = ctx;
 	const struct scan_status *s = scan_status(g->scan);
+	bool whole = answer->status == 200 && !answer->error;
 
-	g->rc = answer->status == 200 && !answer->error ? 0 : 1;
-	if (answer->status == 404) {
+	g->rc = whole && scan_end(g->scan, &g->err) == 0 ? 0 : 1;
+	if (whole && g->rc) {
+		err_wrap(&g->err, "the server's answer is cut short, ask again");
+	} else if (answer->status == 404) {
 		err_set(&g->err, "the server knows no GPUNodes: is vmgpu installed there?");
 	} else if (answer->error) {
 		err_set(&g->err, "%s", answer->error);

@@ -13,14 +13,14 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 n=0 failed=0
 
-# says WORD... -- PROGRAM ARGUMENT...: ends at once with code 2 and one line beside the log that has its own name and each word
+# says WORD... -- PROGRAM ARGUMENT...: ends at once with code 2 ($want_rc) and one line beside the log that has its own name and each word
 says() {
 	local words=() word program rc=0 bad=''
 	while [ "$1" != -- ]; do words+=("$1") && shift; done
 	shift
 	program=$1
 	timeout 10 env -u KUBECONFIG -u NODE_NAME HOME="$work/home" "$bin/$program" "${@:2}" </dev/null >out 2>err || rc=$?
-	[ "$rc" = 2 ] || bad="exit code $rc, want 2"
+	[ "$rc" = "${want_rc:-2}" ] || bad="exit code $rc, want ${want_rc:-2}"
 	[ ! -s out ] || bad="something on stdout: $(head -1 out)"
 	grep -v '^{"ts"' err >said
 	[ "$(wc -l <said)" = 1 ] || bad="$(wc -l <said) lines on stderr beside the log"
@@ -105,5 +105,25 @@ says -f -- kubectl-vmgpu render
 says nowhere -- kubectl-vmgpu render -f nowhere --facts empty
 says nowhere -- kubectl-vmgpu render -f nowhere --images-namespace i --cozy-proxy --load-balancer-node-ports=false --permit report
 says nowhere -- kubectl-vmgpu get gpus --kubeconfig nowhere
+
+# A list that ends in its middle, with a length that says it does not.
+cat >cut.py <<'P'
+import http.server
+class Cut(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args): pass
+    def do_GET(self):
+        part = b'{"kind":"GPUNodeList","apiVersion":"vmgpu.io/v1alpha1","metadata":{},"items":[{"metadata":{"name":"n"}},'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+server = http.server.HTTPServer(("127.0.0.1", 0), Cut)
+print(server.server_port, flush=True)
+server.handle_request()
+P
+exec 3< <(timeout 20 python3 cut.py)
+read -r port <&3
+kubeconfig '' 'token: t' | sed "s|https://127.0.0.1:1\"|http://127.0.0.1:$port\"|" >cut
+want_rc=1 says 'cut short' 'ask again' -- kubectl-vmgpu get gpus --kubeconfig cut
 echo "1..$n"
 exit $failed
