@@ -83,9 +83,9 @@ static void set_number(json_t *o, const char *key, int64_t n, const char *unit)
 
 static json_t *annotations(const struct cluster_seen *s, const struct cluster_group *g)
 {
-	const char *time = s->spec.max_node_provision_time, *resource = cluster_gpu_resource(g);
+	const char *resource = cluster_gpu_resource(g);
 	json_t *o = json_pack("{s:s}", "cluster.x-k8s.io/autoscaling-options-maxnodeprovisiontime",
-			      !str_empty(time) ? time : "30m");
+			      cluster_duration(s->spec.max_node_provision_time, "30m"));
 	struct cluster_amounts left;
 
 	set_number(o, AUTOSCALER "min-size", g->min, "");

@@ -19,7 +19,7 @@ static void add(struct listing *l, const char *where, const char *field, const c
 /* Neither absent nor empty. */
 static bool says(const char *json)
 {
-	return json && !str_eq(json, "{}") && !str_eq(json, "[]");
+	return json && !str_eq(json, "{}") && !str_eq(json, "[]") && !str_eq(json, "\"\"");
 }
 
 /* --- health checks ---------------------------------------------------------------------------- */
@@ -90,12 +90,15 @@ static void health(const struct cluster_seen *s, struct listing *l)
 
 /* --- node groups ------------------------------------------------------------------------------ */
 
-static void half_size(const struct cluster_group *g, const char *where, struct listing *l)
+static void size(const struct cluster_group *g, const char *where, struct listing *l)
 {
 	static const char *const why = " (resources.cpu and memory size a worker together)";
 	const struct vm_resources *r = g->spec->resources;
 
 	if (cluster_group_sized(g->spec)) {
+		if (!str_empty(g->spec->instance_type)) {
+			add(l, where, "instanceType", " (resources size a worker)");
+		}
 		return;
 	}
 	if (r && !str_empty(r->cpu)) {
@@ -117,10 +120,13 @@ static void group(const struct cluster_seen *s, const struct cluster_group *g, s
 	const char *where = arena_printf(l->arena, "nodeGroups.%s.", g->key);
 	const char *ephemeral = cluster_ephemeral_size(s, g->spec);
 
-	half_size(g, where, l);
+	size(g, where, l);
 	if (!str_empty(g->spec->disk_size) && ephemeral &&
 	    quantity_compare(g->spec->disk_size, ephemeral) != 0) {
 		add(l, where, "ephemeralStorage", " (diskSize is set)");
+	}
+	if (!ephemeral && says(g->spec->ephemeral_storage)) {
+		add(l, where, "ephemeralStorage", " (is neither a quantity nor {size: quantity})");
 	}
 	if (!str_empty(g->spec->schematic_id)) {
 		add(l, where, "schematicID", " (workers are made by kubeadm)");
@@ -243,6 +249,7 @@ const char *cluster_not_handled(const struct cluster_seen *s)
 	addons("plugins.", s->spec.plugins.items, s->spec.plugins.n, &l);
 	control_plane(s, &l);
 	whole_fields(s, &l);
+	add_duration(&l, "", "maxNodeProvisionTime", s->spec.max_node_provision_time);
 	health(s, &l);
 	for (size_t i = 0; i < s->n_groups; i++) {
 		group(s, &s->groups[i], &l);
