@@ -161,19 +161,15 @@ static bool unreadable(struct judge *j)
 {
 	list_each(item, &j->u->functions) {
 		const struct pci_function *f = *item;
+		const struct iommu_group *g = machine_group(j->m, f->group);
+		const char *trouble = f->unsure ? f->trouble : g ? g->trouble : "";
 
-		if (f->unsure) {
+		if (*trouble) {
 			return say(j, "Unknown", "Unreadable",
 				   arena_printf(j->arena,
 						"%s; nothing is done with the unit until it reads",
-						f->trouble));
+						trouble));
 		}
-	}
-	if (j->u->group && *j->u->group->trouble) {
-		return say(j, "Unknown", "Unreadable",
-			   arena_printf(j->arena,
-					"%s; nothing is done with the unit until it reads",
-					j->u->group->trouble));
 	}
 	return false;
 }
