@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cloud-init, SSH keys and the network configuration, each in a Secret (cozystack.md 2). Secrets
- * are never read: what we last wrote is known from the hash in our own status.
+ * are never read: what we last wrote is known from the hash in our own status, and whether one of
+ * that name is somebody else's from its metadata when we write (plan_unseen).
  */
 #include "controller/vm.h"
 
@@ -162,7 +163,7 @@ static const char *known_hash(const struct vm_seen *s, const char *name)
 static void apply_one(struct vm_seen *s, struct plan *plan, const char *name,
 		      json_t *(*make)(const struct vm_seen *s), const char *why)
 {
-	struct pair *hash;
+	const char *known, *hash;
 	json_t *body;
 
 	if (!name) {
@@ -171,12 +172,18 @@ static void apply_one(struct vm_seen *s, struct plan *plan, const char *name,
 	body = child_object(&s->child, s->pass->cache, &kind_secret, name);
 	json_object_set_new(body, "type", json_string("Opaque"));
 	json_object_set_new(body, "data", make(s));
-	hash = &s->hashes.items[s->hashes.n++];
-	*hash = (struct pair){name, hash_of(s, body)};
-	if (str_eq(known_hash(s, name), hash->value)) {
+	known = known_hash(s, name);
+	hash = hash_of(s, body);
+	/* After a refusal the status goes out alone: what it says was written is what was before. */
+	if (known || !s->pass->trouble) {
+		s->hashes.items[s->hashes.n++] =
+			(struct pair){name, s->pass->trouble ? known : hash};
+	}
+	if (str_eq(known, hash)) {
 		json_decref(body);
 	} else {
-		plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why);
+		plan_unseen(plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why),
+			    s->child.owner->uid, s->child.name);
 	}
 }
 
@@ -206,8 +213,9 @@ void vm_secrets_delete(struct vm_seen *s, struct plan *plan, bool may)
 			is_wanted |= str_eq(s->hashes.items[i].key, p->key);
 		}
 		if (!is_wanted && may) {
-			plan_delete(plan, &kind_secret, &gone,
-				    "the manifest no longer asks for it");
+			plan_unseen(plan_delete(plan, &kind_secret, &gone,
+						"the manifest no longer asks for it"),
+				    s->child.owner->uid, s->child.name);
 		} else if (!is_wanted) {
 			s->hashes.items[s->hashes.n++] = *p;
 		}

@@ -21,6 +21,8 @@ struct act {
 	void (*done)(void *ctx, const struct act_end *end);
 	void *ctx;
 	size_t next;
+	bool looked; /* at what the next action is about */
+	char *uid;   /* as it was seen then; NULL: it was not there */
 	int64_t again_ms;
 	unsigned sent;
 	struct buf path, query, body;
@@ -43,6 +45,7 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 	buf_finish(&a->path);
 	buf_finish(&a->query);
 	buf_finish(&a->body);
+	free(a->uid);
 	free(a);
 }
 
@@ -104,6 +107,13 @@ static const char *sentence(struct act *a, const struct action *action,
 	}
 	json_decref(status);
 	return arena_printf(arena, "%s %s: %s", action->kind->kind, action->name, text);
+}
+
+static void advance(struct act *a)
+{
+	a->next++;
+	a->looked = false;
+	free(take(a->uid));
 }
 
 /* What is not cached is known by our last apply alone: a deletion undoes that knowledge. */
@@ -174,7 +184,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 		__attribute__((fallthrough));
 	case GONE:
 		forget(a, action);
-		a->next++;
+		advance(a);
 		step(a);
 		return;
 	case CONFLICT:
@@ -189,17 +199,19 @@ static void answered(void *ctx, const struct http_answer *answer)
 	}
 }
 
-/* --- requests ------------------------------------------------------------------------------ */
+/* --- bodies -------------------------------------------------------------------------------- */
 
-static json_t *request_body(const struct action *action)
+static json_t *request_body(const struct act *a, const struct action *action)
 {
+	const char *uid = a->uid ? a->uid : action->uid;
+
 	if (action->what == ACTION_DELETE) {
 		json_t *body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind",
 					 "DeleteOptions", "propagationPolicy", "Background");
 		json_t *conditions = json_object();
 
-		if (action->uid) {
-			json_object_set_new(conditions, "uid", json_string(action->uid));
+		if (uid) {
+			json_object_set_new(conditions, "uid", json_string(uid));
 		}
 		if (action->rv) {
 			json_object_set_new(conditions, "resourceVersion", json_string(action->rv));
@@ -207,8 +219,113 @@ static json_t *request_body(const struct action *action)
 		json_object_set_new(body, "preconditions", conditions);
 		return body;
 	}
+	if (a->uid) { /* else it is another one by now: 409 */
+		json_t *body = json_deep_copy(action->body);
+
+		json_object_set_new(json_object_get(body, "metadata"), "uid", json_string(uid));
+		return body;
+	}
 	return json_incref(action->body);
 }
+
+/* --- what is not cached ---------------------------------------------------------------------- */
+
+static bool has_owner(const json_t *metadata, const char *uid)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(metadata, "ownerReferences"), i, one) {
+		if (str_eq(json_string_value(json_object_get(one, "uid")), uid)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Made by Helm, by the release of this name, and nobody's child: what Cozystack's chart left. */
+static bool is_of_release(const json_t *metadata, const char *release)
+{
+	const json_t *labels = json_object_get(metadata, "labels");
+	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by")),
+		   *of = json_string_value(json_object_get(labels, "app.kubernetes.io/instance"));
+
+	return !json_array_size(json_object_get(metadata, "ownerReferences")) &&
+	       str_eq(by, "Helm") && release && str_eq(of, release);
+}
+
+static void looked_at(struct act *a, const struct action *action, const json_t *metadata)
+{
+	const char *uid = json_string_value(json_object_get(metadata, "uid"));
+
+	if (has_owner(metadata, action->unseen_owner) ||
+	    is_of_release(metadata, action->unseen_release)) {
+		a->uid = xstrdup(uid ? uid : "");
+		a->looked = true;
+	} else if (action->what == ACTION_DELETE) {
+		advance(a); /* ours has gone, this one stays */
+	} else {
+		finish(a, ACT_REFUSED, action,
+		       arena_printf(
+			       a->plan->arena,
+			       "%s %s is there and is somebody else's: it is left as it is; remove it, or take another name",
+			       action->kind->kind, action->name));
+		return;
+	}
+	step(a);
+}
+
+static void look_answered(void *ctx, const struct http_answer *answer)
+{
+	struct act *a = ctx;
+	const struct action *action = &a->plan->actions[a->next];
+	json_t *object;
+
+	if (answer->status == 404) {
+		a->looked = true; /* a DELETE then says the same */
+		step(a);
+		return;
+	}
+	object = answer->status / 100 == 2 ? json_loadb(answer->body, answer->length, 0, NULL)
+					   : NULL;
+	if (object) {
+		looked_at(a, action, json_object_get(object, "metadata"));
+	} else {
+		enum verdict verdict = judge(action, answer);
+
+		finish(a, verdict == REFUSED ? ACT_REFUSED : ACT_FAILED, action,
+		       sentence(a, action, answer));
+	}
+	json_decref(object);
+}
+
+/*
+ * A patch of nothing that is not carried out: it needs no right that we do not have anyway, and its
+ * answer is asked for without the content.
+ */
+static void look(struct act *a, const struct action *action, int64_t left)
+{
+	buf_reset(&a->path);
+	kind_path(action->kind, cache_version(a->env.cache, action->kind), action->ns, action->name,
+		  NULL, &a->path);
+	http_start(a->env.http,
+		   &(struct http_call){
+			   .method = "PATCH",
+			   .path = buf_text(&a->path),
+			   .query = "dryRun=All&fieldManager=vmgpu",
+			   .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+			   .content_type = "application/merge-patch+json",
+			   .body = "{}",
+			   .length = 2,
+			   .timeout_ms = left,
+			   .done = look_answered,
+			   .ctx = a,
+			   .verb = "patch",
+			   .resource = action->kind->plural,
+		   });
+}
+
+/* --- requests ------------------------------------------------------------------------------ */
 
 static void send_request(struct act *a, const struct action *action, int64_t left)
 {
@@ -221,7 +338,7 @@ static void send_request(struct act *a, const struct action *action, int64_t lef
 		[ACTION_DELETE] = {"DELETE", "application/json", "delete"},
 	};
 	const char *version = cache_version(a->env.cache, action->kind);
-	json_t *body = request_body(action);
+	json_t *body = request_body(a, action);
 
 	buf_reset(&a->body);
 	json_write(body, &a->body);
@@ -308,7 +425,11 @@ static void step(struct act *a)
 			 */
 			continue;
 		}
-		send_request(a, action, left);
+		if (action->unseen_owner && !a->looked) {
+			look(a, action, left);
+		} else {
+			send_request(a, action, left);
+		}
 		return;
 	}
 	finish(a, ACT_DONE, NULL, NULL);

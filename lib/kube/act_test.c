@@ -22,7 +22,15 @@ static const struct kube_kind thing = {
 	.namespaced = true,
 	.type = &thing_type,
 };
-static const struct kube_kind *const kinds[] = {&thing, NULL};
+/* Not cached, as a Secret. */
+static const struct kube_kind unseen = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Unseen",
+	.plural = "unseens",
+	.namespaced = true,
+};
+static const struct kube_kind *const kinds[] = {&thing, &unseen, NULL};
 static const struct obj object = {.name = "x", .ns = "n", .uid = "u", .rv = "7"};
 
 static struct cache *cache;
@@ -33,11 +41,15 @@ static struct act_end got;
 static char trouble[ERR_MAX];
 static bool ended;
 
-static int answer_status;
-static const char *answer_body;
+static int answer_status, look_status;
+static const char *answer_body, *look_body;
 
 static void answer(struct srv_request *r)
 {
+	if (strstr(r->path, "dryRun=All")) {
+		srv_reply(r, look_status, NULL, look_body ? look_body : "{}");
+		return;
+	}
 	srv_reply(r, answer_status, NULL, answer_body ? answer_body : "{}");
 }
 
@@ -61,6 +73,7 @@ static void start_plan(void)
 	begin(answer);
 	cache = cache_create(kinds);
 	cache_set_served(cache, &thing, "v1");
+	cache_set_served(cache, &unseen, "v1");
 	arena_init(&arena, MiB);
 	plan_init(&plan, &arena, cache);
 }
@@ -199,6 +212,82 @@ static double half(void *ctx attr_unused)
 	return 0.5;
 }
 
+/* --- what is not cached --- */
+
+#define OURS                                                                                       \
+	"{\"metadata\":{\"uid\":\"U\",\"ownerReferences\":[{\"uid\":\"o\"},{\"uid\":\"owner\"}]}}"
+#define OF_ANOTHER "{\"metadata\":{\"uid\":\"U\",\"ownerReferences\":[{\"uid\":\"o\"}]}}"
+#define NOBODYS "{\"metadata\":{\"uid\":\"U\"}}"
+#define HELMS(release)                                                                                                                 \
+	"{\"metadata\":{\"uid\":\"U\",\"labels\":{\"app.kubernetes.io/managed-by\":\"Helm\",\"app.kubernetes.io/instance\":\"" release \
+	"\"}}}"
+
+static void carry_out_unseen(enum action_what what, int status, const char *object_seen)
+{
+	start_plan();
+	answer_status = 200;
+	answer_body = NULL;
+	look_status = status;
+	look_body = object_seen;
+	plan_unseen(what == ACTION_APPLY
+			    ? plan_apply(&plan, &unseen, "vmgpu", body(), "wanted")
+			    : plan_delete(&plan, &unseen, &(struct obj){.name = "x", .ns = "n"},
+					  "not wanted"),
+		    "owner", "release");
+	carry_out(false);
+}
+
+static void what_is_not_cached_is_applied_where_it_is_ours_or_absent(void)
+{
+	carry_out_unseen(ACTION_APPLY, 404, NULL);
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 2);
+	ok(!strstr(buf_text(&srv->requests[1]->body), "\"uid\""));
+	ok(strstr(buf_text(&srv->requests[0]->headers), "as=PartialObjectMetadata"));
+	is_str(buf_text(&srv->requests[0]->body), "{}");
+	carry_out_unseen(ACTION_APPLY, 200, OURS);
+	is_int(got.result, ACT_DONE);
+	ok(strstr(buf_text(&srv->requests[1]->body), "\"uid\":\"U\"")); /* that one or none */
+	carry_out_unseen(ACTION_APPLY, 200, HELMS("release"));
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 2);
+}
+
+static void what_is_somebodys_is_not_applied(void)
+{
+	static const char *const theirs[] = {OF_ANOTHER, NOBODYS, HELMS("other")};
+
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
+		carry_out_unseen(ACTION_APPLY, 200, theirs[i]);
+		is_int(got.result, ACT_REFUSED);
+		is_int(srv->n_requests, 1);
+		ok(strstr(trouble, "Unseen x is there and is somebody else's"));
+	}
+}
+
+static void what_is_somebodys_is_not_deleted(void)
+{
+	carry_out_unseen(ACTION_DELETE, 200, NOBODYS);
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 1);
+	carry_out_unseen(ACTION_DELETE, 200, OURS);
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 2);
+	is_str(srv->requests[1]->method, "DELETE");
+	ok(strstr(buf_text(&srv->requests[1]->body), "\"preconditions\":{\"uid\":\"U\"}"));
+}
+
+static void look_that_fails_ends_the_plan(void)
+{
+	carry_out_unseen(ACTION_APPLY, 503, NULL);
+	is_int(got.result, ACT_FAILED);
+	carry_out_unseen(ACTION_APPLY, 403, "{\"message\":\"no\"}");
+	is_int(got.result, ACT_REFUSED);
+	carry_out_unseen(ACTION_APPLY, 200, "half an obj");
+	is_int(got.result, ACT_FAILED);
+	is_int(srv->n_requests, 1);
+}
+
 /* A Lease that we hold from now on, for so long. */
 static void hold_for(int64_t ms)
 {
@@ -245,5 +334,10 @@ TESTS({"each answer is judged", each_answer_is_judged},
       {"the first failure ends the plan", first_failure_ends_the_plan},
       {"the requests are those of the plan", requests_are_those_of_the_plan},
       {"after a refusal only the status goes out", after_a_refusal_only_the_status_goes_out},
+      {"what is not cached is applied where it is ours or absent",
+       what_is_not_cached_is_applied_where_it_is_ours_or_absent},
+      {"what is not cached and somebody's is not applied", what_is_somebodys_is_not_applied},
+      {"what is not cached and somebody's is not deleted", what_is_somebodys_is_not_deleted},
+      {"a look that fails ends the plan", look_that_fails_ends_the_plan},
       {"nothing goes out once the Lease is over", nothing_goes_out_once_the_lease_is_over},
       {"while the Lease is held it does", while_it_is_held_it_does})

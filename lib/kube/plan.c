@@ -103,6 +103,14 @@ struct action *plan_apply_stamped(struct plan *p, const struct kube_kind *k, jso
 	return add_apply(p, k, OBJ_MANAGER, body_new, why);
 }
 
+void plan_unseen(struct action *a, const char *owner_uid, const char *release)
+{
+	if (a) {
+		a->unseen_owner = owner_uid;
+		a->unseen_release = release;
+	}
+}
+
 struct action *plan_merge(struct plan *p, const struct kube_kind *k, const char *ns,
 			  const char *name, json_t *body_new, const char *why)
 {

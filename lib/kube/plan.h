@@ -33,7 +33,9 @@ struct action {
 	const char *uid, *rv;	  /* ACTION_DELETE's preconditions */
 	const char *reason, *why; /* reason: CamelCase, for the Event; why: a sentence */
 	bool warning;		  /* ACTION_EVENT */
-	int64_t after_ms;	  /* ACTION_AGAIN */
+	/* ACTION_APPLY, ACTION_DELETE of what is not cached (plan_unseen) */
+	const char *unseen_owner, *unseen_release;
+	int64_t after_ms; /* ACTION_AGAIN */
 };
 
 struct plan {
@@ -113,5 +115,12 @@ struct action *plan_status_of(struct plan *p, const struct kube_kind *k, const s
 			      const char *why);
 struct action *plan_delete(struct plan *p, const struct kube_kind *k, const struct obj *o,
 			   const char *why);
+/*
+ * The object of this action (NULL: nothing is done) is of a kind that is not cached, and its name may
+ * be somebody's. Whoever acts looks at its metadata first (never at its content): it must not be
+ * there, or have this owner, or be that of a Helm release of this name. Somebody else's is neither
+ * applied, which is a refusal, nor deleted.
+ */
+void plan_unseen(struct action *a, const char *owner_uid, const char *release);
 void plan_event(struct plan *p, bool warning, const char *reason, const char *why);
 void plan_again(struct plan *p, int64_t after_ms, const char *why);

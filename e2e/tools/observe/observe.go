@@ -134,7 +134,7 @@ func (o *Observer) Saw(kind string, r kube.Resource, e kube.Event) {
 func (o *Observer) Logged(l proxy.Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !proxy.IsWrite(l.Method) || l.Phase != "done" {
+	if !l.IsWrite() || l.Phase != "done" {
 		return
 	}
 	if l.RV != "" {

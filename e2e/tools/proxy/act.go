@@ -19,13 +19,7 @@ type request struct {
 	watch bool
 }
 
-func (q *request) isWrite() bool { return IsWrite(q.Method) }
-func (q *request) isRead() bool  { return q.Method == "GET" && !q.watch }
-
-// IsWrite tells whether a method changes anything.
-func IsWrite(method string) bool {
-	return method == "POST" || method == "PUT" || method == "PATCH" || method == "DELETE"
-}
+func (q *request) isRead() bool { return q.Method == "GET" && !q.watch }
 
 // forward asks the API server and hands its answer to pass, which passes on of it what it likes.
 func (q *request) forward(pass func(*http.Response)) {
@@ -73,7 +67,7 @@ func (q *request) asOpened(status int) Line {
 // copyAll passes the whole answer on.
 func (q *request) copyAll(answer *http.Response) {
 	copyHeader(q.w.Header(), answer.Header)
-	if q.isWrite() {
+	if q.IsWrite() {
 		text := q.noted(answer)
 		q.w.WriteHeader(answer.StatusCode)
 		q.send(text)
@@ -199,7 +193,7 @@ func (q *request) abandon() {
 
 // lose sees a request through and answers nothing.
 func (q *request) lose(a *http.Response) {
-	if q.isWrite() {
+	if q.IsWrite() {
 		q.noted(a)
 	}
 	panic(http.ErrAbortHandler)
@@ -218,7 +212,7 @@ func (q *request) halt(r *Rule, announce func()) {
 	switch r.When {
 	case "lost":
 		q.forward(func(a *http.Response) {
-			if q.isWrite() {
+			if q.IsWrite() {
 				q.noted(a)
 			}
 			stop()
@@ -260,7 +254,7 @@ func status(code int, reason string) string {
 // cut passes the first bytes on and resets the stream.
 func (q *request) cut(a *http.Response, at int) {
 	copyHeader(q.w.Header(), a.Header)
-	if q.isWrite() {
+	if q.IsWrite() {
 		text := q.noted(a)
 		q.w.WriteHeader(a.StatusCode)
 		q.send(text[:min(at, len(text))])

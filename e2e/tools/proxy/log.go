@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,6 +33,12 @@ type Line struct {
 	Fault  string    `json:"fault,omitempty"`  // rule:fault
 	Error  string    `json:"error,omitempty"`
 	Mark   string    `json:"mark,omitempty"`
+}
+
+// IsWrite tells whether the request changes anything.
+func (l *Line) IsWrite() bool {
+	changes := l.Method == "POST" || l.Method == "PUT" || l.Method == "PATCH" || l.Method == "DELETE"
+	return changes && !strings.Contains(l.Query, "dryRun=All")
 }
 
 type logger struct {

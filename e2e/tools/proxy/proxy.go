@@ -206,7 +206,7 @@ func (p *Proxy) serve(via string, w http.ResponseWriter, r *http.Request) {
 	q := &request{proxy: p, w: w, r: r, body: body, watch: r.URL.Query().Get("watch") == "1" || r.URL.Query().Get("watch") == "true"}
 	q.Line = Line{Index: p.count.Add(1), Time: time.Now(), Via: via, Conn: connNumber(r.Context()), Method: r.Method, Path: r.URL.Path,
 		Query: r.URL.RawQuery, Agent: r.UserAgent(), Type: r.Header.Get("Content-Type"), Sent: len(body)}
-	if q.isWrite() && !strings.Contains(q.Path, "/leases") {
+	if q.IsWrite() && !strings.Contains(q.Path, "/leases") {
 		p.open.writing(1)
 		defer p.open.writing(-1)
 	}
@@ -222,7 +222,7 @@ func (p *Proxy) serve(via string, w http.ResponseWriter, r *http.Request) {
 // ask sends the request on. A write that was sent is seen through to its end, whatever becomes of who asked.
 func (q *request) ask() (*http.Response, error) {
 	ctx := q.r.Context()
-	if q.isWrite() {
+	if q.IsWrite() {
 		ctx = context.WithoutCancel(ctx)
 	}
 	target := *q.proxy.base

@@ -107,7 +107,7 @@ func passes(e *regexp.Regexp, text string) bool { return e == nil || e.MatchStri
 func (r *Rule) matches(q *request) bool {
 	m := &r.Match
 	return passes(r.method, q.Method) && passes(r.path, q.Path) && (r.not == nil || !r.not.MatchString(q.Path)) && passes(r.query, q.Query) &&
-		passes(r.agent, q.Agent) && (m.Via == "" || m.Via == q.Via) && (!m.Writes || q.isWrite()) && (!m.Watch || q.watch) && (!m.Reads || q.isRead())
+		passes(r.agent, q.Agent) && (m.Via == "" || m.Via == q.Via) && (!m.Writes || q.IsWrite()) && (!m.Watch || q.watch) && (!m.Reads || q.isRead())
 }
 
 // due counts one match and tells whether the fault may happen now.

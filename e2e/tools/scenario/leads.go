@@ -37,7 +37,7 @@ func (l *leads) take(line proxy.Line) {
 	}
 	l.lines = append(l.lines, line)
 	onLease := strings.Contains(line.Path, l.lease) || strings.HasSuffix(line.Path, "/leases")
-	if onLease && proxy.IsWrite(line.Method) && line.Status/100 == 2 && line.Holder != "" {
+	if onLease && line.IsWrite() && line.Status/100 == 2 && line.Holder != "" {
 		l.via = line.Via
 	}
 }

@@ -127,7 +127,7 @@ func count(lines []proxy.Line) counts {
 			}
 		}
 		n.requests++
-		if proxy.IsWrite(l.Method) {
+		if l.IsWrite() {
 			n.writes++
 		}
 		if isWatch(l) {
