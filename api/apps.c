@@ -277,7 +277,7 @@ static const struct field addon_fields[] = {
 	{0},
 };
 #undef T
-static const struct type addon_type = {sizeof(struct addon), addon_fields, NULL};
+static const struct type addon_type = {sizeof(struct addon), addon_fields, .open = true};
 
 #define T struct control_plane_part
 static const struct field control_plane_part_fields[] = {

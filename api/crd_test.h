@@ -106,7 +106,15 @@ static void compare(struct walk *w, const char *path, const json_t *schema, cons
 			compare_field(w, path, schema, f);
 		}
 	}
-	if (w->view || flag(schema, "x-kubernetes-preserve-unknown-fields")) {
+	if (w->view) {
+		return;
+	}
+	if (flag(schema, "x-kubernetes-preserve-unknown-fields") != t->open) {
+		fault(w, path, "",
+		      t->open ? "the table is open, the CRD is not"
+			      : "the CRD keeps unknown fields, the table is not open");
+	}
+	if (t->open) {
 		return;
 	}
 	json_object_foreach(json_object_get(schema, "properties"), key, property) {

@@ -152,6 +152,17 @@ static void misspelt_top(void)
 	has(empty, "\"kind\":\"VirtualMachine\"");
 }
 
+/* Cozystack's ingressNginx has fields that the CRD keeps. */
+static void fields_that_the_crd_keeps(void)
+{
+	auto_free char *kept = rendered(
+		"apiVersion: apps.cozystack.io/v1alpha1\nkind: Kubernetes\nmetadata: {name: a}\n"
+		"spec: {addons: {ingressNginx: {enabled: true, exposeMethod: Proxied}}}\n",
+		"", NULL);
+
+	ok(!strstr(kept, "unknown field"));
+}
+
 #define OURS "apiVersion: apps.cozystack.io/v1alpha1\nkind: VMInstance\nmetadata: "
 
 #define KEYS OURS "{name: a, namespace: t}\nspec: {gpus: [{name: x/y}], sshKeys: [ssh-ed25519 A]}\n"
@@ -287,4 +298,5 @@ TESTS({"a VM's objects are rendered, without an owner that has no uid yet", obje
       {"why nothing comes of a manifest is told", why_nothing},
       {"a misspelt field and a missing name are told", misspelt},
       {"a kind that nobody knows is told, one that looks like ours refused", unknown_kinds},
+      {"fields that the CRD keeps are not unknown", fields_that_the_crd_keeps},
       {"a misspelt field beside spec, and a spec that is none, are told", misspelt_top})

@@ -155,11 +155,10 @@ spare() {
 	done
 }
 
-# all_that_are_free: the same with the first, if its lane has ended, and with those of spare
+# all_that_are_free: the same with those of spare; the first has the neighbours' other generation after seeds
 all_that_are_free() {
 	local i file
 	all_but_0 || return 1
-	[ ! -e "$rig/0.free" ] || others=$rig/0,$others
 	for file in "$rig"/*.spare; do
 		i=${file##*/} i=${i%.spare}
 		[ ! -e "$file" ] || ! up "$i" || others=$others,$rig/$i
@@ -209,10 +208,7 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i >"$out/rig.$i.log" 2>&1 & done
-{
-	lane data seeds
-	[ ! -e "$rig/0.up" ] || : >"$rig/0.free"
-} &
+lane data seeds &
 lane cluster faults &
 lane unit tools programs &
 {

@@ -123,6 +123,7 @@ struct type {
 	const struct field *fields; /* ends with {0} */
 	/* Called once a scratch object (nested ones too) is complete: reduces transient fields. */
 	void (*finish)(void *object);
+	bool open; /* the schema keeps what has no row: nothing is an unknown field there */
 };
 
 /* One row: FIELD(struct vm, instance_type, "instanceType", TYPE_STR, .flags = TYPE_INTERN) */

@@ -423,7 +423,7 @@ static int read_key(struct reader *r, const struct type *const *types, size_t n,
 	if (n_subs) {
 		return read_inline(r, subs, n_subs, json, object, path);
 	}
-	return r->strict ? unknown_key(r, path, types, n) : 0;
+	return r->strict && !types[0]->open ? unknown_key(r, path, types, n) : 0;
 }
 
 static int read_object(struct reader *r, const struct type *const *types, size_t n, json_t *json,
