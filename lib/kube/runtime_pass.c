@@ -10,6 +10,7 @@
 
 #define MAX_KEYS 1000000
 #define PASS_ARENA (16 * MiB)
+#define CONFLICT_WAIT_MS 1000
 
 enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
 
@@ -234,11 +235,13 @@ static void pass_ended(void *ctx, const struct act_end *end)
 		feeds_hurry(r);
 	}
 	queue_done(w->queue, f->ns, f->name,
-		   end->result == ACT_FAILED || end->result == ACT_AGAIN || telling ||
-			   (refused && !news),
-		   now);
+		   end->result == ACT_FAILED || telling || (refused && !news), now);
 	if (news) {
 		queue_add(w->queue, f->ns, f->name, QUEUE_URGENT, now);
+	} else if (end->result == ACT_AGAIN) {
+		/* Somebody was faster. What they wrote is on its way, and ends the wait; until then
+		 * every attempt would stand on what is no longer so. */
+		queue_add_after(w->queue, f->ns, f->name, now + CONFLICT_WAIT_MS, now);
 	} else if (end->result == ACT_FENCED) {
 		queue_add_after(w->queue, f->ns, f->name, now + 20, now);
 	} else if (end->again_ms >= 0) {

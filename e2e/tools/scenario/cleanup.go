@@ -86,6 +86,7 @@ func (s *stage) close(ctx context.Context) {
 	if s.kubevirt != nil {
 		s.configure(ctx, s.kubevirt.Get(permitField), s.kubevirt.Get("spec.configuration.developerConfiguration.featureGates"))
 	}
+	s.endPods(ctx)
 	s.endPlay()
 	for name := range s.scenario.Nodes {
 		s.client.Delete(ctx, gpuNodesPath+"/"+name, nil)
@@ -98,6 +99,18 @@ func (s *stage) close(ctx context.Context) {
 	}
 	if !s.keep {
 		s.client.Delete(ctx, "/api/v1/namespaces/"+s.namespace, nil)
+	}
+}
+
+// endPods removes the pods at once: the namespace's end may come when the next scenario has a node of the same name.
+func (s *stage) endPods(ctx context.Context) {
+	path := "/api/v1/namespaces/" + s.namespace + "/pods"
+	l, err := s.client.Get(ctx, path)
+	if err != nil {
+		return
+	}
+	for _, o := range l.Objects("items") {
+		s.client.Delete(ctx, path+"/"+o.Name()+"?gracePeriodSeconds=0", nil)
 	}
 }
 
