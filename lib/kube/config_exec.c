@@ -13,10 +13,8 @@
 #include "json/write.h"
 
 #define GROUP "client.authentication.k8s.io/"
-#define CLUSTER_MAX                                                                                \
-	(256 *                                                                                     \
-	 KiB) /* of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one  \
-		       fails there */
+/* Of KUBERNETES_EXEC_INFO: the kernel takes 128 KiB a variable; a larger one fails there. */
+#define CLUSTER_MAX (256 * KiB)
 
 extern char **environ;
 
