@@ -8,20 +8,8 @@
 
 #include "base/clock.h"
 #include "kube/http_test.h"
+#include "kube/thing_test.h"
 
-struct thing {
-	struct obj obj;
-};
-static const struct field thing_fields[] = {OBJ_METADATA, {0}};
-static const struct type thing_type = {sizeof(struct thing), thing_fields, obj_finish};
-static const struct kube_kind thing = {
-	.group = "test.io",
-	.versions = "v1",
-	.kind = "Thing",
-	.plural = "things",
-	.namespaced = true,
-	.type = &thing_type,
-};
 /* Not cached, as a Secret. */
 static const struct kube_kind unseen = {
 	.group = "test.io",

@@ -4,6 +4,7 @@
 #include "base/test.h"
 #include "kube/condition.h"
 #include "kube/intent.h"
+#include "kube/thing_test.h"
 
 struct status {
 	int64_t observed;
@@ -17,19 +18,6 @@ static const struct field status_fields[] = {
 	{0},
 };
 static const struct type status_type = {sizeof(struct status), status_fields, NULL};
-struct thing {
-	struct obj obj;
-};
-static const struct field thing_fields[] = {OBJ_METADATA, {0}};
-static const struct type thing_type = {sizeof(struct thing), thing_fields, obj_finish};
-static const struct kube_kind thing = {
-	.group = "test.io",
-	.versions = "v2 v1",
-	.kind = "Thing",
-	.plural = "things",
-	.namespaced = true,
-	.type = &thing_type,
-};
 static const struct kube_kind *const kinds[] = {&thing, NULL};
 
 static struct cache *c;
