@@ -53,6 +53,46 @@ static void a_large_fleet_fits_into_a_sentence(void)
 	world_finish(&w);
 }
 
+/* Eight models at most, and three nodes of each. */
+static void a_sentence_is_cut_at_its_limits(void)
+{
+	static const struct {
+		size_t nodes, models;
+		const char *said;
+	} rows[] = {
+		{1, 1, "GPUs are: e/0 (node-0000: 1)"},
+		{1, 2, "GPUs are: e/0 (node-0000: 1), e/1 (node-0000: 1)"},
+		{2, 1, "GPUs are: e/0 (node-0000: 1, node-0001: 1)"},
+		{3, 1, "GPUs are: e/0 (node-0000: 1, node-0001: 1, node-0002: 1)"},
+		{4, 1, "GPUs are: e/0 (node-0000: 1, node-0001: 1, node-0002: 1 and 1 more)"},
+		{1, 8,
+		 "GPUs are: e/0 (node-0000: 1), e/1 (node-0000: 1), e/2 (node-0000: 1), "
+		 "e/3 (node-0000: 1), e/4 (node-0000: 1), e/5 (node-0000: 1), e/6 (node-0000: 1), "
+		 "e/7 (node-0000: 1)"},
+		{1, 9,
+		 "GPUs are: e/0 (node-0000: 1), e/1 (node-0000: 1), e/2 (node-0000: 1), "
+		 "e/3 (node-0000: 1), e/4 (node-0000: 1), e/5 (node-0000: 1), e/6 (node-0000: 1), "
+		 "e/7 (node-0000: 1) and 1 more"},
+	};
+	static const char *const names[] = {"e/8", "e/1", "e/2", "e/3", "e/4",
+					    "e/5", "e/6", "e/7", "e/0"};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct gpu_unit units[ARRAY_LEN(names)] = {{0}};
+		struct world w;
+
+		for (size_t k = 0; k < rows[i].models; k++) {
+			units[k].name = rows[i].models == ARRAY_LEN(names)
+						? names[k]
+						: names[k ? k : ARRAY_LEN(names) - 1];
+		}
+		world_init(&w);
+		put_nodes(&w, rows[i].nodes, units, rows[i].models);
+		is_str(inventory_suggest(&w.inventory, "wxyz", &w.arena), rows[i].said);
+		world_finish(&w);
+	}
+}
+
 static void a_model_takes_memory_once(void)
 {
 	static char names[32][220];
@@ -206,6 +246,7 @@ static void a_maximum_that_nobody_knows_is_no_limit(void)
 }
 
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
+      {"a sentence names eight models and three nodes of each", a_sentence_is_cut_at_its_limits},
       {"a model of 16,000 cards takes memory once", a_model_takes_memory_once},
       {"the PCI ids of a name are sorted", selectors_are_sorted},
       {"a type's series stands before what its engines are", types_have_their_series},
