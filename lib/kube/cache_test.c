@@ -136,6 +136,38 @@ static void changes_are_told(void)
 	is_int(cache_count(c, T), 0);
 }
 
+static void numbered(void *ctx, const struct kube_kind *k attr_unused, const struct obj *old,
+		     const struct obj *now)
+{
+	buf_printf(&told, "%s%s ", (const char *)ctx, now ? now->name : old->name);
+}
+
+static void each_listener_is_told(void)
+{
+	static const struct {
+		const char *numbers[6], *heard;
+	} rows[] = {
+		{{0}, ""},
+		{{"1"}, "1a "},
+		{{"1", "2"}, "1a 2a "},
+		{{"1", "2", "3"}, "1a 2a 3a "},
+		{{"3", "1", "2", "5", "4"}, "3a 1a 2a 5a 4a "},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start();
+		cache_destroy(c);
+		c = cache_create(kinds);
+		for (const char *const *n = rows[i].numbers; *n; n++) {
+			cache_listen(c, numbered, (void *)(uintptr_t)*n);
+		}
+		put("a", "u", "1", "red");
+		heard(rows[i].heard);
+		gone("a", "u", "2");
+		heard(rows[i].heard);
+	}
+}
+
 static void new_version_alone_is_no_change(void)
 {
 	start();
@@ -754,6 +786,7 @@ static void everything_is_given_back(void)
 }
 
 TESTS({"changes are told once, with before and after", changes_are_told},
+      {"each listener is told, in the order in which they came", each_listener_is_told},
       {"a new resourceVersion alone is no change", new_version_alone_is_no_change},
       {"namespaces and kinds are apart", namespaces_and_kinds_are_apart},
       {"an older resourceVersion is dropped, whosoever it is", older_version_is_dropped},
