@@ -363,6 +363,31 @@ func TestEventFaults(t *testing.T) {
 	}
 }
 
+// TestReorderOfTheLast: what nothing follows is not kept for good, which would be loss and no other order.
+func TestReorderOfTheLast(t *testing.T) {
+	r := newRig(t, Rule{Do: "reorder", Nth: 2, For: Duration(50 * time.Millisecond)})
+	r.events <- event("ADDED", "a")
+	r.events <- event("ADDED", "b")
+	begin := time.Now()
+	q, _ := http.NewRequest("GET", r.url+"/x?watch=1", nil)
+	q.Header.Set("Authorization", "Bearer t")
+	a, err := r.client.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	lines := bufio.NewScanner(a.Body)
+	for _, want := range []string{"a", "b"} {
+		if !lines.Scan() || events(t, lines.Text()) != want {
+			t.Fatalf("%s, want %s (%v)", lines.Text(), want, lines.Err())
+		}
+	}
+	if time.Since(begin) < 50*time.Millisecond {
+		t.Error("not kept at all")
+	}
+	r.events <- ""
+}
+
 func events(t *testing.T, text string) string {
 	var all []string
 	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {

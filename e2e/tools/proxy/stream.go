@@ -18,49 +18,84 @@ func (q *request) stream(from io.Reader) {
 		q.pump(from, -1)
 		return
 	}
-	var kept []byte // by reorder
-	for lines := bufio.NewReaderSize(from, 1<<16); ; {
-		line, err := lines.ReadBytes('\n')
+	var kept []byte // by reorder, until what follows was sent, or for as long as the rule says
+	var late <-chan time.Time
+	for lines := q.lines(from); ; {
+		var l line
+		select {
+		case l = <-lines:
+		case <-late:
+			q.send(kept)
+			kept, late = nil, nil
+			continue
+		}
 		if q.proxy.gate.pass(q.r.Context()) != nil {
 			panic(http.ErrAbortHandler)
 		}
-		if len(line) > 0 {
-			first := q.fault(rules, line)
+		if len(l.text) > 0 {
+			first := q.fault(rules, l.text)
 			switch {
 			case first == nil:
-				q.send(line)
+				q.send(l.text)
 			case first.Do == "reorder":
-				kept = append(kept, line...)
+				kept = append(kept, l.text...)
+				if late == nil && first.For > 0 {
+					late = time.After(time.Duration(first.For))
+				}
 				continue
 			case first.Do == "expire":
 				q.send([]byte(expired))
 				return
 			default:
-				q.disturb(first, line)
+				q.disturb(first, l.text)
 			}
 			q.send(kept)
-			kept = nil
+			kept, late = nil, nil
 		}
-		if err == io.EOF {
+		if l.err == io.EOF {
 			q.send(kept)
 			return
 		}
-		if err != nil {
-			q.Error = err.Error()
+		if l.err != nil {
+			q.Error = l.err.Error()
 			panic(http.ErrAbortHandler)
 		}
 	}
 }
 
+type line struct {
+	text []byte
+	err  error // ends the stream
+}
+
+// lines are those of the stream, each as soon as it is whole.
+func (q *request) lines(from io.Reader) <-chan line {
+	lines := make(chan line)
+	go func() {
+		for r := bufio.NewReaderSize(from, 1<<16); ; {
+			text, err := r.ReadBytes('\n')
+			select {
+			case lines <- line{text, err}:
+			case <-q.r.Context().Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return lines
+}
+
 // fault is the first rule that acts on this event.
-func (q *request) fault(rules []*Rule, line []byte) *Rule {
+func (q *request) fault(rules []*Rule, text []byte) *Rule {
 	var e struct {
 		Type   string
 		Object struct {
 			Metadata struct{ Name, Namespace string }
 		}
 	}
-	if json.Unmarshal(line, &e) != nil {
+	if json.Unmarshal(text, &e) != nil {
 		return nil
 	}
 	key := e.Object.Metadata.Name
@@ -83,12 +118,12 @@ func (q *request) fault(rules []*Rule, line []byte) *Rule {
 	return first
 }
 
-func (q *request) disturb(r *Rule, line []byte) {
+func (q *request) disturb(r *Rule, text []byte) {
 	switch r.Do {
 	case "skip", "drop-bookmarks":
 	case "repeat":
-		q.send(line)
-		q.send(line)
+		q.send(text)
+		q.send(text)
 	case "withhold":
 		released := q.proxy.gate.released()
 		var later <-chan time.Time
@@ -101,6 +136,6 @@ func (q *request) disturb(r *Rule, line []byte) {
 		case <-q.r.Context().Done():
 			panic(http.ErrAbortHandler)
 		}
-		q.send(line)
+		q.send(text)
 	}
 }
