@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (two a core, and one more a
+#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (two a core, and two more a
 #               core for faults once other parts have ended)
 set -uo pipefail
 prog=test.sh
@@ -148,7 +148,7 @@ spare() {
 	local i most
 	case " $wanted " in *\ faults\ *) ;; *) return ;; esac
 	[ -z "${CLUSTERS:-}" ] || return
-	most=$((clusters + $(clusters_that_fit 1)))
+	most=$((clusters + $(clusters_that_fit 2)))
 	for ((i = clusters; i < most; i++)); do : >"$rig/$i.spare"; done
 	for ((i = clusters; i < most; i++)); do
 		NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" >>"$out/rig.spare.log" 2>&1 && touch "$rig/$i.up" || touch "$rig/$i.failed"
