@@ -153,7 +153,11 @@ INLINE(dv_requests, FIELD(T, storage, "storage", TYPE_SCALAR, .flags = TYPE_INTE
 INLINE(dv_resources, FIELD_INLINE("requests", &dv_requests));
 INLINE(dv_storage, FIELD_INLINE("resources", &dv_resources),
        FIELD(T, storage_class, "storageClassName", TYPE_STR, .flags = TYPE_INTERN));
-INLINE(dv_spec, FIELD_INLINE("storage", &dv_storage), FIELD_INLINE("pvc", &dv_storage));
+INLINE(dv_http, FIELD(T, source_url, "url", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(dv_claim, FIELD(T, source_claim, "name", TYPE_STR, .flags = TYPE_INTERN));
+INLINE(dv_source, FIELD_INLINE("http", &dv_http), FIELD_INLINE("pvc", &dv_claim));
+INLINE(dv_spec, FIELD_INLINE("storage", &dv_storage), FIELD_INLINE("pvc", &dv_storage),
+       FIELD_INLINE("source", &dv_source));
 INLINE(dv_status, FIELD(T, phase, "phase", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, progress, "progress", TYPE_STR, .flags = TYPE_INTERN),
        FIELD(T, claim, "claimName", TYPE_STR),

@@ -88,6 +88,7 @@ struct kv_data_volume {
 	const char *phase, *progress, *claim;
 	const char *storage; /* requested size: spec.storage or spec.pvc */
 	const char *storage_class;
+	const char *source_url, *source_claim; /* spec.source: http.url, pvc.name */
 	struct condition_list conditions;
 };
 

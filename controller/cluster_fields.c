@@ -160,6 +160,55 @@ static void addons(const char *where, const struct addon *items, size_t n, struc
 	}
 }
 
+/* addons and plugins as the manifest has them: some have fields besides those of struct addon. */
+struct addons_text {
+	const char *addons, *plugins; /* JSON */
+};
+#define T struct addons_text
+static const struct field addons_text_fields[] = {
+	FIELD(T, addons, "addons", TYPE_RAW),
+	FIELD(T, plugins, "plugins", TYPE_RAW),
+	{0},
+};
+#undef T
+static const struct type addons_text_type = {sizeof(struct addons_text), addons_text_fields, NULL};
+
+/* An addon that is named as a whole needs no word of its parts. */
+static bool named_whole(const char *key, const json_t *addon)
+{
+	return !is_operator(key) && json_is_true(json_object_get(addon, "enabled"));
+}
+
+static void more_fields(const char *where, const char *text, struct listing *l)
+{
+	json_t *all = text ? json_loads(text, 0, NULL) : NULL, *addon, *value;
+	const char *key, *field;
+
+	json_object_foreach(all, key, addon) {
+		if (named_whole(key, addon)) {
+			continue;
+		}
+		json_object_foreach(addon, field, value) {
+			if (!str_eq(field, "enabled") && !str_eq(field, "valuesOverride") &&
+			    !json_is_null(value)) {
+				listing_add(l, "%s%s.%s", where, key, field);
+			}
+		}
+	}
+	json_decref(all);
+}
+
+static void addons_more(const struct cluster_seen *s, struct listing *l)
+{
+	struct addons_text t = {0};
+
+	if (s->app->spec &&
+	    type_read_text(&addons_text_type, s->app->spec, s->pass->arena, &t, NULL) == 0) {
+		more_fields("addons.", t.addons, l);
+		more_fields("plugins.", t.plugins, l);
+	}
+}
+
 /* What another spelling says otherwise and more loudly. */
 static void other_spellings(const struct cluster_operator *o, struct listing *l)
 {
@@ -247,6 +296,7 @@ const char *cluster_not_handled(const struct cluster_seen *s)
 	gpu_operator(s, &l);
 	addons("addons.", s->spec.addons.items, s->spec.addons.n, &l);
 	addons("plugins.", s->spec.plugins.items, s->spec.plugins.n, &l);
+	addons_more(s, &l);
 	control_plane(s, &l);
 	whole_fields(s, &l);
 	add_duration(&l, "", "maxNodeProvisionTime", s->spec.max_node_provision_time);

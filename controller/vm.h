@@ -5,7 +5,8 @@
  *
  *	plan_vm.c	gather, and the order of things
  *	vm_wake.c	which change wakes which VM
- *	vm_check.c	what keeps us from writing (condition Accepted), and what is not acted on
+ *	vm_check.c	what keeps us from writing (condition Accepted)
+ *	vm_fields.c	what is accepted and not acted on
  *	vm_gpus.c	what is asked of GPUs, and what is attached
  *	vm_disks.c	system disk and VMDisks
  *	vm_secrets.c	cloud-init, keys, network configuration
@@ -18,6 +19,7 @@
 #pragma once
 
 #include "api/core.h"
+#include "base/listing.h"
 #include "controller/child.h"
 #include "controller/devices.h"
 
@@ -111,7 +113,9 @@ bool vm_disks_wait(const struct vm_seen *s);
 /* The DataVolume of the system disk's name is somebody else's. */
 const struct kv_data_volume *vm_disks_taken(const struct vm_seen *s);
 struct verdict vm_disks_ready(const struct vm_seen *s);
+/* Of the system disk: what it was made from, else what is asked for. */
 const char *vm_disks_image(const struct vm_seen *s);
+void vm_disks_not_handled(const struct vm_seen *s, struct listing *l);
 void vm_disks_write(const struct vm_seen *s, json_t *spec, json_t *disks, json_t *volumes);
 void vm_disks_grow(const struct vm_seen *s, struct plan *plan);
 
@@ -140,6 +144,9 @@ const char *vm_adopt_differences(const struct vm_seen *s);
 
 /* vm_check.c */
 void vm_check(struct vm_seen *s);
+
+/* vm_fields.c. NULL: all is acted on. */
+const char *vm_fields_not_handled(const struct vm_seen *s);
 
 /* vm_ready.c */
 /* Why the VM may not be written now (said by Ready), or nothing. */

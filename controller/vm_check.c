@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What keeps a VM from being written at all (Accepted=False), and what is accepted without effect
- * (Accepted=True NotHandled). */
+/* What keeps a VM from being written at all (Accepted=False). */
 #include "controller/vm.h"
 
 #include <string.h>
-
-#include "base/quantity.h"
 
 #define MAX_NAME 63
 
@@ -83,84 +80,6 @@ static struct verdict check_devices(const struct vm_seen *s)
 	return devices_check(&s->devices, "gpus", s->type, s->pass->arena);
 }
 
-/* --- without effect ------------------------------------------------------------------------ */
-
-static bool needs_cozy_proxy(const struct vm_seen *s)
-{
-	return tri_or(s->spec.external, false) && !(s->options && s->options->cozy_proxy);
-}
-
-static bool whole_ip(const struct vm_seen *s)
-{
-	return needs_cozy_proxy(s) && str_eq(s->spec.external_method, "WholeIP");
-}
-
-static bool icmp(const struct vm_seen *s)
-{
-	return needs_cozy_proxy(s) && s->spec.external_allow_icmp != TRI_UNSET;
-}
-
-static bool half_sized(const struct vm_seen *s, const char *value)
-{
-	return s->type_name && !str_empty(value);
-}
-
-static bool cpu(const struct vm_seen *s)
-{
-	return s->spec.resources && half_sized(s, s->spec.resources->cpu);
-}
-
-static bool memory(const struct vm_seen *s)
-{
-	return s->spec.resources && half_sized(s, s->spec.resources->memory);
-}
-
-static bool sockets(const struct vm_seen *s)
-{
-	return s->spec.resources && half_sized(s, s->spec.resources->sockets);
-}
-
-static bool subnets(const struct vm_seen *s)
-{
-	return s->spec.networks.n && s->spec.subnets.n;
-}
-
-static bool size(const struct vm_seen *s)
-{
-	const struct system_disk *d = s->spec.system_disk;
-
-	return d && !str_empty(d->storage) && !str_empty(d->size) &&
-	       quantity_compare(d->storage, d->size) != 0;
-}
-
-static const struct {
-	bool (*is)(const struct vm_seen *s);
-	const char *field;
-} without_effect[] = {
-	{whole_ip,
-	 "externalMethod: WholeIP (needs Cozystack's cozy-proxy, --cozy-proxy: the ports pass)"},
-	{icmp, "externalAllowICMP (needs Cozystack's cozy-proxy, --cozy-proxy)"},
-	{vm_service_no_ports, "external (externalPorts is empty: the Service stays inside)"},
-	{cpu, "resources.cpu (cpu and memory size a VM together)"},
-	{memory, "resources.memory (cpu and memory size a VM together)"},
-	{sockets, "resources.sockets (only with cpu and memory)"},
-	{subnets, "subnets (networks is set)"},
-	{size, "systemDisk.size (systemDisk.storage is set)"},
-};
-
-static const char *not_handled(const struct vm_seen *s)
-{
-	const char *list = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(without_effect); i++) {
-		if (without_effect[i].is(s)) {
-			list = arena_printf(s->pass->arena, "%s%s%s", list ? list : "",
-					    list ? ", " : "", without_effect[i].field);
-		}
-	}
-	return list;
-}
-
 void vm_check(struct vm_seen *s)
 {
 	static struct verdict (*const checks[])(const struct vm_seen *) = {
@@ -170,7 +89,7 @@ void vm_check(struct vm_seen *s)
 		check_devices,
 	};
 
-	s->not_handled = not_handled(s);
+	s->not_handled = vm_fields_not_handled(s);
 	for (size_t i = 0; i < ARRAY_LEN(checks) && !s->accepted.status; i++) {
 		s->accepted = checks[i](s);
 	}

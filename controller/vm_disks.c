@@ -8,12 +8,34 @@
 #include "controller/volumes.h"
 
 #define DEFAULT_SIZE "5Gi"
+#define DEFAULT_IMAGE "ubuntu"
 
-const char *vm_disks_image(const struct vm_seen *s)
+static const char *asked_image(const struct vm_seen *s)
 {
 	const struct system_disk *d = s->spec.system_disk;
 
-	return d && !str_empty(d->image) ? d->image : "ubuntu";
+	return d && !str_empty(d->image) ? d->image : DEFAULT_IMAGE;
+}
+
+/* What the system disk was made from, NULL: it is not there, or of nothing that we know. */
+static const char *made_from(const struct vm_seen *s)
+{
+	const struct kv_data_volume *d = s->system_data;
+
+	if (!d) {
+		return NULL;
+	}
+	return d->source_url	 ? volumes_url_image(d->source_url)
+	       : d->source_claim ? volumes_golden_image(d->source_claim)
+				 : NULL;
+}
+
+/* A disk keeps its content: another image in the manifest must not change what is said of it. */
+const char *vm_disks_image(const struct vm_seen *s)
+{
+	const char *made = made_from(s);
+
+	return made ? made : asked_image(s);
 }
 
 static bool image_known(const struct vm_seen *s)
@@ -244,25 +266,37 @@ struct verdict vm_disks_ready(const struct vm_seen *s)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static const char *wanted_size(const struct vm_seen *s)
+/* Or NULL. */
+static const char *asked_size(const struct vm_seen *s)
 {
 	const struct system_disk *d = s->spec.system_disk;
 
 	if (d && !str_empty(d->storage)) {
 		return d->storage;
 	}
-	return d && !str_empty(d->size) ? d->size : DEFAULT_SIZE;
+	return d && !str_empty(d->size) ? d->size : NULL;
 }
 
-/*
- * An image that has gone since then is written as if it were there: if that is what the VM shows,
- * nothing is to be done, and else vm_disks_wait keeps the body back.
- */
+static const char *wanted_size(const struct vm_seen *s)
+{
+	const char *asked = asked_size(s);
+
+	return asked ? asked : DEFAULT_SIZE;
+}
+
+/* An image that is not there keeps the body back (vm_disks_wait). */
 static json_t *source(const struct vm_seen *s)
 {
-	const char *image = vm_disks_image(s), *golden = volumes_golden(s->pass, image);
-	const char *url = volumes_image_url(image);
+	const struct kv_data_volume *d = s->system_data;
+	const char *image = vm_disks_image(s), *golden, *url;
 
+	if (d && (d->source_url || d->source_claim)) {
+		url = d->source_url;
+		golden = d->source_claim;
+	} else {
+		url = volumes_image_url(image);
+		golden = volumes_golden(s->pass, image);
+	}
 	if (!golden && url) {
 		return json_pack("{s:{s:s}}", "http", "url", url);
 	}
@@ -273,13 +307,29 @@ static json_t *source(const struct vm_seen *s)
 			 "name", golden);
 }
 
+/* Of a disk that is there the template says what it is, so that a VM never changes for nothing. */
+static const char *template_size(const struct vm_seen *s)
+{
+	const char *wanted = wanted_size(s),
+		   *made = s->system_data ? s->system_data->storage : NULL;
+
+	return made && quantity_compare(wanted, made) < 0 ? made : wanted;
+}
+
+static const char *template_class(const struct vm_seen *s)
+{
+	const struct system_disk *d = s->spec.system_disk;
+
+	return s->system_data ? s->system_data->storage_class
+			      : volumes_class(s->pass->cache, d ? d->storage_class : NULL);
+}
+
 static void write_system_disk(const struct vm_seen *s, json_t *spec, json_t *disks, json_t *volumes)
 {
 	json_t *storage =
-		json_pack("{s:{s:{s:s}}}", "resources", "requests", "storage", wanted_size(s));
+		json_pack("{s:{s:{s:s}}}", "resources", "requests", "storage", template_size(s));
 	json_t *disk = json_pack("{s:s, s:{s:s}}", "name", "systemdisk", "disk", "bus", "scsi");
-	const struct system_disk *d = s->spec.system_disk;
-	const char *class = volumes_class(s->pass->cache, d ? d->storage_class : NULL);
+	const char *class = template_class(s);
 
 	if (class) {
 		json_object_set_new(storage, "storageClassName", json_string(class));
@@ -341,4 +391,74 @@ void vm_disks_grow(const struct vm_seen *s, struct plan *plan)
 		   json_pack("{s:{s:{s:{s:s}}}}", "spec", "resources", "requests", "storage",
 			     wanted_size(s)),
 		   "the manifest asks for a larger system disk");
+}
+
+/* --- without effect --------------------------------------------------------------------------- */
+
+/* What the disk has, of which the claim may have grown since. */
+static const char *present_size(const struct vm_seen *s)
+{
+	const struct kv_data_volume *d = s->system_data;
+	const struct core_pvc *claim = cache_get(s->pass->cache, &kind_pvc, d->obj.ns, d->obj.name);
+
+	return claim && claim->storage ? claim->storage : d->storage;
+}
+
+static void system_disk_not_handled(const struct vm_seen *s, const struct system_disk *asked,
+				    struct listing *l)
+{
+	const struct kv_data_volume *d = s->system_data;
+	const char *size = asked_size(s) ? present_size(s) : NULL;
+
+	if (made_from(s) && !str_eq(made_from(s), asked_image(s))) {
+		listing_add(l, "systemDisk.image (the disk was made from %s and stays so)",
+			    made_from(s));
+	}
+	if (asked && !str_empty(asked->storage_class) &&
+	    !str_eq(asked->storage_class, d->storage_class)) {
+		listing_add(l, "systemDisk.storageClass (the disk is of %s%s and stays there)",
+			    d->storage_class ? "class " : "the default class",
+			    d->storage_class ? d->storage_class : "");
+	}
+	if (size && quantity_compare(asked_size(s), size) < 0) {
+		listing_add(l, "systemDisk.storage (the disk has %s and cannot shrink to %s)", size,
+			    asked_size(s));
+	}
+}
+
+static void entry_not_handled(const json_t *entry, size_t index, struct listing *l)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)entry, key, value) {
+		if (str_eq(key, "name")) {
+			continue;
+		}
+		if (!str_eq(key, "bus")) {
+			listing_add(l, "disks[%zu].%s (a disk has name and bus)", index, key);
+		} else if (!json_is_string(value) && !json_is_null(value)) {
+			listing_add(l, "disks[%zu].bus (is no text)", index);
+		}
+	}
+}
+
+void vm_disks_not_handled(const struct vm_seen *s, struct listing *l)
+{
+	json_t *all = s->spec.disks ? json_loads(s->spec.disks, JSON_DECODE_ANY, NULL) : NULL,
+	       *entry;
+	const struct system_disk *d = s->spec.system_disk;
+	size_t i;
+
+	if (d && !str_empty(d->storage) && !str_empty(d->size) &&
+	    quantity_compare(d->storage, d->size) != 0) {
+		listing_add(l, "systemDisk.size (systemDisk.storage is set)");
+	}
+	if (s->system_data) {
+		system_disk_not_handled(s, d, l);
+	}
+	json_array_foreach(all, i, entry) {
+		entry_not_handled(entry, i, l);
+	}
+	json_decref(all);
 }

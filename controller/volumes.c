@@ -36,6 +36,16 @@ const char *volumes_image_url(const char *image)
 	return NULL;
 }
 
+const char *volumes_url_image(const char *url)
+{
+	for (size_t i = 0; i < ARRAY_LEN(images); i++) {
+		if (str_eq(images[i].url, url)) {
+			return images[i].name;
+		}
+	}
+	return NULL;
+}
+
 const char *volumes_golden(const struct pass *pass, const char *image)
 {
 	const char *ns = options_images_ns(pass->options);

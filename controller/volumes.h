@@ -13,6 +13,8 @@
  * for system disks, or NULL.
  */
 const char *volumes_image_url(const char *image);
+/* The image of such a URL, or NULL. */
+const char *volumes_url_image(const char *url);
 
 /* The DataVolume of a golden image, which CDI can clone, in the namespace of images, or NULL. */
 const char *volumes_golden(const struct pass *pass, const char *image);
