@@ -158,6 +158,10 @@ static void device_ids(void)
 	resolves_to("10de:25b6:10de:157e", "nvidia.com/GA107GL_A2___A16");
 	resolves_to("nvidia.com/26b9", "nvidia.com/AD102GL_L40S");
 	resolves_to("26b9", "nvidia.com/AD102GL_L40S");
+	resolves_to("74a1", "amd.com/AQUA_VANJARAM_INSTINCT_MI300X");
+	resolves_to("56c0", "intel.com/ATSM_DATA_CENTER_GPU_FLEX_170");
+	resolves_to("amd.com/74a1", "amd.com/AQUA_VANJARAM_INSTINCT_MI300X");
+	resolves_to("nvidia.com/74a1", "");
 	resolves_to("intel.com/26b9", "");
 	resolves_to("10de:ffff", "");
 	resolves_to("10de:26b", "");
