@@ -5,6 +5,7 @@
  *	fixpoint	carried out, the plan is empty
  *	crash		carried out up to any point and planned again, it ends the same
  *	order		the given objects in another order give the same plan
+ *	words		what is said on the way, to the letter, stands in cases/words.txt
  *
  * cases_test [TEXT]: only cases whose path contains TEXT.
  */
@@ -17,11 +18,15 @@
 #include "controller/cases_world.h"
 #include "controller/kinds.h"
 #include "controller/options.h"
+#include "json/words_test.h"
 #include "json/yaml.h"
 #include "kube/intent.h"
 
 #define CASES "controller/cases"
+#define WORDS CASES "/words.txt"
 #define MAX_RUN 12
+
+static json_t *words; /* all that plans have said: its keys */
 
 struct kase {
 	const char *path;
@@ -262,6 +267,7 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 	if (seen) {
 		rec->plan(seen, &plan);
 	}
+	cases_words(&plan, text(when, "kind"), words);
 	actions = cases_actions(&plan);
 	plan_finish(&plan);
 	arena_finish(&arena);
@@ -671,6 +677,7 @@ int main(int argc, char **argv)
 	size_t n = 0;
 	int nd = scandir(CASES, &dirs, plans, alphasort);
 
+	words = json_object();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 0; i < nd; i++) {
 		auto_free char *dir = xprintf("%s/%s", CASES, dirs[i]->d_name);
@@ -688,5 +695,11 @@ int main(int argc, char **argv)
 		free(dirs[i]);
 	}
 	free(nd >= 0 ? dirs : NULL);
+	if (!words_are(WORDS, words, !*only)) {
+		failed = true;
+	}
+	printf("%s %zu - what the plans say stands in " WORDS "\n", failed ? "not ok" : "ok",
+	       n + 1);
+	json_decref(words);
 	return failed || n == 0;
 }

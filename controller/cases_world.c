@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "json/words_test.h"
 #include "kube/intent.h"
 
 static const char *text(const json_t *o, const char *key)
@@ -88,6 +89,51 @@ json_t *cases_actions(const struct plan *p)
 		json_array_append_new(all, action_json(&p->actions[i], p));
 	}
 	return all;
+}
+
+/* --- what plans say ------------------------------------------------------------------------ */
+
+static void say_status(json_t *words, const char *kind, const json_t *status)
+{
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	json_object_foreach((json_t *)status, key, v) {
+		if (!str_eq(key, "conditions") && !str_eq(key, "message")) {
+			words_say(words, kind, key, v);
+		}
+	}
+	json_array_foreach(json_object_get(status, "conditions"), i, v) {
+		auto_free char *what =
+			xprintf("%s %s %s", text(v, "type"), text(v, "status"), text(v, "reason"));
+
+		words_say(words, kind, what, json_object_get(v, "message"));
+	}
+}
+
+void cases_words(const struct plan *p, const char *kind, json_t *words)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct action *a = &p->actions[i];
+		json_t *why = a->why ? json_string(a->why) : json_null();
+
+		if (a->what == ACTION_STATUS) {
+			say_status(words, kind, json_object_get(a->body, "status"));
+		} else if (a->what == ACTION_EVENT) {
+			auto_free char *what = xprintf("event %s", a->reason);
+
+			words_say(words, kind, what, why);
+		} else if (a->kind) {
+			static const char *const verbs[] = {[ACTION_APPLY] = "apply",
+							    [ACTION_MERGE] = "merge",
+							    [ACTION_DELETE] = "delete"};
+			auto_free char *what = xprintf("%s %s", verbs[a->what], a->kind->kind);
+
+			words_say(words, kind, what, why);
+		}
+		json_decref(why);
+	}
 }
 
 /* --- objects ------------------------------------------------------------------------------- */

@@ -14,6 +14,10 @@ void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const js
  * intents left out of applies. */
 json_t *cases_actions(const struct plan *p);
 
+/* Adds what the actions of a plan for this kind say, a line each: Events, conditions, the fields of
+ * status, and why something is done. */
+void cases_words(const struct plan *p, const char *kind, json_t *words);
+
 bool cases_same_object(const json_t *a, const json_t *b); /* apiVersion, kind, namespace, name */
 bool cases_same_target(const json_t *action, const json_t *target);
 json_t *cases_target(const json_t *object); /* {apiVersion, kind, namespace, name} */

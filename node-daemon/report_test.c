@@ -11,11 +11,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/test.h"
+#include "json/words_test.h"
 #include "json/yaml.h"
 #include "node-daemon/scan.h"
 #include "node-daemon/tree_test.h"
 
 #define CASES "node-daemon/cases/scan"
+#define WORDS CASES "/words.txt"
 #define CRD "crds/vmgpu.io_gpunodes.yaml"
 
 static const struct report_facts facts = {"6.1.0-test", "test"};
@@ -179,6 +181,55 @@ static void seen_finish(struct seen *s)
 	machine_finish(&s->machine);
 }
 
+static json_t *words; /* all that reports have said: its keys */
+
+static void say_conditions(const char *kind, const json_t *list)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(list, i, c) {
+		auto_free char *what =
+			xprintf("%s %s %s", json_string_value(json_object_get(c, "type")),
+				json_string_value(json_object_get(c, "status")),
+				json_string_value(json_object_get(c, "reason")));
+
+		words_say(words, kind, what, json_object_get(c, "message"));
+	}
+}
+
+/* Each field of an object; of a list, each item. */
+static void say_fields(const char *kind, const json_t *o)
+{
+	const char *key;
+	json_t *v, *item;
+	size_t i;
+
+	json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+		if (str_eq(key, "conditions")) {
+			say_conditions(kind, v);
+		} else if (!json_is_array(v)) {
+			words_say(words, kind, key, v);
+		}
+		json_array_foreach(v, i, item) {
+			if (!str_eq(key, "conditions") && !str_eq(key, "units")) {
+				words_say(words, kind, key, item);
+			}
+		}
+	}
+}
+
+static void say_report(const json_t *status)
+{
+	json_t *unit;
+	size_t i;
+
+	say_fields("node", status);
+	json_array_foreach(json_object_get(status, "units"), i, unit) {
+		say_fields("unit", unit);
+	}
+}
+
 static char *run_case(const json_t *c, const json_t *schema)
 {
 	const char *given = json_string_value(json_object_get(c, "tree"));
@@ -192,6 +243,7 @@ static char *run_case(const json_t *c, const json_t *schema)
 	}
 	see(&t, NULL, 1000000, &first);
 	see(&t, &first.status, 9000000, &again);
+	say_report(first.json);
 	d = differs("status", first.json, then);
 	if (!d) {
 		d = misfits("status", first.json, schema);
@@ -244,6 +296,7 @@ int main(int argc, char **argv)
 	int n = scandir(CASES, &files, yaml_only, alphasort);
 	json_t *file, *schema = crd_schema(&file);
 
+	words = json_object();
 	for (int i = 0; i < n; i++) {
 		if (str_eq(only, "-l")) {
 			printf("scan %.*s\n", (int)strlen(files[i]->d_name) - 5, files[i]->d_name);
@@ -254,5 +307,13 @@ int main(int argc, char **argv)
 	}
 	free(files);
 	json_decref(file);
+	if (!str_eq(only, "-l")) {
+		bool same = words_are(WORDS, words, !only);
+
+		failures += !same;
+		printf("%s %d - what the reports say stands in " WORDS "\n", same ? "ok" : "not ok",
+		       ++count);
+	}
+	json_decref(words);
 	return failures || n <= 0;
 }
