@@ -86,6 +86,10 @@ attr_unused static bool words_are(const char *path, const json_t *words, bool al
 	json_decref(listed);
 	if (all && differs && getenv("WRITE_WORDS")) {
 		words_write(path, words);
+	} else if (differs) {
+		printf("# after a change of words or cases: WRITE_WORDS=1 before this program writes "
+		       "%s anew; read what git diff says of it\n",
+		       path);
 	}
 	return !differs;
 }

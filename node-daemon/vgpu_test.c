@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cards as no tree of files makes them: types without sizes, more vGPUs than a report takes. */
+#include "node-daemon/vgpu.h"
+
+#include "base/test.h"
+
+#define AT 0x410000 /* 0041:00:00.0 */
+
+static struct arena arena;
+static struct vgpu_type types[3];
+static struct pci_vf vfs[MACHINE_MAX_VFS];
+static struct mdev mdevs[4];
+static struct pci_function card;
+static struct status_unit unit;
+
+/* A card of a vendor that no table knows, with so many virtual functions. */
+static void begin(enum vgpu_face face, size_t n_vfs)
+{
+	arena_finish(&arena);
+	arena_init(&arena, 16 * MiB);
+	card = (struct pci_function){
+		.address = AT,
+		.ids = {.vendor = 0x1234, .device = 1},
+		.face = face,
+		.types.items = types,
+		.vfs = {vfs, n_vfs},
+		.mdevs.items = mdevs,
+	};
+	for (size_t i = 0; i < n_vfs; i++) {
+		vfs[i] = (struct pci_vf){
+			.address = AT + 1 + i, .face = face, .group = (int64_t)i, .type = ""};
+	}
+	unit = (struct status_unit){0};
+}
+
+static void add_mdev(uint64_t parent, const char *type)
+{
+	mdevs[card.mdevs.n++] = (struct mdev){.uuid = "u", .parent = parent, .type = type};
+}
+
+/* How many more of one type fit: what is offered, less what memory and maximum leave. */
+static void what_still_fits(void)
+{
+	static const struct {
+		int64_t offered, mib, max;
+		size_t free_vfs;
+		size_t made;
+		int64_t card_mib; /* of a second type of which one fills the card; 0: none */
+		int64_t fit;
+	} rows[] = {
+		{0, 1024, 4, 0, 0, 0, 0},    {1, 1024, 4, 0, 0, 0, 1},
+		{9, 1024, 4, 0, 0, 0, 4},    {9, 1024, 4, 0, 1, 0, 3},
+		{9, 1024, 4, 0, 3, 0, 1},    {9, 1024, 4, 0, 4, 0, 1},
+		{9, 0, 4, 0, 0, 0, 4},	     {9, 1024, 0, 0, 0, 0, 9},
+		{9, 0, 0, 0, 0, 0, 9},	     {9, 1024, 0, 0, 0, 4096, 4},
+		{9, 1024, 0, 0, 1, 4096, 3}, {9, 1024, 8, 0, 0, 4096, 8},
+		{9, 0, 0, 0, 2, 4096, 9},    {1, 1024, 0, 6, 0, 0, 6},
+		{2, 1024, 0, 6, 0, 0, 12},   {1, 1024, 3, 6, 0, 0, 3},
+		{1, 1024, 0, 6, 2, 0, 4},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(VGPU_MDEV, rows[i].free_vfs);
+		types[0] = (struct vgpu_type){"a-1", "A-1Q", rows[i].mib, rows[i].max,
+					      rows[i].offered};
+		types[1] = (struct vgpu_type){"a-2", "A-9Q", rows[i].card_mib, 1, 0};
+		card.types.n = rows[i].card_mib ? 2 : 1;
+		for (size_t k = 0; k < rows[i].made; k++) {
+			add_mdev(rows[i].free_vfs ? vfs[k].address : AT, "a-1");
+		}
+		vgpu_profiles(&card, &arena, &unit);
+		is_int(unit.profiles.n, card.types.n);
+		is_int(unit.profiles.items[0].available, rows[i].fit);
+	}
+}
+
+/* What is made of a type that nobody lists takes no memory that is known. */
+static void a_type_without_a_size_uses_nothing(void)
+{
+	begin(VGPU_MDEV, 0);
+	types[0] = (struct vgpu_type){"a-1", "A-1Q", 1024, 4, 9};
+	card.types.n = 1;
+	add_mdev(AT, "a-7");
+	add_mdev(AT, "a-7");
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.items[0].available, 2);
+	types[0].max = 0;
+	types[1] = (struct vgpu_type){"a-2", "A-4Q", 4096, 1, 0};
+	card.types.n = 2;
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.items[0].available, 4);
+}
+
+static void a_report_takes_so_many_slots(void)
+{
+	static const struct {
+		size_t vfs, on_card, slots;
+	} rows[] = {
+		{0, 0, 0},     {0, 1, 1},     {0, 2, 2},     {1, 0, 1},	    {2, 1, 3},
+		{254, 1, 255}, {255, 1, 256}, {256, 0, 256}, {256, 1, 256}, {256, 3, 256},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(VGPU_MDEV, rows[i].vfs);
+		for (size_t k = 0; k < rows[i].on_card; k++) {
+			add_mdev(AT, "");
+		}
+		vgpu_slots(&card, &arena, &unit);
+		is_int(unit.slots.n, rows[i].slots);
+		/* also where the last function has one */
+		if (rows[i].vfs) {
+			add_mdev(vfs[rows[i].vfs - 1].address, "");
+			unit = (struct status_unit){0};
+			vgpu_slots(&card, &arena, &unit);
+			is_int(unit.slots.n, rows[i].slots);
+		}
+	}
+}
+
+/* Functions that can carry one more. */
+static void places_that_are_free(void)
+{
+	begin(VGPU_VENDOR, 6);
+	is_int(vgpu_free_places(&card), 6);
+	is_int(vgpu_made(&card), 0);
+	vfs[0].gone = true;
+	is_int(vgpu_free_places(&card), 5);
+	vfs[1].type = "7";
+	is_int(vgpu_free_places(&card), 4);
+	is_int(vgpu_made(&card), 1);
+	vfs[2].group = -1;
+	is_int(vgpu_free_places(&card), 3);
+	vfs[3].face = VGPU_NONE;
+	is_int(vgpu_free_places(&card), 2);
+	add_mdev(vfs[4].address, "a-1");
+	is_int(vgpu_free_places(&card), 1);
+	is_int(vgpu_made(&card), 2);
+	vfs[5].address = (uint64_t)0xffff << 16;
+	is_int(vgpu_free_places(&card), 1);
+	vfs[5].address = (uint64_t)0x10000 << 16; /* KubeVirt takes no such address */
+	is_int(vgpu_free_places(&card), 0);
+	vfs[5].face = vfs[2].face = VGPU_MDEV; /* but it passes no mediated device by it */
+	is_int(vgpu_free_places(&card), 2);
+}
+
+static void names_of_types(void)
+{
+	static const struct {
+		const char *id, *name;
+	} rows[] = {
+		{"nvidia-46", "GRID P40-1Q"},
+		{"46", "GRID P40-1Q"},
+		{"nvidia-287", "GRID P40-24C"},
+		{"287", "GRID P40-24C"},
+		{"nvidia-9", "NINE"},
+		{"9", "NINE"},
+		{"x-y", "TEXT"},
+		{"nvidia-45", "nvidia-45"},
+		{"0", "0"},
+		{"x-z", "x-z"},
+	};
+
+	begin(VGPU_MDEV, 0);
+	card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x1b38};
+	types[0] = (struct vgpu_type){"x-y", "TEXT", 0, 0, 0};
+	types[1] = (struct vgpu_type){"nvidia-9", "NINE", 0, 0, 0};
+	card.types.n = 2;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_str(vgpu_type_name(&card, rows[i].id), rows[i].name);
+	}
+	card.ids.vendor = 0x1234;
+	is_str(vgpu_type_name(&card, "46"), "46");
+}
+
+/* In the order of the numbers in their ids, then of names. */
+static void profiles_are_ordered(void)
+{
+	begin(VGPU_MDEV, 0);
+	types[0] = (struct vgpu_type){"n-100", "X", 0, 0, 0};
+	types[1] = (struct vgpu_type){"n-20", "Z", 0, 0, 0};
+	types[2] = (struct vgpu_type){"m-20", "Y", 0, 0, 0};
+	card.types.n = 3;
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.n, 3);
+	is_str(unit.profiles.items[0].name, "Y");
+	is_str(unit.profiles.items[1].name, "Z");
+	is_str(unit.profiles.items[2].name, "X");
+	types[2].name = "Z"; /* one name is one profile */
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.n, 2);
+}
+
+TESTS({"no more fit than are offered, than memory and maximum leave", what_still_fits},
+      {"what is made of a type without a size uses nothing", a_type_without_a_size_uses_nothing},
+      {"a report takes 256 slots", a_report_takes_so_many_slots},
+      {"functions that can carry one more are counted", places_that_are_free},
+      {"types have the driver's name, the table's, or their id", names_of_types},
+      {"profiles are in the order of their numbers", profiles_are_ordered})
