@@ -6,15 +6,30 @@
 
 #include "base/log.h"
 
+/*
+ * From this long on the server was away, and keys failed for that. In less no key has come far in
+ * its back-off; and one stream that flickers, while all else goes well, must not defeat the
+ * back-off of keys that fail for reasons of their own.
+ */
+#define AWAY_MS 1000
+
 static void feed_turn(struct feed *f);
 
 /* --- one stream ---------------------------------------------------------------------------- */
+
+static void note_recovery(struct feed *f)
+{
+	if (watch_recovered(f->watch) >= AWAY_MS) {
+		workers_hurry(f->r);
+	}
+}
 
 static void on_status(void *ctx, int status, int64_t retry_after)
 {
 	struct feed *f = ctx;
 
 	watch_status(f->watch, loop_now(f->r->loop), status, retry_after);
+	note_recovery(f);
 }
 
 static int on_bytes(void *ctx, const char *bytes, size_t n)
@@ -28,6 +43,7 @@ static int on_bytes(void *ctx, const char *bytes, size_t n)
 		f->broken = true;
 		return -1;
 	}
+	note_recovery(f);
 	workers_wake(f->r);
 	return 0;
 }
@@ -58,6 +74,7 @@ static void on_done(void *ctx, const struct http_answer *answer)
 	} else if (!was_synced && watch_synced(f->watch)) {
 		log_debug("watch synced", log_str("kind", f->kind->kind));
 	}
+	note_recovery(f);
 	free(take(f->trouble));
 	f->broken = false;
 	feed_turn(f);

@@ -74,6 +74,7 @@ void workers_create(struct runtime *r);
 void workers_destroy(struct runtime *r);
 void workers_wake(struct runtime *r);
 void workers_wake_all(struct runtime *r);
+void workers_hurry(struct runtime *r);
 void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old,
 		 const struct obj *now);
 

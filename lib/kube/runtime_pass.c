@@ -101,6 +101,15 @@ void workers_wake_all(struct runtime *r)
 	}
 }
 
+/* The API server is back: what failed while it was away need not wait until its time. */
+void workers_hurry(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_workers; i++) {
+		queue_hurry(r->workers[i].queue, loop_now(r->loop));
+	}
+	workers_wake(r);
+}
+
 /* --- a pass -------------------------------------------------------------------------------- */
 
 /*

@@ -25,7 +25,8 @@ struct answer {
 	bool broken;	/* bytes that are no answer of an API server */
 	/* a watch from no resourceVersion: synthetic ADDED come first, unordered */
 	bool began_at_nothing;
-	bool progress; /* an event other than ADDED came */
+	bool progress;	  /* an event other than ADDED came */
+	int64_t after_ms; /* until the status came */
 	uint64_t bytes;
 	struct err why;
 };
@@ -49,6 +50,8 @@ struct watch {
 	int64_t expired,
 		hurried; /* when our position was last too old; when a wait was last cut short */
 	int64_t bad_since, trouble_since; /* bad_since: not forgotten by a moment's success */
+	/* since when no attempt has succeeded, INT64_MAX: the last has; how long that was, if untold */
+	int64_t away_since, away_ms;
 	/* in a row: all, the server's own, streams without end mark, watches without a byte */
 	unsigned failures, errors, endless, silent;
 	struct buf query, trouble;
@@ -80,6 +83,7 @@ struct watch *watch_create(struct cache *c, const struct kube_kind *k, const cha
 		.expired = INT64_MIN,
 		.hurried = INT64_MIN,
 		.trouble_since = INT64_MAX,
+		.away_since = INT64_MAX,
 	};
 	w->scan = scan_create(k->type, SCAN_WATCH, sink, w);
 	buf_init(&w->query, 64 * KiB);
@@ -205,8 +209,13 @@ void watch_opened(struct watch *w, int64_t now)
 
 /* What comes in. */
 
+/* Our own wait before the attempt that succeeded says nothing about the server, and is left out. */
 static void well(struct watch *w)
 {
+	if (w->away_since != INT64_MAX) {
+		w->away_ms = MAX(w->away_ms, w->failed - w->away_since + w->answer.after_ms);
+		w->away_since = INT64_MAX;
+	}
 	buf_reset(&w->trouble);
 	w->trouble_since = INT64_MAX;
 }
@@ -302,9 +311,10 @@ static void sink(void *ctx, const struct scan_event *event)
 	}
 }
 
-void watch_status(struct watch *w, int64_t now attr_unused, int http_status, int64_t retry_after)
+void watch_status(struct watch *w, int64_t now, int http_status, int64_t retry_after)
 {
 	w->answer.http = http_status;
+	w->answer.after_ms = now - w->opened;
 	w->answer.retry_after = MAX(retry_after, 0);
 	if (http_status >= 300) {
 		scan_reset(w->scan, SCAN_OBJECT);
@@ -367,6 +377,7 @@ static void wait(struct watch *w, int64_t now, const char *why)
 	delay = MIN((int64_t)WATCH_BACKOFF_MS << MIN(w->failures, 10u), (int64_t)WATCH_BACKOFF_MAX);
 	w->failures++;
 	w->failed = now;
+	w->away_since = MIN(w->away_since, now);
 	w->next = MAX(now + delay + (int64_t)((double)delay * w->random(w->ctx)), w->not_before);
 	w->counts.failures++;
 	w->trouble_since = w->bad_since;
@@ -391,6 +402,7 @@ static void absent(struct watch *w, int64_t now)
 	w->unavailable = w->whole = w->no_stream = false;
 	relist(w);
 	wait(w, now, "not served");
+	w->away_since = INT64_MAX; /* who says that is there */
 }
 
 /*
@@ -553,6 +565,14 @@ void watch_hurry(struct watch *w, int64_t now)
 		w->failures = 0;
 		w->hurried = now;
 	}
+}
+
+int64_t watch_recovered(struct watch *w)
+{
+	int64_t ms = w->away_ms;
+
+	w->away_ms = 0;
+	return ms;
 }
 
 bool watch_synced(const struct watch *w)

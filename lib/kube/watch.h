@@ -79,6 +79,13 @@ void watch_closed(struct watch *w, int64_t now, bool broken, const char *reason)
  * ends the back-off, at most once in 10 s, since what fails here may not be the server.
  */
 void watch_hurry(struct watch *w, int64_t now);
+/*
+ * How long the server was away, in ms, where that has ended since the last call; 0: it was not.
+ * From the first failure to the last, and while the attempt that then succeeded waited for its
+ * answer: a stream that breaks, is opened after our own wait and answered at once makes 0, however
+ * long that wait. Nor is 404 a server that is away, or a 410 at which we go on at once.
+ */
+int64_t watch_recovered(struct watch *w);
 
 bool watch_synced(const struct watch *w);
 const char *watch_trouble(const struct watch *w);   /* a sentence while failing, else NULL */

@@ -469,6 +469,76 @@ static void duplicates_and_lost_deletes(void)
 	ok(!color("b"));
 }
 
+/* The watch breaks, `tries` attempts fail, the last is answered after so many ms; now it is well. */
+static int64_t away_for(int tries, int64_t answered_ms)
+{
+	start_synced();
+	breaks("reset");
+	for (int i = 0; i <= tries; i++) {
+		is_int(watch_recovered(w), 0);
+		is_str(takes(), "");
+		now = wake;
+		is_str(takes(), WATCH_FROM("5"));
+		if (i < tries) {
+			breaks("connection refused");
+		}
+	}
+	now += answered_ms;
+	watch_status(w, now, 200, -1);
+	return watch_recovered(w);
+}
+
+static void recovery_tells_how_long_the_server_was_away(void)
+{
+	is_int(away_for(0, 0), 0); /* the wait of 800 ms was our own */
+	is_int(away_for(1, 0), 800);
+	is_int(away_for(2, 7), 800 + 1600 + 7);
+	is_int(away_for(0, 5000), 5000);
+	is_int(watch_recovered(w), 0); /* told once */
+	ok(!watch_trouble(w));
+}
+
+static void flicker_is_no_time_away(void)
+{
+	start_synced();
+	for (int i = 0; i < 8; i++) {
+		breaks("reset");
+		is_str(takes(), "");
+		now = wake;
+		is_str(takes(), WATCH_FROM("5"));
+		watch_status(w, now, 200, -1);
+		is_int(watch_recovered(w), 0);
+	}
+}
+
+static void what_the_server_answers_is_no_time_away(void)
+{
+	/* The position has expired: a new list, which takes its time. */
+	start_synced();
+	now += 300000;
+	ends();
+	takes();
+	answers(410, -1, GONE);
+	is_str(takes(), STREAM_FROM("5"));
+	watch_status(w, now, 200, -1);
+	now += 7000;
+	says(END("9"));
+	is_int(watch_recovered(w), 0);
+	/* A kind that comes hours later. */
+	start();
+	for (int i = 0; i < 200; i++) {
+		takes();
+		answers(404, -1, "");
+		is_str(takes(), "");
+		now = wake;
+	}
+	takes();
+	watch_status(w, now, 200, -1);
+	says(END("5"));
+	ok(watch_synced(w));
+	is_int(watch_recovered(w), 0);
+}
+
 static void late_calls_do_no_harm(void)
 {
 	start_synced();
@@ -509,4 +579,8 @@ TESTS({"an answer of 300 is an error like those above it", redirect_is_an_error}
       {"unknown events and other kinds are passed over", unknown_events_are_passed_over},
       {"what follows an error counts for nothing", what_follows_an_error_counts_for_nothing},
       {"duplicates, and a lost DELETED found by a relist", duplicates_and_lost_deletes},
+      {"a recovery tells once how long the server was away",
+       recovery_tells_how_long_the_server_was_away},
+      {"a stream that flickers is no server that is away", flicker_is_no_time_away},
+      {"410 and 404 are no server that is away", what_the_server_answers_is_no_time_away},
       {"late calls do no harm", late_calls_do_no_harm})
