@@ -235,8 +235,8 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	bool news = refused && !telling && trouble_note(w, f, end->trouble);
 
 	note_end(f, end);
-	if (telling && end->result == ACT_DONE) {
-		trouble_get(w, f)->told = true;
+	if (telling && (end->result == ACT_DONE || refused)) {
+		trouble_get(w, f)->told = true; /* or cannot be: what it is about goes on */
 	} else if (!telling && end->result == ACT_DONE) {
 		trouble_forget(w, f);
 	}
