@@ -245,10 +245,34 @@ static void a_maximum_that_nobody_knows_is_no_limit(void)
 	world_finish(&w);
 }
 
+/* A card that does not say a profile's maximum has that of the first card of its vendor and id. */
+static void a_maximum_is_said_once_for_a_model(void)
+{
+	struct gpu_profile five = {.name = "P", .max = 5}, seven = {.name = "P", .max = 7},
+			   silent = {.name = "P"};
+	struct gpu_unit units[] = {
+		{.name = "e/A", .vendor_id = "1", .device_id = "1", .profiles = {&five, 1}},
+		{.name = "e/B", .vendor_id = "2", .device_id = "2", .profiles = {&five, 1}},
+		{.name = "e/C", .vendor_id = "1", .device_id = "2", .profiles = {&seven, 1}},
+		{.name = "e/C", .vendor_id = "1", .device_id = "2", .profiles = {&silent, 1}},
+	};
+	const struct inventory_model *m;
+	struct world w;
+
+	world_init(&w);
+	put_nodes(&w, 1, units, ARRAY_LEN(units));
+	m = inventory_find(&w.inventory, "e/P");
+	is_int(m->n_places, 1);
+	is_int(m->places[0].total, 5 + 5 + 7 + 7);
+	ok(!m->places[0].unknown);
+	world_finish(&w);
+}
+
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
       {"a sentence names eight models and three nodes of each", a_sentence_is_cut_at_its_limits},
       {"a model of 16,000 cards takes memory once", a_model_takes_memory_once},
       {"the PCI ids of a name are sorted", selectors_are_sorted},
       {"a type's series stands before what its engines are", types_have_their_series},
       {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
+      {"a maximum is said once for a model", a_maximum_is_said_once_for_a_model},
       {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit})

@@ -336,6 +336,40 @@ static void failed_scan_keeps(void)
 	machine_finish(&m);
 }
 
+/* By the function that they are on, then by their UUID, in whatever order the bus has them. */
+static void order_of_mdevs(void)
+{
+	static const char *const want[] = {"b", "c", "a", "d"};
+	auto_tree struct tree t =
+		tree_make("dir class/iommu/dmar0\ndir class/mdev_bus\ndir bus/mdev/devices\n"
+			  "device 0000:01:00.0 id=10de:26b9 class=030200 driver=nvidia group=1\n"
+			  "  sriov_totalvfs = 2\n"
+			  "vfs 0000:01:00.0 first=0000:01:00.4 count=2 driver=nvidia group=2\n");
+	const struct pci_function *card;
+	struct machine m;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		auto_free char *at = xprintf("devices/pci0000:01/0000:01:00.%d/"
+					     "%s0000000-1111-4222-8333-000000000000",
+					     i < 2 ? 4 : 5, want[i]);
+		auto_free char *lines = xprintf("dir %s\n  mdev_type -> ../x/nvidia-1147\n"
+						"dir bus/mdev/devices\n  %s -> ../../../%s\n",
+						at, strrchr(at, '/') + 1, at);
+
+		tree_add(&t, lines);
+	}
+	machine_init(&m);
+	is_int(scan(t.fd, &m, &err), 0);
+	card = machine_function(&m, 0x100);
+	is_int(card->mdevs.n, 4);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		is_int(card->mdevs.items[i].uuid[0], want[i][0]);
+		is_int(card->mdevs.items[i].parent, i < 2 ? 0x104 : 0x105);
+	}
+	machine_finish(&m);
+}
+
 static void no_leaks(void)
 {
 	auto_tree struct tree t = tree_make(TWO);
@@ -387,4 +421,5 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"so do those of mdev, whose vGPUs have names of their own", size_of_a_full_mdev_node},
       {"without descriptors there is an error, never a report with less in it", few_descriptors},
       {"a scan that fails leaves the machine as it was", failed_scan_keeps},
+      {"mediated devices are in the order of their functions, then of their UUIDs", order_of_mdevs},
       {"scans leave no descriptor open", no_leaks}, {"files are read with their bounds", reads}, )

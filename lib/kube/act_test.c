@@ -35,7 +35,9 @@ static const char *answer_body, *look_body;
 static void answer(struct srv_request *r)
 {
 	if (strstr(r->path, "dryRun=All")) {
-		srv_reply(r, look_status, NULL, look_body ? look_body : "{}");
+		bool patch = str_eq(r->method, "PATCH");
+
+		srv_reply(r, patch ? look_status : 405, NULL, look_body ? look_body : "{}");
 		return;
 	}
 	srv_reply(r, answer_status, NULL, answer_body ? answer_body : "{}");

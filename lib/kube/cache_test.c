@@ -761,6 +761,38 @@ static void behaves_like_a_naive_model(void)
 	}
 }
 
+/* Each kind's objects and each of its three tables count, whichever kind has them. */
+static void all_memory_is_counted(void)
+{
+	size_t before, plain;
+
+	start();
+	before = cache_bytes(c);
+	for (int i = 0; i < 1000; i++) {
+		auto_free char *name = xprintf("x%d", i);
+
+		put(name, name, "1", "red");
+	}
+	plain = cache_bytes(c) - before;
+	ok(plain > 1000 * (sizeof(struct thing) + sizeof(void *)));
+	start();
+	before = cache_bytes(c);
+	for (int i = 0; i < 1000; i++) {
+		auto_free char *name = xprintf("x%d", i);
+
+		put_owned(name, "1", "p");
+	}
+	ok(cache_bytes(c) - before > plain + 1000 * sizeof(void *));
+	start();
+	before = cache_bytes(c);
+	for (int i = 0; i < 1000; i++) {
+		auto_free char *name = xprintf("x%d", i);
+
+		paint(name, "1", "red");
+	}
+	ok(cache_bytes(c) - before > plain + 1000 * sizeof(void *));
+}
+
 static void everything_is_given_back(void)
 {
 	size_t before;
@@ -817,5 +849,7 @@ TESTS({"changes are told once, with before and after", changes_are_told},
       {"odd JSON is answered", odd_json_is_answered},
       {"15,000 objects cost little more than their blocks",
        fifteen_thousand_objects_cost_little_more_than_their_blocks},
+      {"all memory is counted: objects, and tables of names, owners and second keys",
+       all_memory_is_counted},
       {"random operations behave like a naive model", behaves_like_a_naive_model},
       {"everything is given back", everything_is_given_back})
