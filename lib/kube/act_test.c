@@ -40,6 +40,10 @@ static void answer(struct srv_request *r)
 		srv_reply(r, patch ? look_status : 405, NULL, look_body ? look_body : "{}");
 		return;
 	}
+	if (!str_eq(r->method, strstr(r->path, "fieldManager=") ? "PATCH" : "DELETE")) {
+		srv_reply(r, 405, NULL, "{}");
+		return;
+	}
 	srv_reply(r, answer_status, NULL, answer_body ? answer_body : "{}");
 }
 
