@@ -314,13 +314,13 @@ static void tries_are_counted_anew_after_a_success(void)
 {
 	start(100);
 	tell("a");
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 11; i++) {
 		ok(send(503));
 		now += 10000;
 	}
 	ok(send(201));
 	tell("a");
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 11; i++) {
 		ok(send(503));
 		now += 10000;
 	}
