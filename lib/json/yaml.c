@@ -274,7 +274,7 @@ static bool looks_special(const char *s)
 	}
 	/* Numbers and dates of YAML 1.1 in other clothes: 010, 1_000, 0x1f, .5, 12:30:00,
 	 * 2026-01-01 */
-	return special || *s == '.' || *s == '+' ||
+	return special || *s == '.' || *s == '+' || str_starts(s, "0x") ||
 	       (*s >= '0' && *s <= '9' && !strpbrk(s, "ghijklmnpqrstuvwxyzGHIJKLMNPQRSTUVWXYZ/"));
 }
 
