@@ -66,7 +66,8 @@ static const struct {
 	{&kind_data_volume,
 	 "{metadata: {" MADE_BY ", annotations: {vm-disk.cozystack.io/optical: \"true\"}}, "
 	 "spec: {storage: {resources: {requests: {storage: 5Gi}}, storageClassName: s}, "
-	 "pvc: {resources: {requests: {storage: 5Gi}}, storageClassName: s}}, "
+	 "pvc: {resources: {requests: {storage: 5Gi}}, storageClassName: s}, "
+	 "source: {http: {url: u}, pvc: {name: p}}}, "
 	 "status: {phase: Succeeded, progress: 100.0%, claimName: c, " CONDITIONS "}}"},
 	{&kind_capi_cluster, "{metadata: {" CAPI_LABELS "}, status: {" CONDITIONS "}}"},
 	{&kind_capi_machine_template,
