@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/test.h"
 #include "node-daemon/report.h"
@@ -370,6 +371,143 @@ static void order_of_mdevs(void)
 	machine_finish(&m);
 }
 
+/* What the driver's list of types says, "id name" of each; on the first function of one card. */
+static void types_are(const char *file, const char *text, const char *want)
+{
+	bool mdev = str_starts(file, "mdev");
+	auto_tree struct tree t =
+		tree_make("dir class/iommu/dmar0\n"
+			  "device 0000:01:00.0 id=1235:0001 class=030200 driver=nvidia group=1\n"
+			  "  sriov_totalvfs = 1\n"
+			  "vfs 0000:01:00.0 first=0000:01:00.4 count=1 driver=nvidia group=2\n");
+	auto_free char *path = xprintf("devices/pci0000:01/0000:01:00.4/%s", file);
+	auto_buf struct buf got = {.max = 64 * KiB};
+	struct machine m;
+	struct err err;
+
+	tree_bytes(&t, path, text, strlen(text));
+	if (mdev) {
+		tree_add(&t, "dir class/mdev_bus\n  0000:01:00.4 -> "
+			     "../../devices/pci0000:01/0000:01:00.4\n");
+	} else {
+		tree_file(&t, "devices/pci0000:01/0000:01:00.4/nvidia/current_vgpu_type", "0");
+	}
+	machine_init(&m);
+	is_int(scan(t.fd, &m, &err), 0);
+	list_each(type, &machine_function(&m, 0x100)->types) {
+		buf_printf(&got, "%s%s %s", got.len ? "; " : "", type->id, type->name);
+		if (mdev) {
+			buf_printf(&got, " %lld %lld %lld", (long long)type->framebuffer_mib,
+				   (long long)type->max, (long long)type->offered);
+		} else {
+			is_int(type->offered, 1);
+		}
+	}
+	is_str(buf_text(&got), want);
+	machine_finish(&m);
+}
+
+static void lines_of_types(void)
+{
+	static const char *const rows[][2] = {
+		{"", ""},
+		{"ID    : vGPU Name\n", ""},
+		{"1 : A\n", "1 A"},
+		{"1:A", "1 A"},
+		{" \t1 \t: \tA B \t\n", "1 A B"},
+		{"123456789 : A\n", "123456789 A"},
+		{"1234567890 : A\n", ""},
+		{"1 : A\n2 : B\n3 : C\n", "1 A; 2 B; 3 C"},
+		{"1 :\n2 : B\n", "2 B"},
+		{"1 : \n2 : B\n", "2 B"},
+		{": A\n2 : B\n", "2 B"},
+		{"x1 : A\n2 : B\n", "2 B"},
+		{"1 A\n2 : B\n", "2 B"},
+		{"1x : A\n2 : B\n", "2 B"},
+		{"1 : A\n1 : A\n", "1 A; 1 A"},
+	};
+	auto_free char *name = xmalloc(140), *line = NULL, *want = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		types_are("nvidia/creatable_vgpu_types", rows[i][0], rows[i][1]);
+	}
+	memset(name, 'n', 140);
+	line = xprintf("1 : %.128s\n2 : %.129s\n", name, name);
+	want = xprintf("1 %.128s", name);
+	types_are("nvidia/creatable_vgpu_types", line, want);
+}
+
+static void words_of_a_description(void)
+{
+	static const char *const rows[][2] = {
+		{"num_heads=4, framebuffer=1024M, max_instance=16", "T-1 T-1 1024 16 0"},
+		{"framebuffer=0M, max_instance=", "T-1 T-1 0 0 0"},
+		{"framebuffer=999999M", "T-1 T-1 999999 0 0"},
+		{"framebuffer=1000000M", "T-1 T-1 1000000 0 0"},
+		{"framebuffer=1234567890123M", "T-1 T-1 1234567 0 0"},
+		{"framebuffer=-1M, max_instance=x", "T-1 T-1 0 0 0"},
+		{"9/:", "T-1 T-1 0 0 0"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		types_are("mdev_supported_types/T-1/description", rows[i][0], rows[i][1]);
+	}
+	types_are("mdev_supported_types/T-1/name", "A name", "T-1 A name 0 0 0");
+	types_are("mdev_supported_types/T-1/available_instances", "7", "T-1 T-1 0 0 7");
+	types_are("mdev_supported_types/T-1/available_instances", "-7", "T-1 T-1 0 0 0");
+}
+
+/* As many as are looked at, and one more. */
+static void as_many_as_are_looked_at(void)
+{
+	static const struct {
+		int cards, vfs;
+		size_t troubles;
+	} rows[] = {{1, 0, 0},	{63, 0, 0},  {64, 0, 0},  {65, 0, 1},
+		    {66, 0, 2}, {1, 255, 0}, {1, 256, 0}, {1, 257, 1}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
+		size_t gpus = 0, groups = 0;
+		struct machine m;
+		struct err err;
+
+		for (int k = 0; k < rows[i].cards; k++) {
+			auto_free char *line = xprintf(
+				"device 0000:%02x:00.0 id=10de:26b9 class=030200 group=%d\n"
+				"device 0000:%02x:00.1 id=10de:22ba class=040300 group=%d\n",
+				k, k, k, k);
+
+			tree_add(&t, line);
+		}
+		if (rows[i].vfs) {
+			auto_free char *line = xprintf(
+				"dir devices/pci0000:00/0000:00:00.0\n  sriov_totalvfs = %d\n"
+				"vfs 0000:00:00.0 first=0000:00:00.4 count=%d\n",
+				rows[i].vfs, rows[i].vfs);
+
+			tree_add(&t, line);
+		}
+		machine_init(&m);
+		is_int(scan(t.fd, &m, &err), 0);
+		is_int(m.troubles.n, rows[i].troubles);
+		is_int(m.entries, 2 * rows[i].cards + rows[i].vfs);
+		list_each(f, &m.functions) {
+			gpus += (*f)->kind == PCI_GPU;
+			is_int((*f)->group, (int64_t)((*f)->address >> 8));
+			ok(f == m.functions.items || (*f)->address > f[-1]->address);
+		}
+		list_each(g, &m.groups) {
+			is_int(g->id, (int64_t)groups++);
+			is_int(g->members.n, 2);
+		}
+		is_int(gpus, MIN(rows[i].cards, 64));
+		is_int(groups, MIN(rows[i].cards, 64));
+		is_int(m.functions.items[0]->vfs.n, MIN(rows[i].vfs, 256));
+		machine_finish(&m);
+	}
+}
+
 static void no_leaks(void)
 {
 	auto_tree struct tree t = tree_make(TWO);
@@ -422,4 +560,7 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"without descriptors there is an error, never a report with less in it", few_descriptors},
       {"a scan that fails leaves the machine as it was", failed_scan_keeps},
       {"mediated devices are in the order of their functions, then of their UUIDs", order_of_mdevs},
+      {"lines of types that are none are left out", lines_of_types},
+      {"sizes of a type are read from its description", words_of_a_description},
+      {"as many cards and functions are looked at as a GPUNode takes", as_many_as_are_looked_at},
       {"scans leave no descriptor open", no_leaks}, {"files are read with their bounds", reads}, )
