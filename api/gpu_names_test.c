@@ -447,6 +447,84 @@ static void near_nothing(void)
 	is_str(got[0], "untouched");
 }
 
+/* Of the names on a shelf, at most max, in their order. */
+static void near_on_a_shelf(void)
+{
+	static const struct {
+		const char *asked, *shelf[5];
+		size_t max;
+		const char *want;
+	} rows[] = {
+		/* letters to change: half of them is enough */
+		{"ABCD", {"ABXX"}, 3, "ABXX"},
+		{"ABCD", {"ABXXX"}, 3, ""},
+		{"ABCD", {"AB"}, 3, "AB"},
+		{"AB", {"ABCD"}, 3, "ABCD"},
+		{"AB", {"ABCDE"}, 3, ""},
+		{"ABCD", {"XABC"}, 3, "XABC"},
+		{"ABCD", {"BCDA"}, 3, "BCDA"},
+		{"ABCDEF", {"XXXDEF"}, 3, "XXXDEF"},
+		{"ABCDEF", {"XXXXEF"}, 3, ""},
+		/* upper and lower case */
+		{"azAZ09", {"AZaz09"}, 3, "AZaz09"},
+		{"abcd", {"ABXX"}, 3, "ABXX"},
+		/* a word that both have */
+		{"AAAA", {"XXXXXXXX_AAAA_YYYYYYYY"}, 3, "XXXXXXXX_AAAA_YYYYYYYY"},
+		{"aaaa", {"XXXXXXXX_AAAA_YYYYYYYY"}, 3, "XXXXXXXX_AAAA_YYYYYYYY"},
+		{"AAAA", {"XXXXXXXX_AAAAB_YYYYYYYY"}, 3, ""},
+		{"AAAA", {"XXXXXXXX_BAAAA_YYYYYYYY"}, 3, ""},
+		{"AAAA-BBBB", {"XXXXXXXXXX_BBBB"}, 3, "XXXXXXXXXX_BBBB"},
+		{"AAAAAAA-BBBB", {"XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX_BBBB"}, 3, ""},
+		{"0", {"x_0"}, 3, "x_0"},
+		{"9", {"x_9"}, 3, "x_9"},
+		{"A", {"x_a"}, 3, "x_a"},
+		{"z", {"x_Z"}, 3, "x_Z"},
+		{":", {"x_:"}, 3, ""},
+		{"@", {"x_@"}, 3, ""},
+		{"[", {"x_["}, 3, ""},
+		/* a beginning with a digit, of three letters */
+		{"L40", {"XXXXXXXX_L40S_YYYYYYYY"}, 3, "XXXXXXXX_L40S_YYYYYYYY"},
+		{"L40S", {"XXXXXXXX_L40_YYYYYYYYY"}, 3, "XXXXXXXX_L40_YYYYYYYYY"},
+		{"L4", {"XXXXXXXX_L4S_YYYYYYYY"}, 3, ""},
+		{"LLL", {"XXXXXXXX_LLLS_YYYYYYYY"}, 3, ""},
+		{"0LL", {"XXXXXXXX_0LLS_YYYYYYYY"}, 3, "XXXXXXXX_0LLS_YYYYYYYY"},
+		{"LL9", {"XXXXXXXX_LL9S_YYYYYYYY"}, 3, "XXXXXXXX_LL9S_YYYYYYYY"},
+		/* the best first, of equals the earlier; of each one */
+		{"ABCD", {"ABXX", "ABYY"}, 3, "ABXX ABYY"},
+		{"ABCD", {"ABXX", "ABXX"}, 3, "ABXX"},
+		{"ABCD", {"ABXX", "ABYY", "ABCX"}, 3, "ABCX ABXX ABYY"},
+		{"ABCD", {"ABXX", "ABYY", "ABCX"}, 2, "ABCX ABXX"},
+		{"ABCD", {"ABXX", "ABYY", "ABCX"}, 1, "ABCX"},
+		{"ABCD", {"ABVV", "ABWW", "ABXX", "ABYY", "ABCX"}, 3, "ABCX ABVV ABWW"},
+		{"ABCD", {"ABCX", "ABXX", "ABYY", "ABZZ"}, 3, "ABCX ABXX ABYY"},
+		{"ABCD", {"ABXX", "ABCX", "ABYY", "ABCY", "ABCZ"}, 3, "ABCX ABCY ABCZ"},
+		/* beside a good one a poor one misleads */
+		{"ABCD", {"ABCX", "ABCD", "ABXX"}, 3, "ABCD"},
+		{"ABCD",
+		 {"XXXXXXXX_ABCD_YYYYYYYYYYYYYY", "ABXX"},
+		 3,
+		 "XXXXXXXX_ABCD_YYYYYYYYYYYYYY"},
+		/* whatever stands before the slash */
+		{"a.com/ABCD", {"b.example.com/ABXX"}, 3, "b.example.com/ABXX"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *got[3];
+		char all[256] = "";
+		size_t have = 0, n;
+
+		while (have < ARRAY_LEN(rows[i].shelf) && rows[i].shelf[have]) {
+			have++;
+		}
+		n = gpu_names_near(rows[i].asked, rows[i].shelf, have, got, rows[i].max);
+		for (size_t k = 0; k < n; k++) {
+			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", k ? " " : "",
+				 got[k]);
+		}
+		is_str(all, rows[i].want);
+	}
+}
+
 static void near_long(void)
 {
 	char asked[2000];
@@ -479,4 +557,5 @@ TESTS({"the seeds' names are canonical, and H100_94GB is either of two cards", s
       {"a name with a typing error is near", near_typing},
       {"a name with the same words is near", near_words},
       {"what is only there is not near", near_nothing},
+      {"names are near by words and letters, the best first", near_on_a_shelf},
       {"a name without end does no harm", near_long})
