@@ -398,6 +398,49 @@ static void errors_name_the_offset(void)
 	is_scanned(SCAN_OBJECT, "", "refused: byte 0: nothing came\n");
 }
 
+/* Each beginning of a token, in front of other bytes: what stands at the end and behind it changes
+ * nothing. */
+static void what_stands_behind_the_end_is_not_read(void)
+{
+	static const char *const texts[] = {
+		"-0.5e+7 ",
+		"120E-10,",
+		"0e0]",
+		"-",
+		"1.",
+		"abc\\n\\u00e9\\ud83d\\ude00 defghijklmnopqrst\"",
+		"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 and more than sixteen bytes\"",
+		"\\ud83dx\"",
+		"true ",
+		"\"",
+	};
+	static const char behind[] = "0.e+-9u\\\"dtrue\x80\xc3\x01";
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		for (size_t n = 0; n <= strlen(texts[i]); n++) {
+			for (size_t k = 0; k < sizeof(behind); k++) {
+				char plain[128] = {0}, other[128];
+				struct token a[3], b[3];
+
+				memset(other, behind[k], sizeof(other));
+				memcpy(plain, texts[i], n);
+				memcpy(other, texts[i], n);
+				a[0] = token_number(plain, plain + n);
+				b[0] = token_number(other, other + n);
+				a[1] = token_string(plain, plain + n);
+				b[1] = token_string(other, other + n);
+				a[2] = token_literal(plain, plain + n, "true");
+				b[2] = token_literal(other, other + n, "true");
+				for (size_t t = 0; t < ARRAY_LEN(a); t++) {
+					is_int(b[t].at - other, a[t].at - plain);
+					ok(b[t].at <= other + n);
+					is_str(b[t].why, a[t].why);
+				}
+			}
+		}
+	}
+}
+
 TESTS({"a string holds no control character", control_characters},
       {"the eight escapes and \\u are accepted", known_escapes},
       {"another escape is refused", unknown_escapes},
@@ -421,4 +464,5 @@ TESTS({"a string holds no control character", control_characters},
       {"nothing but white space follows the document", nothing_behind_the_document},
       {"a byte 0 is refused everywhere", zero_bytes},
       {"only an object is a document", only_an_object_is_a_document},
+      {"what stands behind the end is not read", what_stands_behind_the_end_is_not_read},
       {"an error names the offset, wherever the bytes were cut", errors_name_the_offset})
