@@ -74,8 +74,8 @@ static void per_cent_in_steps_of_ten(void)
 		is_str(text(st, "progress"), rows[i].said);
 		is_str(text(st, "state"), "Importing");
 		is_str(text(st, "message"),
-		       rows[i].said ? arena_printf(&arena, "the disk is being filled, %d %%",
-						   atoi(rows[i].said))
+		       rows[i].said ? arena_printf(&arena, "the disk is being filled, %.*s %%",
+						   (int)strlen(rows[i].said) - 1, rows[i].said)
 				    : "the disk is being filled");
 		begin();
 		data.phase = "Succeeded";

@@ -136,38 +136,6 @@ static void changes_are_told(void)
 	is_int(cache_count(c, T), 0);
 }
 
-static void numbered(void *ctx, const struct kube_kind *k attr_unused, const struct obj *old,
-		     const struct obj *now)
-{
-	buf_printf(&told, "%s%s ", (const char *)ctx, now ? now->name : old->name);
-}
-
-static void each_listener_is_told(void)
-{
-	static const struct {
-		const char *numbers[6], *heard;
-	} rows[] = {
-		{{0}, ""},
-		{{"1"}, "1a "},
-		{{"1", "2"}, "1a 2a "},
-		{{"1", "2", "3"}, "1a 2a 3a "},
-		{{"3", "1", "2", "5", "4"}, "3a 1a 2a 5a 4a "},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		start();
-		cache_destroy(c);
-		c = cache_create(kinds);
-		for (const char *const *n = rows[i].numbers; *n; n++) {
-			cache_listen(c, numbered, (void *)(uintptr_t)*n);
-		}
-		put("a", "u", "1", "red");
-		heard(rows[i].heard);
-		gone("a", "u", "2");
-		heard(rows[i].heard);
-	}
-}
-
 static void new_version_alone_is_no_change(void)
 {
 	start();
@@ -761,38 +729,6 @@ static void behaves_like_a_naive_model(void)
 	}
 }
 
-/* Each kind's objects and each of its three tables count, whichever kind has them. */
-static void all_memory_is_counted(void)
-{
-	size_t before, plain;
-
-	start();
-	before = cache_bytes(c);
-	for (int i = 0; i < 1000; i++) {
-		auto_free char *name = xprintf("x%d", i);
-
-		put(name, name, "1", "red");
-	}
-	plain = cache_bytes(c) - before;
-	ok(plain > 1000 * (sizeof(struct thing) + sizeof(void *)));
-	start();
-	before = cache_bytes(c);
-	for (int i = 0; i < 1000; i++) {
-		auto_free char *name = xprintf("x%d", i);
-
-		put_owned(name, "1", "p");
-	}
-	ok(cache_bytes(c) - before > plain + 1000 * sizeof(void *));
-	start();
-	before = cache_bytes(c);
-	for (int i = 0; i < 1000; i++) {
-		auto_free char *name = xprintf("x%d", i);
-
-		paint(name, "1", "red");
-	}
-	ok(cache_bytes(c) - before > plain + 1000 * sizeof(void *));
-}
-
 static void everything_is_given_back(void)
 {
 	size_t before;
@@ -818,7 +754,6 @@ static void everything_is_given_back(void)
 }
 
 TESTS({"changes are told once, with before and after", changes_are_told},
-      {"each listener is told, in the order in which they came", each_listener_is_told},
       {"a new resourceVersion alone is no change", new_version_alone_is_no_change},
       {"namespaces and kinds are apart", namespaces_and_kinds_are_apart},
       {"an older resourceVersion is dropped, whosoever it is", older_version_is_dropped},
@@ -849,7 +784,5 @@ TESTS({"changes are told once, with before and after", changes_are_told},
       {"odd JSON is answered", odd_json_is_answered},
       {"15,000 objects cost little more than their blocks",
        fifteen_thousand_objects_cost_little_more_than_their_blocks},
-      {"all memory is counted: objects, and tables of names, owners and second keys",
-       all_memory_is_counted},
       {"random operations behave like a naive model", behaves_like_a_naive_model},
       {"everything is given back", everything_is_given_back})
