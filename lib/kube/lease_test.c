@@ -421,7 +421,8 @@ static void times_must_fit(void)
 	} bad[] = {
 		{{10000, 5000, 2000, 10000}, "--lease-duration"},
 		{{15000, 10000, 2000, 10000}, "--renew-period"},
-		{{15000, 5000, 8400, 10000}, "--retry-period"},
+		{{15000, 5000, 8400, 10000},
+		 "--retry-period must be shorter than 5/6 of --renew-deadline"},
 	};
 	const struct lease_settings good = LEASE_DEFAULTS, tight = {10001, 9999, 8300, 10000};
 	struct err err = {""};
