@@ -182,7 +182,7 @@ static void apply_one(struct vm_seen *s, struct plan *plan, const char *name,
 	if (str_eq(known, hash)) {
 		json_decref(body);
 	} else {
-		plan_unseen(plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why),
+		plan_unseen(plan, plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why),
 			    s->child.owner->uid, s->child.name);
 	}
 }
@@ -213,7 +213,8 @@ void vm_secrets_delete(struct vm_seen *s, struct plan *plan, bool may)
 			is_wanted |= str_eq(s->hashes.items[i].key, p->key);
 		}
 		if (!is_wanted && may) {
-			plan_unseen(plan_delete(plan, &kind_secret, &gone,
+			plan_unseen(plan,
+				    plan_delete(plan, &kind_secret, &gone,
 						"the manifest no longer asks for it"),
 				    s->child.owner->uid, s->child.name);
 		} else if (!is_wanted) {

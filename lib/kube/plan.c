@@ -103,11 +103,11 @@ struct action *plan_apply_stamped(struct plan *p, const struct kube_kind *k, jso
 	return add_apply(p, k, OBJ_MANAGER, body_new, why);
 }
 
-void plan_unseen(struct action *a, const char *owner_uid, const char *release)
+void plan_unseen(struct plan *p, struct action *a, const char *owner_uid, const char *release)
 {
 	if (a) {
-		a->unseen_owner = owner_uid;
-		a->unseen_release = release;
+		a->unseen_owner = copy(p, owner_uid);
+		a->unseen_release = copy(p, release);
 	}
 }
 

@@ -121,6 +121,6 @@ struct action *plan_delete(struct plan *p, const struct kube_kind *k, const stru
  * there, or have this owner, or be that of a Helm release of this name. Somebody else's is neither
  * applied, which is a refusal, nor deleted.
  */
-void plan_unseen(struct action *a, const char *owner_uid, const char *release);
+void plan_unseen(struct plan *p, struct action *a, const char *owner_uid, const char *release);
 void plan_event(struct plan *p, bool warning, const char *reason, const char *why);
 void plan_again(struct plan *p, int64_t after_ms, const char *why);
