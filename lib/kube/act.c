@@ -116,10 +116,14 @@ static void advance(struct act *a)
 	free(take(a->uid));
 }
 
-/* What is not cached is known by our last apply alone: a deletion undoes that knowledge. */
+/*
+ * What is not cached is known by our last apply alone. That is no knowledge any more once another
+ * write is on its way (what has no answer may have been carried out), nor when the look finds
+ * somebody else's.
+ */
 static void forget(struct act *a, const struct action *action)
 {
-	if (action->what == ACTION_DELETE && !action->kind->type) {
+	if (!action->kind->type) {
 		cache_learn_owned(a->env.cache, action->kind, action->ns, action->name, 0);
 	}
 }
@@ -183,7 +187,6 @@ static void answered(void *ctx, const struct http_answer *answer)
 		take_in(a, action, answer);
 		__attribute__((fallthrough));
 	case GONE:
-		forget(a, action);
 		advance(a);
 		step(a);
 		return;
@@ -262,17 +265,20 @@ static void looked_at(struct act *a, const struct action *action, const json_t *
 	    is_of_release(metadata, action->unseen_release)) {
 		a->uid = xstrdup(uid ? uid : "");
 		a->looked = true;
-	} else if (action->what == ACTION_DELETE) {
+		step(a);
+		return;
+	}
+	forget(a, action);
+	if (action->what == ACTION_DELETE) {
 		advance(a); /* ours has gone, this one stays */
+		step(a);
 	} else {
 		finish(a, ACT_REFUSED, action,
 		       arena_printf(
 			       a->plan->arena,
 			       "%s %s is there and is somebody else's: it is left as it is; remove it, or take another name",
 			       action->kind->kind, action->name));
-		return;
 	}
-	step(a);
 }
 
 static void look_answered(void *ctx, const struct http_answer *answer)
@@ -365,6 +371,7 @@ static void send_request(struct act *a, const struct action *action, int64_t lef
 		 */
 		buf_str(&a->query, "&force=true&fieldValidation=Ignore");
 	}
+	forget(a, action);
 	a->sent++;
 	http_start(a->env.http, &(struct http_call){
 					.method = forms[action->what].method,

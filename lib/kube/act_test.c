@@ -285,6 +285,58 @@ static void what_is_somebodys_is_not_deleted(void)
 	ok(strstr(buf_text(&srv->requests[1]->body), "\"preconditions\":{\"uid\":\"U\"}"));
 }
 
+/* A plan of the same body once more, after one action that was answered so. */
+static void wanted_again_after(enum action_what what, int status, const char *object_seen)
+{
+	carry_out_unseen(ACTION_APPLY, 404, NULL);
+	is_int(got.result, ACT_DONE);
+	plan_finish(&plan);
+	plan_init(&plan, &arena, cache);
+	add_unseen(ACTION_APPLY);
+	is_int(plan.n, 0); /* we know what it holds */
+	look_body = object_seen;
+	look_status = 200;
+	answer_status = status;
+	plan_unseen(&plan,
+		    what == ACTION_APPLY
+			    ? plan_apply(&plan, &unseen, "vmgpu",
+					 json_pack("{s:{s:s, s:s}, s:s}", "metadata", "name", "x",
+						   "namespace", "n", "color", "other"),
+					 "wanted")
+			    : plan_delete(&plan, &unseen, &(struct obj){.name = "x", .ns = "n"},
+					  "not wanted"),
+		    "owner", "release");
+	carry_out(false);
+	plan_finish(&plan);
+	plan_init(&plan, &arena, cache);
+	add_unseen(ACTION_APPLY);
+}
+
+static void what_is_not_cached_is_known_until_the_next_write_or_another_ones(void)
+{
+	static const struct {
+		enum action_what what;
+		int status;
+		const char *seen;
+		enum act_result result;
+	} rows[] = {
+		{ACTION_APPLY, 200, OURS, ACT_DONE},
+		{ACTION_APPLY, 503, OURS, ACT_FAILED}, /* perhaps carried out */
+		{ACTION_APPLY, 422, OURS, ACT_REFUSED},
+		{ACTION_APPLY, 200, NOBODYS, ACT_REFUSED},
+		{ACTION_DELETE, 200, OURS, ACT_DONE},
+		{ACTION_DELETE, 404, OURS, ACT_DONE},
+		{ACTION_DELETE, 503, OURS, ACT_FAILED},
+		{ACTION_DELETE, 200, NOBODYS, ACT_DONE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		wanted_again_after(rows[i].what, rows[i].status, rows[i].seen);
+		is_int(got.result, rows[i].result);
+		is_int(plan.n, 1); /* it is applied again, and looked at first */
+	}
+}
+
 static void look_that_fails_ends_the_plan(void)
 {
 	carry_out_unseen(ACTION_APPLY, 503, NULL);
@@ -346,6 +398,8 @@ TESTS({"each answer is judged", each_answer_is_judged},
        what_is_not_cached_is_applied_where_it_is_ours_or_absent},
       {"what is not cached and somebody's is not applied", what_is_somebodys_is_not_applied},
       {"what is not cached and somebody's is not deleted", what_is_somebodys_is_not_deleted},
+      {"what is not cached is known until the next write, or another one's",
+       what_is_not_cached_is_known_until_the_next_write_or_another_ones},
       {"a look that fails ends the plan", look_that_fails_ends_the_plan},
       {"nothing goes out once the Lease is over", nothing_goes_out_once_the_lease_is_over},
       {"while the Lease is held it does", while_it_is_held_it_does})
