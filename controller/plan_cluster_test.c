@@ -452,6 +452,35 @@ static void sizes_of_a_worker(void)
 	}
 }
 
+/* What one of three groups has is found, wherever it stands. */
+static void each_group_is_looked_at(void)
+{
+	static const char *const rows[][2] = {
+		{"\"resources\":{\"cpu\":\"0\",\"memory\":\"1Gi\"}", "nodeGroups.%c.resources.cpu"},
+		{"\"resources\":{\"cpu\":\"1\",\"memory\":\"0\"}",
+		 "nodeGroups.%c.resources.memory"},
+		{"\"labels\":{\"a b\":\"x\"}", "nodeGroups.%c.labels: a b"},
+		{"\"resources\":{\"cpu\":\"1\"}", "nodeGroups.%c.resources"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (char bad = 'a'; bad <= 'c'; bad++) {
+			char want[64];
+
+			begin();
+			buf_str(&spec, "{\"nodeGroups\":{");
+			for (char g = 'a'; g <= 'c'; g++) {
+				buf_printf(&spec, "%s\"%c\":{%s}", g == 'a' ? "" : ",", g,
+					   g == bad ? rows[i][0] : "");
+			}
+			buf_str(&spec, "}}");
+			snprintf(want, sizeof(want), "nodeGroups.%c.%s", bad,
+				 rows[i][1] + strlen("nodeGroups.%c."));
+			has(message(status_of(), "Accepted"), want);
+		}
+	}
+}
+
 /* No more workers at once than there are free GPUs for; with none, the old ones go first. */
 static void surge_of_a_rollout(void)
 {
@@ -511,5 +540,6 @@ TESTS({"64 groups with 64 names each: the summary is cut, the list has what the 
       {"keys and values of labels are as long as Kubernetes has them", lengths_of_a_label},
       {"a model is a label in the letters that labels have", labels_of_models},
       {"what is kept of a worker's memory and CPU has limits", what_is_kept_of_a_worker},
+      {"each of several groups is looked at", each_group_is_looked_at},
       {"a rollout starts no more workers than there are free GPUs for", surge_of_a_rollout},
       {"a size that no worker can have is refused", sizes_of_a_worker})

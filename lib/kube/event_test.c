@@ -198,6 +198,23 @@ static void quiet_series_is_written_once_more_and_forgotten(void)
 	ok(!out.patch);
 }
 
+static void what_is_quiet_for_six_minutes_is_forgotten(void)
+{
+	int64_t told;
+
+	start(100);
+	told = now;
+	tell("a");
+	ok(send(201));
+	for (now = told + 60000; now < told + EVENT_IDLE_MS; now += 60000) {
+		is_str(next(), "");
+		is_int(wake, now + 60000);
+	}
+	is_int(now, told + EVENT_IDLE_MS);
+	is_str(next(), "");
+	is_int(wake, INT64_MAX);
+}
+
 static void similar_notes_are_folded(void)
 {
 	start(100);
@@ -464,6 +481,7 @@ TESTS({"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complet
       {"a series is refreshed every 30 minutes", series_is_refreshed_every_30_minutes},
       {"a quiet series is written once more and forgotten",
        quiet_series_is_written_once_more_and_forgotten},
+      {"what is quiet for six minutes is forgotten", what_is_quiet_for_six_minutes_is_forgotten},
       {"more than ten similar notes are folded into one", similar_notes_are_folded},
       {"a combined Event says so, and the count starts again after ten minutes",
        combined_event_says_so},
