@@ -10,12 +10,14 @@ BIN_controller := vmgpu-controller
 BIN_node-daemon := vmgpu-node
 BIN_cli := kubectl-vmgpu
 
-ifeq ($(shell pkg-config --exists libcurl jansson yaml-0.1 openssl libpci && echo yes),)
-ifeq ($(filter deps demo test help,$(MAKECMDGOALS)),)
+PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2
+# What compiles nothing, or installs them first.
+WITHOUT_LIBRARIES := deps demo demo-down test cluster-up cluster-down help clean
+ifeq ($(shell pkg-config --exists $(PKGS) && echo yes),)
+ifneq ($(or $(if $(MAKECMDGOALS),,all),$(filter-out $(WITHOUT_LIBRARIES),$(MAKECMDGOALS))),)
 $(error libraries are missing: run `make deps` first)
 endif
 endif
-PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2
 CPPFLAGS := -D_GNU_SOURCE -Ilib -I. -Ibuild $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wimplicit-fallthrough \
 	-Wno-missing-field-initializers -Werror
