@@ -187,15 +187,17 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
+all=(unit tools programs data seeds cluster faults oldetcd neighbours node)
+[ $# -gt 0 ] || set -- "${all[@]}"
+for p; do
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]}" && exit 2; }
+done
+
 bash e2e/deps.sh --build --test || exit 1
 make -s -j"$(nproc)" || exit 1
 make -s build/vmgpu-e2e || exit 1
-[ $# -gt 0 ] || set -- unit tools programs data seeds cluster faults oldetcd neighbours node
 wanted="$*"
-for p; do
-	declare -F "part_$p" >/dev/null || { usage >&2 && exit 2; }
-	rm -f "$out/$p.log"
-done
+for p; do rm -f "$out/$p.log"; done
 export GOGC=300 # a collector that runs a third as often saves an API server a quarter of its time, for 300 MB
 # Two clusters a core: the other lanes compute meanwhile.
 clusters=0 rig=$(mktemp -d) others=''
