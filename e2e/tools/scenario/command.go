@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,8 @@ func (f *Flags) Add(set *flag.FlagSet) {
 // Open makes a bench of each cluster; proxies and observers run until the function that it returns is called.
 func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 	var err error
-	if f.Out == "" {
+	own := f.Out == ""
+	if own {
 		f.Out, err = os.MkdirTemp("", "vmgpu-e2e-")
 	} else {
 		f.Out, err = filepath.Abs(f.Out)
@@ -51,10 +53,14 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 	}
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var benches []*Bench
+	var folders []string
 	end := func() {
 		stop()
 		for _, b := range benches {
 			b.proxy.Close()
+		}
+		if own && !slices.ContainsFunc(benches, func(b *Bench) bool { return b.failed }) {
+			removeRecords(folders)
 		}
 	}
 	for i, state := range strings.Split(f.State, ",") {
@@ -62,6 +68,7 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 		if i > 0 {
 			folder = filepath.Join(f.Out, fmt.Sprint(i+1))
 		}
+		folders = append(folders, folder)
 		b, err := f.open(watching, state, folder)
 		if err != nil {
 			end()
@@ -70,6 +77,15 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 		benches = append(benches, b)
 	}
 	return newPool(benches), end, nil
+}
+
+// removeRecords removes folders, the first of which has the others, with what every bench records, unless something else is in them.
+func removeRecords(folders []string) {
+	for _, folder := range slices.Backward(folders) {
+		os.Remove(filepath.Join(folder, "violations"))
+		os.Remove(filepath.Join(folder, "requests"))
+		os.Remove(folder)
+	}
 }
 
 func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) {

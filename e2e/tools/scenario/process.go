@@ -120,9 +120,9 @@ func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
 	p.mu.Lock()
 	wanted := p.wanted
 	if !wanted && !(p.excused && exited(err)) {
-		p.trouble = fmt.Sprintf("controller %s ended by itself: %v", p.name, err)
+		p.trouble = fmt.Sprintf("controller %s ended by itself: %v%s", p.name, err, lastWords(p.log))
 	} else if wanted && err != nil && !killed(err) {
-		p.trouble = fmt.Sprintf("controller %s did not end well: %v", p.name, err)
+		p.trouble = fmt.Sprintf("controller %s did not end well: %v%s", p.name, err, lastWords(p.log))
 	}
 	p.cmd = nil
 	p.mu.Unlock()
@@ -131,6 +131,17 @@ func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
 		time.Sleep(200 * time.Millisecond)
 		p.start()
 	}
+}
+
+// lastWords is the last line of a log, to be added to what is said of its program's end; "" if it has none.
+func lastWords(log string) string {
+	text, _ := os.ReadFile(log)
+	text = bytes.TrimSpace(text)
+	line := text[bytes.LastIndexByte(text, '\n')+1:]
+	if len(line) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; its last line: %.400s", line)
 }
 
 func status(err error) syscall.WaitStatus {

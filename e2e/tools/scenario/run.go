@@ -96,7 +96,9 @@ func (b *Bench) Run(ctx context.Context, sc *Scenario, fault *Fault, baseline ma
 	r.finish(sc, err)
 	r.judge(sc, b.observer.Violations())
 	r.Took = time.Since(begin)
-	if !r.Failed() {
+	if r.Failed() {
+		b.failed = true
+	} else {
 		os.RemoveAll(r.Logs)
 	}
 	return r

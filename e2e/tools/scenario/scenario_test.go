@@ -212,7 +212,7 @@ func TestAProcessThatIsKilledOrAskedToEndIsNotToBlame(t *testing.T) {
 }
 
 func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
-	p := runningAs(t, `echo begun; [ $(wc -l <`+"$0"+`) -lt 2 ] && exit 3; sleep 10`)
+	p := runningAs(t, `echo begun; [ $(wc -l <`+"$0"+`) -lt 2 ] && echo "no such flag" && exit 3; sleep 10`)
 	p.command = append(p.command, p.log)
 	if err := p.start(); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestAProcessThatEndsByItselfIsStartedAgainAndToBlame(t *testing.T) {
 			break
 		}
 	}
-	if !strings.Contains(p.complaint(), "ended by itself: exit status 3") || p.pid() == 0 {
+	if !strings.Contains(p.complaint(), "ended by itself: exit status 3; its last line: no such flag") || p.pid() == 0 {
 		t.Error(p.complaint(), p.pid())
 	}
 	p.end(syscall.SIGKILL, time.Second)
@@ -310,6 +310,46 @@ func TestAScenarioIsRunOnceMoreWithAnotherLease(t *testing.T) {
 	}
 	if bound, err := all[1].Bind("ns"); err != nil || bound.lease != 15*time.Second {
 		t.Error(bound, err)
+	}
+}
+
+func TestTheLastWordsAreOneLine(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if got := lastWords(log); got != "" {
+		t.Error(got)
+	}
+	for text, want := range map[string]string{"": "", "\n": "", "one": "; its last line: one", "one\ntwo\n\n": "; its last line: two",
+		strings.Repeat("x", 500): "; its last line: " + strings.Repeat("x", 400)} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastWords(log); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+func TestAFolderThatNobodyNamedGoesUnlessSomethingFailed(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	left := func() int { all, _ := os.ReadDir(temp); return len(all) }
+	f := Flags{State: filepath.Join(temp, "no-cluster")}
+	if _, _, err := f.Open(context.Background()); err == nil || left() != 0 {
+		t.Error(err, left())
+	}
+	folders := []string{filepath.Join(temp, "out"), filepath.Join(temp, "out", "2")}
+	for _, kept := range []string{"results", ""} {
+		os.MkdirAll(folders[1], 0o700)
+		for _, name := range []string{"violations", "requests", "2/violations", "2/requests", kept} {
+			if name != "" {
+				os.WriteFile(filepath.Join(folders[0], name), nil, 0o600)
+			}
+		}
+		removeRecords(folders)
+		if left() != len(kept)/len("results") {
+			t.Errorf("%q: %d left", kept, left())
+		}
+		os.Remove(filepath.Join(folders[0], "results"))
 	}
 }
 

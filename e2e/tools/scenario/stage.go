@@ -31,6 +31,7 @@ type Bench struct {
 	calm      time.Duration
 	keep      bool // namespaces
 	folder    string
+	failed    bool // a run on it did: its records stay
 	resources kube.Resources
 }
 

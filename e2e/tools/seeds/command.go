@@ -40,7 +40,8 @@ func Command(ctx context.Context, args []string) int {
 		return 2
 	}
 	all, err := load(set.Arg(0))
-	if err == nil && o.Out == "" {
+	own := o.Out == ""
+	if err == nil && own {
 		o.Out, err = os.MkdirTemp("", "vmgpu-e2e-")
 	}
 	if err == nil {
@@ -51,7 +52,11 @@ func Command(ctx context.Context, args []string) int {
 		return 2
 	}
 	o.Controller += " --worker-image=" + o.WorkerImage
-	return run(ctx, o, all)
+	code := run(ctx, o, all)
+	if own && code == 0 {
+		os.RemoveAll(o.Out)
+	}
+	return code
 }
 
 func run(ctx context.Context, o Options, all []*seed) int {
