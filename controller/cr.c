@@ -3,6 +3,8 @@
 
 #include <strings.h>
 
+#include "base/listing.h"
+
 /* --- which one counts ------------------------------------------------------------------------- */
 
 static bool has(const char *const *items, size_t n, const char *name)
@@ -24,18 +26,20 @@ static bool gate_on(const struct kv_config *c)
 void cr_find(const struct pass *pass, struct cr *ret)
 {
 	struct obj_list all = cache_sorted(pass->cache, &kind_kv_config, NULL, pass->arena);
+	struct listing names;
 
 	*ret = (struct cr){0};
+	listing_init(&names, pass->arena, ", ");
 	for (size_t i = 0; i < all.n; i++) {
 		const struct kv_config *c = (const struct kv_config *)all.items[i];
 
 		if (all.n > 1 && str_empty(c->phase)) {
 			continue;
 		}
-		ret->names = arena_printf(pass->arena, "%s%s%s/%s", ret->n ? ret->names : "",
-					  ret->n ? ", " : "", c->obj.ns, c->obj.name);
+		listing_add(&names, "%s/%s", c->obj.ns, c->obj.name);
 		ret->config = ret->n++ ? NULL : c;
 	}
+	ret->names = ret->n ? listing_end(&names) : NULL;
 	ret->gate = ret->config && gate_on(ret->config);
 }
 

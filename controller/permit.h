@@ -10,8 +10,23 @@
  */
 #pragma once
 
+#include "api/apps.h"
 #include "controller/cr.h"
 #include "controller/inventory.h"
+
+/* Bytes that the names of one spec may take, decoded: CRDs allow 64 names of 317 in a list. */
+#define PERMIT_SPEC_MAX (8 * MiB)
+
+/* The names that a spec asks for. */
+struct permit_group {
+	const char *key;
+	struct named_list gpus;
+};
+
+struct permit_asks {
+	struct named_list gpus;		  /* of a VirtualMachine or VMInstance */
+	LIST(struct permit_group) groups; /* of a Kubernetes */
+};
 
 enum { PERMIT_PCI, PERMIT_MDEV, PERMIT_LISTS };
 
@@ -42,16 +57,23 @@ struct permit_seen {
 	const struct kv_config *cr;
 	struct cr crs; /* that count */
 	struct inventory inventory;
-	const char **names; /* wanted by anybody, canonical, sorted */
+	const char *
+		*names; /* wanted by anybody, canonical; of those that nodes report or are ours */
 	size_t n_names;
+	const struct obj
+		*unread; /* its spec cannot be read, so what it wants is not known, or NULL */
+	const struct kube_kind *unread_kind;
 	json_t *permitted; /* parsed; NULL: absent */
 	bool made_field;
 	struct permit_list lists[PERMIT_LISTS];
 	const char *unknown_device; /* of a VM or VMI: a device that no node reports, or NULL */
 	const char *foreign;	    /* why an entry was not added, or NULL */
+	bool kept;		    /* an entry that nobody is known to want, because of unread */
 };
 
 /* permit_want.c */
+extern const struct type permit_vm_asks; /* struct permit_asks of a VM's spec */
+/* What is ours must be known: permit_note_read comes first. */
 void permit_want(struct permit_seen *s);
 bool permit_wanted(const struct permit_seen *s, const char *name);
 

@@ -249,8 +249,11 @@ void permit_list_next(struct permit_seen *s, struct permit_list *l)
 		const struct permit_pair *mine = owner[i];
 
 		if (mine && !permit_wanted(s, mine->resource)) {
-			changed = true;
-			continue;
+			if (!s->unread) {
+				changed = true;
+				continue;
+			}
+			s->kept = true;
 		}
 		if (mine) {
 			keep_pair(l, mine);

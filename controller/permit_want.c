@@ -7,18 +7,72 @@
 #include "api/apps.h"
 #include "api/gpu_names.h"
 
+/* --- what a spec asks for --------------------------------------------------------------------- */
+
+/* Of a spec, which may have megabytes of cloud-init, its names alone: the rest is not decoded. */
+static const struct field name_fields[] = {FIELD(struct named, name, "name", TYPE_STR), {0}};
+static const struct type name_type = {sizeof(struct named), name_fields, NULL, false};
+
+#define T struct permit_group
+static const struct field group_fields[] = {
+	FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &name_type),
+	{0},
+};
+static const struct type group_type = {sizeof(T), group_fields, NULL, false};
+#undef T
+
+#define T struct permit_asks
+static const struct field vm_fields[] = {
+	FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &name_type),
+	{0},
+};
+const struct type permit_vm_asks = {sizeof(T), vm_fields, NULL, false};
+
+static const struct field cluster_fields[] = {
+	FIELD(T, groups, "nodeGroups", TYPE_DICT, .sub = &group_type),
+	{0},
+};
+static const struct type cluster_asks = {sizeof(T), cluster_fields, NULL, false};
+#undef T
+
+/* --- who wants what --------------------------------------------------------------------------- */
+
 struct wants {
 	struct permit_seen *s;
+	struct arena spec; /* what one spec asks for */
 	size_t size;
 	const char *spec_seen[64]; /* texts decoded already: equal specs are one interned string */
 	size_t n_seen;
 };
 
+/*
+ * As somebody has it who outlives the pass's use of it, or NULL: no node reports it and no entry of
+ * ours has it, so whether it is wanted decides nothing. Users can make up as many names as they
+ * like; those that are kept are no more than nodes and our annotation have.
+ */
+static const char *of_interest(const struct permit_seen *s, const char *name)
+{
+	const struct inventory_model *m = inventory_find(&s->inventory, name);
+
+	if (m) {
+		return m->name;
+	}
+	for (int i = 0; i < PERMIT_LISTS; i++) {
+		for (size_t k = 0; k < s->lists[i].n_ours; k++) {
+			if (str_eq(s->lists[i].ours[k].resource, name)) {
+				return s->lists[i].ours[k].resource;
+			}
+		}
+	}
+	return NULL;
+}
+
 static void add_name(struct wants *w, const char *name)
 {
 	struct permit_seen *s = w->s;
 
-	if (permit_wanted(s, name)) {
+	name = of_interest(s, name);
+	if (!name || permit_wanted(s, name)) {
 		return;
 	}
 	if (s->n_names == w->size) {
@@ -61,7 +115,7 @@ static bool seen_before(struct wants *w, const char *spec)
 	return false;
 }
 
-static void add_requests(struct wants *w, const struct gpu_request_list *gpus)
+static void add_requests(struct wants *w, const struct named_list *gpus)
 {
 	list_each(g, gpus) {
 		if (g->name) {
@@ -70,31 +124,40 @@ static void add_requests(struct wants *w, const struct gpu_request_list *gpus)
 	}
 }
 
+/* What a spec that cannot be read asks for nobody knows. */
+static void from_spec(struct wants *w, const struct kube_kind *k, const struct obj *app,
+		      const char *spec, const struct type *t)
+{
+	struct permit_asks asks;
+
+	if (!spec || !strstr(spec, "\"gpus\"") || seen_before(w, spec)) {
+		return;
+	}
+	arena_reset(&w->spec);
+	if (type_read_text(t, spec, &w->spec, &asks, NULL) < 0) {
+		w->s->unread = w->s->unread ? w->s->unread : app;
+		w->s->unread_kind = w->s->unread_kind ? w->s->unread_kind : k;
+		return;
+	}
+	add_requests(w, &asks.gpus);
+	list_each(g, &asks.groups) {
+		add_requests(w, &g->gpus);
+	}
+}
+
 static void from_apps(struct wants *w, const struct kube_kind *k)
 {
 	for (const struct vm_app *app = NULL; (app = cache_next(w->s->pass->cache, k, app));) {
-		struct vm_spec spec;
-
-		if (app->spec && strstr(app->spec, "\"gpus\"") && !seen_before(w, app->spec) &&
-		    type_read_text(&vm_spec_type, app->spec, w->s->pass->arena, &spec, NULL) == 0) {
-			add_requests(w, &spec.gpus);
-		}
+		from_spec(w, k, &app->obj, app->spec, &permit_vm_asks);
 	}
 }
 
 static void from_clusters(struct wants *w)
 {
-	for (const struct cluster_app *app = NULL;
-	     (app = cache_next(w->s->pass->cache, &kind_kubernetes, app));) {
-		struct cluster_spec spec;
+	const struct kube_kind *k = &kind_kubernetes;
 
-		if (app->spec && strstr(app->spec, "\"gpus\"") &&
-		    type_read_text(&cluster_spec_type, app->spec, w->s->pass->arena, &spec, NULL) ==
-			    0) {
-			list_each(g, &spec.node_groups) {
-				add_requests(w, &g->gpus);
-			}
-		}
+	for (const struct cluster_app *app = NULL; (app = cache_next(w->s->pass->cache, k, app));) {
+		from_spec(w, k, &app->obj, app->spec, &cluster_asks);
 	}
 }
 
@@ -140,13 +203,18 @@ bool permit_wanted(const struct permit_seen *s, const char *name)
 static void want_pair(struct permit_seen *s, int list, const char *selector, const char *resource)
 {
 	struct permit_list *l = &s->lists[list];
-	struct permit_pair *more = arena_array(s->pass->arena, struct permit_pair, l->n_wanted + 1);
+	size_t n = l->n_wanted;
 
-	if (l->n_wanted) {
-		memcpy(more, l->wanted, l->n_wanted * sizeof(*more));
+	if (!(n & (n - 1))) {
+		struct permit_pair *more =
+			arena_array(s->pass->arena, struct permit_pair, n ? 2 * n : 1);
+
+		if (n) {
+			memcpy(more, l->wanted, n * sizeof(*more));
+		}
+		l->wanted = more;
 	}
-	more[l->n_wanted++] = (struct permit_pair){selector, resource};
-	l->wanted = more;
+	l->wanted[l->n_wanted++] = (struct permit_pair){selector, resource};
 }
 
 /* Models are sorted by name and their selectors sorted, so the pairs are too. */
@@ -154,9 +222,11 @@ void permit_want(struct permit_seen *s)
 {
 	struct wants w = {.s = s};
 
+	arena_init(&w.spec, PERMIT_SPEC_MAX);
 	from_apps(&w, &kind_virtual_machine);
 	from_apps(&w, &kind_vm_instance);
 	from_clusters(&w);
+	arena_finish(&w.spec);
 	from_kubevirt(&w);
 	for (size_t i = 0; i < s->inventory.n; i++) {
 		const struct inventory_model *m = &s->inventory.models[i];

@@ -12,8 +12,6 @@
 #include "api/apps.h"
 #include "api/gpu_names.h"
 
-#define SPEC_MAX (8 * MiB)
-
 struct waker {
 	const struct cache *c;
 	wake_fn *wake;
@@ -146,13 +144,17 @@ static void on_dropped(const struct waker *w, const char *asked)
 static void each_name(const struct waker *w, const char *spec,
 		      void (*fn)(const struct waker *w, const char *asked))
 {
-	attr_cleanup(arena_finish) struct arena a = {.max = SPEC_MAX};
-	struct vm_spec vm;
+	attr_cleanup(arena_finish) struct arena a = {.max = PERMIT_SPEC_MAX};
+	struct permit_asks asks;
 
-	if (!quotes(spec, "gpus") || type_read_text(&vm_spec_type, spec, &a, &vm, NULL) < 0) {
+	if (!quotes(spec, "gpus")) {
 		return;
 	}
-	list_each(g, &vm.gpus) {
+	if (type_read_text(&permit_vm_asks, spec, &a, &asks, NULL) < 0) {
+		wake_all(w); /* whether entries may be removed depends on it */
+		return;
+	}
+	list_each(g, &asks.gpus) {
 		if (g->name) {
 			fn(w, g->name);
 		}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/apps.h"
+#include "base/listing.h"
 #include "controller/permit.h"
 
 /* --- gather -------------------------------------------------------------------------------- */
@@ -31,19 +31,30 @@ static const void *gather(const struct pass *pass)
 		return NULL; /* one that does not count */
 	}
 	inventory_make(pass, NULL, NULL, &s->inventory);
-	permit_want(s);
 	permit_note_read(s);
+	permit_want(s);
 	return s;
 }
 
 /* --- whose CR ------------------------------------------------------------------------------ */
 
-/* The entries to be added by hand, as YAML flow. */
+static void say_kept(const struct permit_seen *s, struct plan *plan)
+{
+	plan_event(
+		plan, true, "SpecUnreadable",
+		arena_printf(s->pass->arena,
+			     "the spec of %s %s/%s cannot be read, so nobody knows which GPUs it "
+			     "asks for: no entry is removed from permittedHostDevices until it is "
+			     "mended or deleted",
+			     s->unread_kind->kind, s->unread->ns, s->unread->name));
+}
+
+/* The entries to be added by hand, as YAML flow, of many some. */
 static const char *entries_text(const struct permit_seen *s)
 {
-	struct arena *a = s->pass->arena;
-	const char *all = "";
+	struct listing all;
 
+	listing_init(&all, s->pass->arena, "; ");
 	for (int i = 0; i < PERMIT_LISTS; i++) {
 		const struct permit_list *l = &s->lists[i];
 		json_t *entry;
@@ -51,16 +62,16 @@ static const char *entries_text(const struct permit_seen *s)
 
 		json_array_foreach(l->next, k, entry) {
 			if (k + l->n_come >= json_array_size(l->next)) {
-				all = arena_printf(
-					a,
-					"%s%s%s: {%s: \"%s\", resourceName: %s, externalResourceProvider: true}",
-					all, *all ? "; " : "", l->key, l->selector_key,
+				listing_add(
+					&all,
+					"%s: {%s: \"%s\", resourceName: %s, externalResourceProvider: true}",
+					l->key, l->selector_key,
 					json_string_value(json_object_get(entry, l->selector_key)),
 					json_string_value(json_object_get(entry, "resourceName")));
 			}
 		}
 	}
-	return all;
+	return listing_end(&all);
 }
 
 static bool adds(const struct permit_seen *s)
@@ -181,6 +192,9 @@ static void plan_lists(struct permit_seen *s, struct plan *plan)
 				"no node reports: list it there yourself, then vmgpu adds its own",
 				s->cr->obj.ns, s->cr->obj.name, s->unknown_device));
 		return;
+	}
+	if (s->kept) {
+		say_kept(s, plan);
 	}
 	if (s->foreign) {
 		plan_event(plan, true, "ForeignEntry", s->foreign);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the API server takes and no case can say, since YAML and jansson have no NUL in a string. */
+/* What no case can say: YAML and jansson have no NUL in a string, and a case is small. */
 #include "controller/plan_permit.h"
 
+#include <stdlib.h>
+
+#include "api/apps.h"
 #include "api/kubevirt.h"
+#include "api/vmgpu.h"
+#include "base/buf.h"
 #include "base/test.h"
 #include "controller/kinds.h"
 
@@ -38,5 +43,198 @@ static void a_list_that_cannot_be_read_is_left_as_it_is(void)
 	cache_destroy(c);
 }
 
+/* --- what many users ask for ------------------------------------------------------------------ */
+
+/* As a pass has it (runtime_pass.c). */
+#define PASS_MAX (16 * MiB)
+#define L40S "nvidia.com/AD102GL_L40S"
+#define A2 "nvidia.com/GA107GL_A2"
+#define OURS "{\"pciHostDevices\":[[\"10DE:25B6\",\"" A2 "\"],[\"10DE:26B9\",\"" L40S "\"]]}"
+#define ENTRY(id, name)                                                                            \
+	"{\"pciVendorSelector\":\"" id "\",\"resourceName\":\"" name                               \
+	"\",\"externalResourceProvider\":true}"
+
+struct world {
+	struct cache *cache;
+	struct arena arena, plan_arena;
+	struct plan plan;
+};
+
+/* Two entries of ours, of which a node reports one card still. */
+static void world_init(struct world *w)
+{
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "1"},
+		.permitted = "{\"pciHostDevices\":[" ENTRY("10DE:26B9", L40S) "," ENTRY("10DE:25B6",
+											A2) "]}",
+		.ours = OURS,
+		.phase = "Deployed",
+	};
+	struct gpu_unit unit = {.name = L40S, .vendor_id = "10de", .device_id = "26b9"};
+
+	w->cache = cache_create(controller_kinds);
+	cache_put(w->cache, &kind_kv_config, &cr);
+	cache_put(w->cache, &kind_gpu_node,
+		  &(struct gpu_node){.obj = {.name = "n", .rv = "1"}, .units = {&unit, 1}});
+	arena_init(&w->arena, PASS_MAX);
+	arena_init(&w->plan_arena, PASS_MAX);
+}
+
+static void put_vm(struct world *w, size_t i, const char *spec)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "vm-%zu", i);
+	cache_put(w->cache, &kind_vm_instance,
+		  &(struct vm_app){.obj = {.name = name, .ns = "t", .rv = "1"}, .spec = spec});
+}
+
+static void run(struct world *w)
+{
+	const struct pass pass = {
+		.arena = &w->arena,
+		.cache = w->cache,
+		.kind = reconcile_permit.primary,
+		.key = {"k", "kubevirt"},
+	};
+
+	plan_init(&w->plan, &w->plan_arena, w->cache);
+	reconcile_permit.plan(reconcile_permit.gather(&pass), &w->plan);
+}
+
+static void world_finish(struct world *w)
+{
+	plan_finish(&w->plan);
+	arena_finish(&w->arena);
+	arena_finish(&w->plan_arena);
+	cache_destroy(w->cache);
+}
+
+/* 40 MiB of cloud-init, and the last asks for what the annotation alone still knows. */
+static void large_specs_are_all_heard(void)
+{
+	static char filler[MiB];
+	struct world w;
+
+	memset(filler, 'x', sizeof(filler) - 1);
+	world_init(&w);
+	for (size_t i = 0; i < 40; i++) {
+		struct buf b;
+
+		buf_init(&b, 2 * MiB);
+		buf_printf(&b, "{\"cloudInit\":\"%zu%s\",\"gpus\":[{\"name\":\"%s\"}]}", i, filler,
+			   i % 2 ? A2 : L40S);
+		put_vm(&w, i, buf_text(&b));
+		buf_finish(&b);
+	}
+	run(&w);
+	is_int(w.plan.n, 0);
+	ok(w.arena.used < MiB);
+	world_finish(&w);
+}
+
+/* As many names as the CRD allows, made up, of more VMs than a pass has memory for. */
+static void names_that_are_nobodys_take_no_memory(void)
+{
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < 1000; i++) {
+		struct buf b;
+
+		buf_init(&b, MiB);
+		buf_str(&b, "{\"gpus\":[{\"name\":\"" L40S "\"},{\"name\":\"" A2 "\"}");
+		for (size_t k = 0; k < 62; k++) {
+			buf_printf(&b, ",{\"name\":\"a.example/%0300zu\"}", i * 64 + k);
+		}
+		buf_str(&b, "]}");
+		put_vm(&w, i, buf_text(&b));
+		buf_finish(&b);
+	}
+	run(&w);
+	is_int(w.plan.n, 0);
+	ok(w.arena.used < MiB);
+	world_finish(&w);
+}
+
+static void what_cannot_be_read_keeps_entries(void)
+{
+	struct world w;
+
+	world_init(&w);
+	put_vm(&w, 0, "{\"gpus\":[{\"name\":\"" L40S "\"}]}");
+	put_vm(&w, 1, "{\"gpus\":[{\"name\":\"" A2 "\"");
+	run(&w);
+	is_int(w.plan.n, 1);
+	is_int(w.plan.actions[0].what, ACTION_EVENT);
+	is_str(w.plan.actions[0].reason, "SpecUnreadable");
+	ok(strstr(w.plan.actions[0].why, "the spec of VMInstance t/vm-1 cannot be read"));
+	world_finish(&w);
+}
+
+/* All that can be read is wanted: nothing is kept for the other's sake, so nothing is said. */
+static void what_cannot_be_read_is_told_only_if_it_matters(void)
+{
+	struct world w;
+
+	world_init(&w);
+	put_vm(&w, 0, "{\"gpus\":[{\"name\":\"" L40S "\"},{\"name\":\"" A2 "\"}]}");
+	put_vm(&w, 1, "{\"gpus\":[{");
+	run(&w);
+	is_int(w.plan.n, 0);
+	world_finish(&w);
+}
+
+/* Forty cards of thirty profiles each, all wanted, on a CR that only is reported on. */
+static void many_names_cost_what_they_are(void)
+{
+	static char names[1200][64];
+	static struct gpu_profile profiles[ARRAY_LEN(names)];
+	static struct gpu_unit units[40];
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "2"},
+		.permitted = "{}",
+		.managed_by = "Helm",
+		.phase = "Deployed",
+	};
+	struct world w;
+	struct buf b;
+
+	world_init(&w);
+	buf_init(&b, MiB);
+	buf_str(&b, "{\"gpus\":[{\"name\":\"e/none\"}");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(names[i], sizeof(names[i]), "P%zu-1Q", i);
+		buf_printf(&b, ",{\"name\":\"e/%s\"}", names[i]);
+		profiles[i] = (struct gpu_profile){.name = names[i], .max = 1};
+	}
+	buf_str(&b, "]}");
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		units[i] = (struct gpu_unit){.name = "e/CARD",
+					     .vendor_id = "1",
+					     .device_id = "2",
+					     .profiles = {profiles + i * 30, 30}};
+	}
+	cache_put(w.cache, &kind_kv_config, &cr);
+	cache_put(w.cache, &kind_gpu_node,
+		  &(struct gpu_node){.obj = {.name = "many", .rv = "1"},
+				     .units = {units, ARRAY_LEN(units)}});
+	put_vm(&w, 0, buf_text(&b));
+	buf_finish(&b);
+	run(&w);
+	is_int(w.plan.n, 1);
+	is_str(w.plan.actions[0].reason, "ManagedByOthers");
+	ok(strstr(w.plan.actions[0].why, " more"));
+	ok(w.arena.used < MiB);
+	world_finish(&w);
+}
+
 TESTS({"a list that cannot be read is left as it is, and that is said",
-       a_list_that_cannot_be_read_is_left_as_it_is})
+       a_list_that_cannot_be_read_is_left_as_it_is},
+      {"40 VMs of 1 MiB of cloud-init are all heard", large_specs_are_all_heard},
+      {"64,000 names that are nobody's take no memory", names_that_are_nobodys_take_no_memory},
+      {"1,200 names that nodes report cost what they are", many_names_cost_what_they_are},
+      {"a spec that cannot be read keeps what is ours, and that is said",
+       what_cannot_be_read_keeps_entries},
+      {"nothing is said of it when no entry would go",
+       what_cannot_be_read_is_told_only_if_it_matters})

@@ -489,6 +489,21 @@ static void a_refused_machine_wakes_it(void)
 	wakes("k/kubevirt");
 }
 
+/* Only a pass may tell what its going changes. */
+static void a_spec_that_cannot_be_read_wakes_it(void)
+{
+	const struct vm_app broken = {.obj = {.name = "a", .ns = "t", .rv = "1"},
+				      .spec = "{\"gpus\":[{\"name\":\"x\""};
+
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), ""));
+	buf_reset(&woken);
+	cache_put(c, &kind_vm_instance, &broken);
+	wakes("k/kubevirt");
+	gone(&kind_vm_instance, "t", "a");
+	wakes("k/kubevirt");
+}
+
 TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
        node_groups_that_get_or_lose_gpus_wake_it},
       {"children wake by their name", children_wake_by_their_name},
@@ -513,6 +528,7 @@ TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
       {"the last that asked for a name of ours wakes it",
        the_last_that_asked_for_a_name_of_ours_wakes_it},
       {"a name counts only as a whole word", a_name_counts_only_as_a_whole_word},
+      {"a spec that cannot be read wakes it", a_spec_that_cannot_be_read_wakes_it},
       {"entries of others do not matter", entries_of_others_do_not_matter},
       {"what nodes call their GPUs wakes it, not what becomes of them",
        what_nodes_call_their_gpus_wakes_it},
