@@ -5,6 +5,7 @@
  *	fixpoint	carried out, the plan is empty
  *	crash		carried out up to any point and planned again, it ends the same
  *	order		the given objects in another order give the same plan
+ *	secrets		none is written while the status says what it holds, or nothing of it
  *	words		what is said on the way, to the letter, stands in cases/words.txt
  *
  * cases_test [TEXT]: only cases whose path contains TEXT.
@@ -534,6 +535,36 @@ static void prove_crash(struct kase *k, const json_t *given, const json_t *actio
 	}
 }
 
+/* A pass may end anywhere, and the next one knows of Secrets what the status says. */
+static void prove_secrets(struct kase *k, const json_t *given, const json_t *actions)
+{
+	const json_t *when = json_object_get(k->doc, "when");
+	json_t *a;
+	size_t i;
+
+	json_array_foreach((json_t *)actions, i, a) {
+		const json_t *body = json_object_get(a, "apply"), *status;
+		const char *name = text(json_object_get(body, "metadata"), "name"), *hash;
+		json_t *world;
+
+		if (!str_eq(text(body, "kind"), "Secret")) {
+			continue;
+		}
+		world = json_deep_copy(given);
+		cases_carry_out(world, actions, i, controller_kinds, when);
+		status = json_object_get(cases_find(world, when), "status");
+		hash = text(json_object_get(status, "secretsHash"), name);
+		if (!str_eq(hash, "unknown")) {
+			auto_free char *line =
+				xprintf("Secret %s is written while the status says %s", name,
+					hash ? hash : "nothing of it");
+
+			complain(k, line);
+		}
+		json_decref(world);
+	}
+}
+
 static void prove_order(struct kase *k, const json_t *given, const json_t *actions)
 {
 	json_t *other = json_array(), *o, *again;
@@ -632,6 +663,7 @@ static void run_case(struct kase *k)
 	if (!k->failed && !json_object_get(k->doc, "trouble")) {
 		json_t *end = prove_fixpoint(k, given, actions);
 
+		prove_secrets(k, given, actions);
 		prove_crash(k, given, actions, end);
 		json_decref(end);
 	}

@@ -604,17 +604,19 @@ static void restore_values(json_t *to, const json_t *from)
 	}
 }
 
+/* The last: those before it say what is about to be done. */
 static const json_t *status_patch(const json_t *first)
 {
+	const json_t *patch = NULL;
 	json_t *a, *v;
 	size_t i;
 
 	json_array_foreach((json_t *)first, i, a) {
 		if ((v = json_object_get(a, "status"))) {
-			return json_object_get(v, "body");
+			patch = json_object_get(v, "body");
 		}
 	}
-	return NULL;
+	return patch;
 }
 
 json_t *cases_with_intents(const json_t *given, const json_t *first,

@@ -3,6 +3,12 @@
  * Cloud-init, SSH keys and the network configuration, each in a Secret (cozystack.md 2). Secrets
  * are never read: what we last wrote is known from the hash in our own status, and whether one of
  * that name is somebody else's from its metadata when we write (plan_unseen).
+ *
+ * So the status must never say less, nor anything else, than what stands there, wherever a pass
+ * ends: a name is in it, as UNKNOWN, before its Secret is written, and has its hash when all of the
+ * pass is done. Else a manifest that goes back to what it said before a failure would find its old
+ * hash, and the Secret would keep what was taken back; and one that no longer asks for keys would
+ * leave a Secret that nobody knows of.
  */
 #include "controller/vm.h"
 
@@ -13,6 +19,8 @@
 #include "json/write.h"
 
 #define TEXT_MAX (4 * MiB)
+#define N_SECRETS 3
+#define UNKNOWN "unknown" /* no hash: is being written, or was when a pass ended early */
 
 static const char *name_of(const struct vm_seen *s, const char *suffix)
 {
@@ -160,41 +168,60 @@ static const char *known_hash(const struct vm_seen *s, const char *name)
 	return NULL;
 }
 
-static void apply_one(struct vm_seen *s, struct plan *plan, const char *name,
-		      json_t *(*make)(const struct vm_seen *s), const char *why)
-{
-	const char *known, *hash;
-	json_t *body;
+struct secret {
+	const char *name; /* NULL: not wanted */
+	json_t *(*make)(const struct vm_seen *s);
+	const char *why;
+	json_t *body; /* NULL: stands there */
+};
 
-	if (!name) {
-		return;
-	}
-	body = child_object(&s->child, s->pass->cache, &kind_secret, name);
-	json_object_set_new(body, "type", json_string("Opaque"));
-	json_object_set_new(body, "data", make(s));
-	known = known_hash(s, name);
-	hash = hash_of(s, body);
-	/* After a refusal the status goes out alone: what it says was written is what was before. */
-	if (known || !s->pass->trouble) {
-		s->hashes.items[s->hashes.n++] =
-			(struct pair){name, s->pass->trouble ? known : hash};
-	}
+static void prepare(struct vm_seen *s, struct secret *secret, json_t *unknown)
+{
+	const char *known = known_hash(s, secret->name), *hash;
+
+	secret->body = child_object(&s->child, s->pass->cache, &kind_secret, secret->name);
+	json_object_set_new(secret->body, "type", json_string("Opaque"));
+	json_object_set_new(secret->body, "data", secret->make(s));
+	hash = hash_of(s, secret->body);
+	s->hashes.items[s->hashes.n++] = (struct pair){secret->name, hash};
 	if (str_eq(known, hash)) {
-		json_decref(body);
-	} else {
-		plan_unseen(plan, plan_apply(plan, &kind_secret, OBJ_MANAGER, body, why),
-			    s->child.owner->uid, s->child.name);
+		json_decref(take(secret->body));
+	} else if (!str_eq(known, UNKNOWN)) {
+		json_object_set_new(unknown, secret->name, json_string(UNKNOWN));
 	}
 }
 
 void vm_secrets_apply(struct vm_seen *s, struct plan *plan)
 {
 	size_t before = s->app->status ? s->app->status->secrets_hash.n : 0;
+	struct secret secrets[N_SECRETS] = {
+		{s->secrets.keys, keys_data, "the VM's SSH keys", NULL},
+		{s->secrets.user_data, user_data, "the VM's cloud-init data", NULL},
+		{s->secrets.network, network_data, "the VM's network configuration", NULL},
+	};
+	json_t *unknown = json_object();
 
-	s->hashes.items = arena_array(s->pass->arena, struct pair, 3 + before);
-	apply_one(s, plan, s->secrets.keys, keys_data, "the VM's SSH keys");
-	apply_one(s, plan, s->secrets.user_data, user_data, "the VM's cloud-init data");
-	apply_one(s, plan, s->secrets.network, network_data, "the VM's network configuration");
+	s->hashes.items = arena_array(s->pass->arena, struct pair, N_SECRETS + before);
+	for (size_t i = 0; i < N_SECRETS; i++) {
+		if (secrets[i].name) {
+			prepare(s, &secrets[i], unknown);
+		}
+	}
+	/* The pass after a refusal writes no Secret, only the status. */
+	if (json_object_size(unknown) && !s->pass->trouble) {
+		plan_status(plan, s->kind, s->app->obj.ns, s->app->obj.name,
+			    json_pack("{s:O}", "secretsHash", unknown),
+			    "Secrets of the VM are about to be written");
+	}
+	json_decref(unknown);
+	for (size_t i = 0; i < N_SECRETS; i++) {
+		if (secrets[i].body) {
+			plan_unseen(plan,
+				    plan_apply(plan, &kind_secret, OBJ_MANAGER, secrets[i].body,
+					       secrets[i].why),
+				    s->child.owner->uid, s->child.name);
+		}
+	}
 }
 
 /* What we wrote once and no longer want: after the VM, which named it. */

@@ -169,10 +169,14 @@ static void write_places(const struct vm_seen *s, struct vm_status *st)
 	st->external_ip = vm_service_address(s);
 }
 
-/* Nothing was written: what stands there of Secrets, stands there still. */
+/*
+ * Nothing was written: what stands there of Secrets, stands there still. After a refusal nobody
+ * knows how far the pass came: what it was about to write is in the status since before, and what
+ * it was to delete must not go out of it.
+ */
 static void write_hashes(const struct vm_seen *s, struct vm_status *st)
 {
-	if (s->accepted.status || s->adopted || !s->kubevirt_served) {
+	if (s->accepted.status || s->adopted || !s->kubevirt_served || s->pass->trouble) {
 		if (s->app->status) {
 			st->secrets_hash.items = s->app->status->secrets_hash.items;
 			st->secrets_hash.n = s->app->status->secrets_hash.n;
