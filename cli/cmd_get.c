@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/vmgpu.h"
+#include "base/buf.h"
 #include "cli/command.h"
 #include "json/scan.h"
 #include "kube/program.h"
@@ -19,8 +20,9 @@ static const struct flag_text text = {
 	.program = "kubectl vmgpu get",
 	.args = "gpus",
 	.about =
-		"Lists every GPU that the nodes report: its name for manifests, where it is, its driver, and whether a VM can have it.",
-	.examples = "  kubectl vmgpu get gpus\n",
+		"Lists every GPU that the nodes report: its name for manifests, where it is, its driver, and whether a VM can have it. GPUs of one\n"
+		"IOMMU group go to one VM together: they share a line, which has the addresses of all.",
+	.examples = "  kubectl vmgpu get gpus",
 };
 
 #define ROW "%-20s %-14s %-36s %-20s %-10s %-10s %s\n"
@@ -30,20 +32,88 @@ static const char *or_dash(const char *s)
 	return str_empty(s) ? "-" : s;
 }
 
+/* --- what is read: more of a unit than the controller keeps ------------------------------------ */
+
+struct function {
+	const char *address, *role;
+};
+
+struct unit {
+	const char *address, *name, *model, *driver;
+	LIST(struct function) functions;
+	struct condition_list conditions;
+};
+
+struct node {
+	struct obj obj;
+	LIST(struct unit) units;
+};
+
+#define T struct function
+static const struct field function_fields[] = {
+	FIELD(T, address, "address", TYPE_STR),
+	FIELD(T, role, "role", TYPE_STR),
+	{0},
+};
+static const struct type function_type = {sizeof(T), function_fields, NULL};
+#undef T
+
+#define T struct unit
+static const struct field unit_fields[] = {
+	FIELD(T, address, "address", TYPE_STR),
+	FIELD(T, name, "name", TYPE_STR),
+	FIELD(T, model, "model", TYPE_STR),
+	FIELD(T, driver, "driver", TYPE_STR),
+	FIELD(T, functions, "functions", TYPE_OBJS, .sub = &function_type),
+	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
+	{0},
+};
+static const struct type unit_type = {sizeof(T), unit_fields, NULL};
+#undef T
+
+#define T struct node
+static const struct field status_fields[] = {
+	FIELD(T, units, "units", TYPE_OBJS, .sub = &unit_type),
+	{0},
+};
+static const struct type status_type = {sizeof(T), status_fields, NULL};
+static const struct field node_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("status", &status_type),
+	{0},
+};
+static const struct type node_type = {sizeof(T), node_fields, obj_finish};
+#undef T
+
+/* --- what is printed --------------------------------------------------------------------------- */
+
+/* "0000:41:00.0,0000:42:00.0": the unit's own address, and the other GPUs that go with it. */
+static void addresses(const struct unit *u, struct buf *b)
+{
+	buf_printf(b, "%s", or_dash(u->address));
+	list_each(f, &u->functions) {
+		if (str_eq(f->role, "gpu") && f->address && !str_eq(f->address, u->address)) {
+			buf_printf(b, ",%s", f->address);
+		}
+	}
+}
+
 static void print_node(void *ctx, const struct scan_event *event)
 {
 	struct getter *g = ctx;
-	const struct gpu_node *n = event->object;
+	const struct node *n = event->object;
 
 	list_each(u, &n->units) {
 		const struct condition *c = condition_find(&u->conditions, "Available");
+		attr_cleanup(buf_finish) struct buf at = {.max = 4 * KiB};
 
+		addresses(u, &at);
 		if (!g->header) {
 			printf(ROW, "NODE", "ADDRESS", "NAME", "MODEL", "DRIVER", "AVAILABLE",
 			       "REASON");
 			g->header = true;
 		}
-		printf(ROW, n->obj.name, or_dash(u->address), or_dash(u->name), or_dash(u->model),
+		printf(ROW, n->obj.name, buf_text(&at), or_dash(u->name), or_dash(u->model),
 		       or_dash(u->driver), c ? c->status : "Unknown", c ? or_dash(c->reason) : "-");
 	}
 }
@@ -79,7 +149,7 @@ static int list(struct program *p)
 	struct getter g = {.program = p};
 	attr_cleanup(buf_finish) struct buf path = {.max = KiB};
 
-	g.scan = scan_create(kind_gpu_node.type, SCAN_LIST, print_node, &g);
+	g.scan = scan_create(&node_type, SCAN_LIST, print_node, &g);
 	kind_path(&kind_gpu_node, kind_gpu_node.versions, NULL, NULL, NULL, &path);
 	http_start(p->http, &(struct http_call){
 				    .method = "GET",

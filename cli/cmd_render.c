@@ -38,7 +38,7 @@ static const struct flag_text text = {
 		"  kubectl vmgpu render -f vm.yaml\n"
 		"  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io,virtualmachines.kubevirt.io -A -o yaml >facts.yaml\n"
 		"  kubectl vmgpu render -f vm.yaml --facts facts.yaml |\n"
-		"    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -\n",
+		"    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -",
 };
 
 static int read_file(const char *path, json_t *into, struct err *err)

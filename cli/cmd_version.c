@@ -7,9 +7,9 @@
 static int run(int argc, char **argv)
 {
 	static const struct flag_text text = {.program = "kubectl vmgpu version",
+					      .args = "",
 					      .about = "Prints the version of this program."};
-	static const struct flag none[] = {{0}};
-	const struct flag_group groups[] = {{"Flags", none, NULL}, {0}};
+	const struct flag_group groups[] = {{0}};
 	int args, r = command_parse(&text, groups, argc, argv, &args);
 
 	if (r >= 0) {

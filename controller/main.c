@@ -42,7 +42,7 @@ static const struct flag_text text = {
 	.about =
 		"Turns VirtualMachine, VMInstance, VMDisk and Kubernetes with spec.gpus[] into KubeVirt machines that have their GPUs,\n"
 		"and keeps the KubeVirt CR's permittedHostDevices in step with the GPUs of the fleet.",
-	.examples = "  vmgpu-controller --kubeconfig ~/.kube/config --leader-elect=false\n",
+	.examples = "  vmgpu-controller --kubeconfig ~/.kube/config --leader-elect=false",
 };
 
 static void on_signal(void *ctx, int signo)

@@ -33,6 +33,20 @@ says() {
 	echo "ok $n - $program $* is answered by one line: ${words[*]}"
 }
 
+# helps PROGRAM ARGUMENT...: its --help is whole: no blank line too many, no heading without rows, nothing at the end of a line
+helps() {
+	local program=$1 rc=0 bad=''
+	"$bin/$program" "${@:2}" --help >out 2>err </dev/null || rc=$?
+	[ "$rc" = 0 ] && [ -s out ] && [ ! -s err ] || bad="exit code $rc"
+	bad+=$(awk '/[ \t]$/ {print "a blank at the end of line " NR "; "}
+		!$0 && last == "" {print "a blank line too many at " NR "; "}
+		{last = $0} END {if (last ~ /:$/ || last == "") print "nothing behind its last line"}' out)
+	n=$((n + 1))
+	[ -z "$bad" ] || { sed 's/^/# /' out && echo "# $bad" && printf 'not ' && failed=1; }
+	shift
+	echo "ok $n - $program${*:+ $*} --help is whole"
+}
+
 kubeconfig() { # CLUSTER USER: the rest of the two
 	cat <<Y
 apiVersion: v1
@@ -91,7 +105,8 @@ for p in vmgpu-controller vmgpu-node; do
 	says token-map token 'must be a string' -- $p "${node[@]}" --kubeconfig token-map
 	says key -- $p "${node[@]}" --kubeconfig key-other
 	says key-missing client-key -- $p "${node[@]}" --kubeconfig key-missing
-	says --metrics-bind-address HOST:PORT -- $p "${node[@]}" --kubeconfig good --metrics-bind-address=nope
+	says ' --metrics-bind-address: "41607" is no address' HOST:PORT '--metrics-bind-address=:8080, or 0 for none)' -- $p "${node[@]}" --kubeconfig good --metrics-bind-address=41607
+	helps $p
 done
 says --lease-duration 90s -- vmgpu-controller --lease-duration=soon
 says --lease-duration --renew-deadline -- vmgpu-controller --lease-duration=5s --kubeconfig good
@@ -105,6 +120,9 @@ says -f -- kubectl-vmgpu render
 says nowhere -- kubectl-vmgpu render -f nowhere --facts empty
 says nowhere -- kubectl-vmgpu render -f nowhere --images-namespace i --cozy-proxy --load-balancer-node-ports=false --permit report
 says nowhere -- kubectl-vmgpu get gpus --kubeconfig nowhere
+
+helps kubectl-vmgpu
+for verb in render get version; do helps kubectl-vmgpu $verb; done
 
 # A list that ends in its middle, with a length that says it does not.
 cat >cut.py <<'P'
@@ -125,5 +143,36 @@ exec 3< <(timeout 20 python3 cut.py)
 read -r port <&3
 kubeconfig '' 'token: t' | sed "s|https://127.0.0.1:1\"|http://127.0.0.1:$port\"|" >cut
 want_rc=1 says 'cut short' 'ask again' -- kubectl-vmgpu get gpus --kubeconfig cut
+
+# One card and its audio; two cards of one IOMMU group, which are one unit.
+cat >list.py <<'P'
+import http.server, json
+def unit(address, *functions):
+    return {"id": address, "address": address, "name": "nvidia.com/X", "model": "X", "driver": "vfio-pci",
+            "functions": [{"address": a, "role": r} for a, r in functions], "conditions": [{"type": "Available", "status": "True", "reason": "Free"}]}
+class List(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args): pass
+    def do_GET(self):
+        units = [unit("0000:01:00.0", ("0000:01:00.0", "gpu"), ("0000:01:00.1", "audio")),
+                 unit("0000:02:00.0", ("0000:02:00.0", "gpu"), ("0000:02:00.1", "audio"), ("0000:03:00.0", "gpu"))]
+        text = json.dumps({"kind": "GPUNodeList", "apiVersion": "vmgpu.io/v1alpha1", "metadata": {},
+                           "items": [{"metadata": {"name": "n"}, "status": {"units": units}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+server = http.server.HTTPServer(("127.0.0.1", 0), List)
+print(server.server_port, flush=True)
+server.handle_request()
+P
+exec 3< <(timeout 20 python3 list.py)
+read -r port <&3
+kubeconfig '' 'token: t' | sed "s|https://127.0.0.1:1\"|http://127.0.0.1:$port\"|" >list
+timeout 10 "$bin/kubectl-vmgpu" get gpus --kubeconfig list >out 2>err </dev/null
+n=$((n + 1))
+if [ "$(awk 'NR > 1 {print $2}' out)" != $'0000:01:00.0\n0000:02:00.0,0000:03:00.0' ]; then
+	sed 's/^/# /' out err && printf 'not ' && failed=1
+fi
+echo "ok $n - kubectl-vmgpu get gpus shows every card, also the second of a unit"
 echo "1..$n"
 exit $failed

@@ -167,7 +167,7 @@ int main(int argc, char **argv)
 		.program = "vmgpu-node",
 		.about =
 			"Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
-		.examples = "  vmgpu-node --once -o table\n",
+		.examples = "  vmgpu-node --once -o table",
 	};
 	struct settings s = {0};
 	const struct flag_group groups[] = {{"Flags", flags, &s.options},

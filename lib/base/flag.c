@@ -465,10 +465,12 @@ static void help_flag(const struct flag *f, struct buf *b)
 
 void flag_help(const struct flag_text *text, const struct flag_group *groups, struct buf *b)
 {
+	const char *args = text->args ? text->args : "[flags]";
+
 	if (text->about) {
 		buf_printf(b, "%s\n\n", text->about);
 	}
-	buf_printf(b, "Usage:\n  %s %s\n", text->program, text->args ? text->args : "[flags]");
+	buf_printf(b, "Usage:\n  %s%s%s\n", text->program, *args ? " " : "", args);
 	if (text->examples) {
 		buf_printf(b, "\nExamples:\n%s\n", text->examples);
 	}

@@ -96,8 +96,10 @@ static int open_one(struct monitor *m, const char *flag, const char *address,
 	}
 	s = serve_create(m->sources.loop, address, routes, m, err);
 	if (!s) {
-		err_wrap(err, "--%s (another address, or 0 for none)", flag);
-		return -1;
+		struct err why = *err;
+
+		return err_set(err, "--%s: %s (give another, as in --%s=:8080, or 0 for none)",
+			       flag, why.text, flag);
 	}
 	log_info("serving", log_str("path", routes->path), log_str("address", address),
 		 log_int("port", serve_port(s)));
