@@ -102,17 +102,21 @@ static void add_asked(struct wants *w, const char *asked)
 }
 
 /* Thousands of objects share few specs: each text is decoded once. */
-static bool seen_before(struct wants *w, const char *spec)
+static bool read_before(const struct wants *w, const char *spec)
 {
 	for (size_t i = 0; i < w->n_seen; i++) {
 		if (w->spec_seen[i] == spec) {
 			return true;
 		}
 	}
+	return false;
+}
+
+static void remember(struct wants *w, const char *spec)
+{
 	if (w->n_seen < ARRAY_LEN(w->spec_seen)) {
 		w->spec_seen[w->n_seen++] = spec;
 	}
-	return false;
 }
 
 static void add_requests(struct wants *w, const struct named_list *gpus)
@@ -124,21 +128,31 @@ static void add_requests(struct wants *w, const struct named_list *gpus)
 	}
 }
 
-/* What a spec that cannot be read asks for nobody knows. */
+/* What it asks for nobody knows. Of several that cannot be read always the same is told. */
+static void note_unread(struct permit_seen *s, const struct kube_kind *k, const struct obj *app)
+{
+	int c = s->unread ? strcmp(app->ns, s->unread->ns) : -1;
+
+	if (c < 0 || (!c && strcmp(app->name, s->unread->name) < 0)) {
+		s->unread = app;
+		s->unread_kind = k;
+	}
+}
+
 static void from_spec(struct wants *w, const struct kube_kind *k, const struct obj *app,
 		      const char *spec, const struct type *t)
 {
 	struct permit_asks asks;
 
-	if (!spec || !strstr(spec, "\"gpus\"") || seen_before(w, spec)) {
+	if (!spec || !strstr(spec, "\"gpus\"") || read_before(w, spec)) {
 		return;
 	}
 	arena_reset(&w->spec);
 	if (type_read_text(t, spec, &w->spec, &asks, NULL) < 0) {
-		w->s->unread = w->s->unread ? w->s->unread : app;
-		w->s->unread_kind = w->s->unread_kind ? w->s->unread_kind : k;
+		note_unread(w->s, k, app);
 		return;
 	}
+	remember(w, spec);
 	add_requests(w, &asks.gpus);
 	list_each(g, &asks.groups) {
 		add_requests(w, &g->gpus);
@@ -163,13 +177,16 @@ static void from_clusters(struct wants *w)
 
 static void from_devices(struct wants *w, const struct kv_gpu_list *devices)
 {
+	const char **told = &w->s->unknown_device;
+
 	list_each(d, devices) {
 		if (str_empty(d->device_name)) {
 			continue; /* of a resource claim: the allow-list is not asked */
 		}
 		add_name(w, d->device_name);
-		if (!w->s->unknown_device && !inventory_find(&w->s->inventory, d->device_name)) {
-			w->s->unknown_device = d->device_name;
+		if (!inventory_find(&w->s->inventory, d->device_name) &&
+		    (!*told || strcmp(d->device_name, *told) < 0)) {
+			*told = d->device_name; /* of several always the same */
 		}
 	}
 }

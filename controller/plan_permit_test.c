@@ -163,7 +163,9 @@ static void what_cannot_be_read_keeps_entries(void)
 
 	world_init(&w);
 	put_vm(&w, 0, "{\"gpus\":[{\"name\":\"" L40S "\"}]}");
-	put_vm(&w, 1, "{\"gpus\":[{\"name\":\"" A2 "\"");
+	for (size_t i = 9; i > 0; i--) {
+		put_vm(&w, i, "{\"gpus\":[{\"name\":\"" A2 "\"");
+	}
 	run(&w);
 	is_int(w.plan.n, 1);
 	is_int(w.plan.actions[0].what, ACTION_EVENT);
