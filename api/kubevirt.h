@@ -47,7 +47,7 @@ struct kv_vmi {
 	struct kv_gpu_list gpus, host_devices;
 	const char *phase, *node, *reason;
 	const char *woken; /* annotation vmgpu.io/woken: when we last touched it, so that KubeVirt
-			      looks again */
+			      looks again, and how often */
 	LIST(struct kv_interface) interfaces;
 	struct condition_list conditions;
 };

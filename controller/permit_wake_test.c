@@ -8,42 +8,47 @@
 #include "controller/plan_permit.h"
 #include "json/yaml.h"
 
-static const char world[] =
+/* A refused machine that was touched at midnight, and what else the annotation says. */
+static const char list[] =
 	"{apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: k}, spec: {configuration: "
 	"{permittedHostDevices: {pciHostDevices: [{resourceName: nvidia.com/x, pciVendorSelector: x, "
-	"externalResourceProvider: true}]}}}, status: {phase: Deployed}}\n"
-	"---\n"
-	"{apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, metadata: {name: m, namespace: t, annotations: "
-	"{vmgpu.io/woken: '2026-01-01T00:00:00Z'}}, spec: {domain: {devices: {gpus: [{deviceName: nvidia.com/x}]}}}, "
+	"externalResourceProvider: true}]}}}, status: {phase: Deployed}}\n";
+static const char machine[] =
+	"{apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, metadata: {name: m%zu, namespace: t, annotations: "
+	"{vmgpu.io/woken: '%s'}}, spec: {domain: {devices: {gpus: [{deviceName: nvidia.com/x}]}}}, "
 	"status: {phase: Pending, conditions: [{type: Synchronized, status: 'False', reason: FailedCreate, message: "
 	"'GPU nvidia.com/x is not permitted in permittedHostDevices configuration'}]}}\n";
 
-static struct cache *load(void)
+static void load(struct cache *c, const char *text)
 {
-	struct cache *c = cache_create(controller_kinds);
 	struct err err = {""};
-	json_t *docs = yaml_read("test", world, strlen(world), &err), *o;
+	json_t *docs = yaml_read("test", text, strlen(text), &err), *o;
 	size_t i;
 
 	json_array_foreach(docs, i, o) {
 		is_int(cache_load_json(c, o, &err), 0);
 	}
 	json_decref(docs);
-	return c;
 }
 
-/* Milliseconds until the next look, 0 when the machine is touched now; after it was touched `since`
- * ago. */
-static int64_t touched_since(int64_t since_ms)
+/* What is planned for so many machines that were touched as `note` says, so long after midnight. */
+static void plan_for(size_t machines, const char *note, int64_t since_ms,
+		     void (*look)(const struct plan *plan))
 {
-	struct cache *c = load();
+	struct cache *c = cache_create(controller_kinds);
 	struct arena a;
 	struct plan plan;
 	struct pass pass;
-	int64_t us, result = -1;
+	int64_t us;
 
+	load(c, list);
+	for (size_t i = 0; i < machines; i++) {
+		auto_free char *text = xprintf(machine, i, note);
+
+		load(c, text);
+	}
 	is_int(clock_parse("2026-01-01T00:00:00Z", &us), 0);
-	arena_init(&a, MiB);
+	arena_init(&a, 16 * MiB);
 	plan_init(&plan, &a, c);
 	pass = (struct pass){
 		.arena = &a,
@@ -53,13 +58,38 @@ static int64_t touched_since(int64_t since_ms)
 		.now_ms = us / 1000 + since_ms,
 	};
 	reconcile_permit.plan(reconcile_permit.gather(&pass), &plan);
-	if (plan.n == 1) {
-		result = plan.actions[0].what == ACTION_AGAIN ? plan.actions[0].after_ms : 0;
-	}
+	look(&plan);
 	plan_finish(&plan);
 	arena_finish(&a);
 	cache_destroy(c);
-	return result;
+}
+
+static int64_t until; /* the next look, 0 when the machine is touched now */
+static char noted[64];
+
+static void look_at_one(const struct plan *plan)
+{
+	const struct action *a = plan->actions;
+	const char *note = NULL;
+
+	is_int(plan->n, 1);
+	until = a->what == ACTION_AGAIN ? a->after_ms : 0;
+	if (a->body) {
+		json_unpack(a->body, "{s:{s:{s:s}}}", "metadata", "annotations", "vmgpu.io/woken",
+			    &note);
+	}
+	snprintf(noted, sizeof(noted), "%s", note ? note : "");
+}
+
+static int64_t touched(const char *note, int64_t since_ms)
+{
+	plan_for(1, note, since_ms, look_at_one);
+	return until;
+}
+
+static int64_t touched_since(int64_t since_ms)
+{
+	return touched("2026-01-01T00:00:00Z", since_ms);
 }
 
 /* How many machines of n are touched, each of which has four devices of which the CR lacks one (4:
@@ -152,8 +182,76 @@ static void a_time_to_come_counts_as_none(void)
 	is_int(touched_since(-1), 0);
 }
 
+/* As long as virt-controller does not run, each touch would be a write for nothing. */
+static void the_wait_doubles_up_to_kubevirts_own(void)
+{
+	static const struct {
+		const char *times;
+		int64_t wait_ms;
+		const char *next;
+	} rows[] = {
+		{"", 30000, " 2"},     {" 1", 30000, " 2"},
+		{" 2", 60000, " 3"},   {" 3", 120000, " 4"},
+		{" 4", 240000, " 5"},  {" 5", 480000, " 6"},
+		{" 6", 960000, " 7"},  {" 7", 1000000, " 8"},
+		{" 8", 1000000, " 8"}, {" -3", 30000, " 2"},
+		{" x", 30000, " 2"},   {" 99999999999999999999", 1000000, " 8"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *note = xprintf("2026-01-01T00:00:00Z%s", rows[i].times);
+		const char *space;
+
+		is_int(touched(note, 0), rows[i].wait_ms);
+		is_int(touched(note, rows[i].wait_ms - 1), 1);
+		is_int(touched(note, rows[i].wait_ms), 0);
+		space = strchr(noted, ' ');
+		is_str(space ? space : "", rows[i].next);
+	}
+}
+
+/* Anybody can write the annotation. */
+static void what_is_no_time_counts_as_none(void)
+{
+	static const char *const notes[] = {
+		"",
+		" ",
+		" 5",
+		"yesterday",
+		"2026-01-01T00:00:00Zx",
+		"2026-01-01T00:00:00.000000000000000000000000000000000000000000000000Z 7"};
+
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+		is_int(touched(notes[i], 0), 0);
+		is_str(noted, "2026-01-01T00:00:00Z");
+	}
+}
+
+static void look_at_many(const struct plan *plan)
+{
+	is_int(plan->n, 501);
+	is_int(plan->actions[499].what, ACTION_MERGE);
+	is_int(plan->actions[500].what, ACTION_AGAIN);
+	is_int(plan->actions[500].after_ms, 1000);
+}
+
+static void look_at_waiting(const struct plan *plan)
+{
+	is_int(plan->n, 1);
+	is_int(plan->actions[0].after_ms, 30000);
+}
+
+static void many_are_touched_in_turns(void)
+{
+	plan_for(600, "", 0, look_at_many);
+	plan_for(600, "2026-01-01T00:00:00Z", 0, look_at_waiting);
+}
+
 TESTS({"it waits the rest of half a minute", waits_the_rest_of_half_a_minute},
       {"it touches each machine whose devices are all permitted",
        touches_each_whose_devices_are_all_permitted},
       {"it touches again after half a minute", touches_after_half_a_minute},
-      {"a time to come (clocks differ) counts as none", a_time_to_come_counts_as_none})
+      {"a time to come (clocks differ) counts as none", a_time_to_come_counts_as_none},
+      {"the wait doubles, up to KubeVirt's own", the_wait_doubles_up_to_kubevirts_own},
+      {"what is no time counts as none", what_is_no_time_counts_as_none},
+      {"many are touched in turns", many_are_touched_in_turns})
