@@ -24,7 +24,10 @@ static void begin(void)
 	s = (struct vm_seen){
 		.pass = &pass,
 		.app = &app,
-		.child.name = "vm-instance-a",
+		.child = {.kind = &kind_vm_instance,
+			  .owner = &app.obj,
+			  .app = "vm-instance",
+			  .name = "vm-instance-a"},
 		.is_instance = true,
 		.cdi_served = true,
 	};
