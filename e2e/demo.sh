@@ -11,6 +11,7 @@ cd "$top"
 # shellcheck disable=SC2154
 state=$cache/demo
 ns=tenant-demo node=gpu-node
+vms=/apis/subresources.kubevirt.io/v1/namespaces/$ns/virtualmachines
 # The Go command counts its own use in the folder of configurations: that is to lie in the cache too. Its settings stay where they are.
 export GOENV=${GOENV:-${XDG_CONFIG_HOME:-$HOME/.config}/go/env} XDG_CONFIG_HOME=$cache/config
 
@@ -66,6 +67,8 @@ start() {
 	timed "guest" boot &
 	guest_pid=$!
 	timed "control plane" env NEIGHBOURS=newest bash e2e/cluster/up.sh "$state/cluster"
+	# kubectl finds its plugin there.
+	printf 'export PATH=%q:$PATH\n' "$top/build/release" >>"$state/cluster/env"
 	# shellcheck source=/dev/null
 	. "$state/cluster/env"
 	wait "$guest_pid"
@@ -126,5 +129,16 @@ python3 e2e/demo.py table $ns "$state/manifests"
 step "The KubeVirt CR now"
 python3 e2e/demo.py permitted
 step "Done"
-printf '  look around:   . %s/cluster/env; kubectl -n %s get vminstances.apps.cozystack.io,vm,vmi,pods\n  take it away:  make demo-down\n' "$state" $ns
+cat <<T
+  look around:   . $state/cluster/env
+                 kubectl get gpunodes -o wide; kubectl vmgpu get gpus
+                 kubectl -n $ns get vminstances.apps.cozystack.io,vm,vmi,pods
+  restart one:   kubectl -n $ns delete vmi vm-instance-l40s, and KubeVirt starts it again (virtctl is not part of the demo); or what virtctl would send:
+                 echo '{}' | kubectl replace --raw $vms/vm-instance-l40s/restart -f -
+  logs:          $state/log, $state/cluster/log; of vmgpu-node: bash e2e/node/guest.sh $state/guest cat /tmp/vmgpu-node.log
+  take it away:  make demo-down
+
+  "Served from outside" is an entry with externalResourceProvider: true: not KubeVirt but another program counts these devices for the kubelet. Here
+  the player does, and nothing is passed through: in the guest, which is only looked at, a GPU that a machine "uses" stays bound as it was.
+T
 [ "${KEEP:-1}" = 1 ] || bash e2e/demo-down.sh
