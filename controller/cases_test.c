@@ -6,6 +6,7 @@
  *	crash		carried out up to any point and planned again, it ends the same
  *	order		the given objects in another order give the same plan
  *	secrets		none is written while the status says what it holds, or nothing of it
+ *	told		after a status that tells a refusal, it ends the same
  *	words		what is said on the way, to the letter, stands in cases/words.txt
  *
  * cases_test [TEXT]: only cases whose path contains TEXT.
@@ -34,7 +35,9 @@ struct kase {
 	json_t *doc;
 	struct options options;
 	int64_t now_ms;
-	json_t *last; /* of each object: where its last expected action stands in the plan */
+	const char *trouble; /* of the pass */
+	bool made_up;	     /* it is ours: no word of it counts */
+	json_t *last;	     /* of each object: where its last expected action stands in the plan */
 	bool failed;
 	const char *skipped; /* why */
 };
@@ -262,13 +265,15 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 		.key = {text(when, "namespace"), text(when, "name")},
 		.now_ms = k->now_ms,
 		.options = &k->options,
-		.trouble = text(k->doc, "trouble"),
+		.trouble = k->trouble,
 	};
 	seen = rec->gather(&pass);
 	if (seen) {
 		rec->plan(seen, &plan);
 	}
-	cases_words(&plan, text(when, "kind"), words);
+	if (!k->made_up) {
+		cases_words(&plan, text(when, "kind"), words);
+	}
 	actions = cases_actions(&plan);
 	plan_finish(&plan);
 	arena_finish(&arena);
@@ -565,6 +570,57 @@ static void prove_secrets(struct kase *k, const json_t *given, const json_t *act
 	}
 }
 
+/* Of the plan, what the pass after a refusal sends (act.h, only_status). A new reference. */
+static json_t *told_of(const json_t *actions)
+{
+	json_t *told = json_array(), *a;
+	size_t i;
+
+	json_array_foreach((json_t *)actions, i, a) {
+		if (json_object_get(a, "status")) {
+			json_array_append(told, a);
+		}
+	}
+	return told;
+}
+
+/*
+ * A refusal is told in a status that goes out alone. It must not count as done what was not done:
+ * once nothing is refused any more, the real passes end where they end without it. And told twice,
+ * nothing is written.
+ */
+static void prove_telling(struct kase *k, const json_t *given)
+{
+	const json_t *when = json_object_get(k->doc, "when");
+	const char *trouble = text(k->doc, "trouble");
+	json_t *told = json_deep_copy(given), *actions, *status, *end;
+
+	k->trouble = trouble ? trouble : "refused";
+	k->made_up = true;
+	for (int i = 0; i < 2; i++) {
+		actions = run_plan(k, told);
+		status = told_of(actions);
+		cases_carry_out(told, status, json_array_size(status), controller_kinds, when);
+		if (i && json_array_size(status)) {
+			auto_free char *s = json_dumps(status, JSON_COMPACT);
+			auto_free char *line = xprintf("told again, it still writes %.500s", s);
+
+			complain(k, line);
+		}
+		json_decref(status);
+		json_decref(actions);
+	}
+	k->trouble = NULL;
+	end = settle(k, json_deep_copy(given), "without a refusal");
+	told = settle(k, told, "after a refusal");
+	if (told && end && !cases_same_world(told, end, false)) {
+		complain(k, "once told of a refusal, it ends otherwise");
+		show_difference("", told, end);
+	}
+	json_decref(told);
+	json_decref(end);
+}
+
 static void prove_order(struct kase *k, const json_t *given, const json_t *actions)
 {
 	json_t *other = json_array(), *o, *again;
@@ -637,6 +693,7 @@ static void run_case(struct kase *k)
 	json_t *bare, *given, *first, *actions;
 
 	read_options(k);
+	k->trouble = text(k->doc, "trouble");
 	if (!reconciler_of(k)) {
 		k->skipped = "there is no plan for this kind yet";
 		return;
@@ -666,6 +723,9 @@ static void run_case(struct kase *k)
 		prove_secrets(k, given, actions);
 		prove_crash(k, given, actions, end);
 		json_decref(end);
+	}
+	if (!k->failed) {
+		prove_telling(k, given);
 	}
 	json_decref(actions);
 	json_decref(given);

@@ -157,6 +157,16 @@ static json_t *body_to_apply(struct vm_seen *s)
 	return body;
 }
 
+/* The pass after a refusal sends nothing but the status: what it says of the power is what was
+ * applied before, or the change would count as done and never come. */
+static void applies_power(struct vm_seen *s)
+{
+	if (!s->pass->trouble) {
+		s->applied = s->wanted;
+		s->live = s->vm ? s->wanted : s->live;
+	}
+}
+
 static void plan_body(struct vm_seen *s, struct plan *plan, json_t *body_new)
 {
 	if (s->vm) {
@@ -165,7 +175,7 @@ static void plan_body(struct vm_seen *s, struct plan *plan, json_t *body_new)
 		s->updating = true;
 	} else {
 		plan_apply_stamped(plan, &kind_kv_vm, body_new, "a KubeVirt VM for it");
-		s->applied = s->wanted;
+		applies_power(s);
 	}
 }
 
@@ -193,7 +203,7 @@ static void plan_power(struct vm_seen *s, struct plan *plan)
 				 "namespace", s->vm->obj.ns, "spec", "runStrategy", s->wanted);
 		plan_apply(plan, &kind_kv_vm, "vmgpu-power", body, why);
 	}
-	s->applied = s->live = s->wanted;
+	applies_power(s);
 }
 
 static void plan_children(struct vm_seen *s, struct plan *plan)
