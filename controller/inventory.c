@@ -147,21 +147,28 @@ static const char *node_kept(const struct gpu_node *n, const struct gpu_unit *u,
 			    str_empty(c->message) ? "it does not say why" : c->message);
 }
 
-/* NULL: the unit as a whole may be had. */
-static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u, struct arena *a)
+/*
+ * What its node says of the unit against what it gives, or NULL: as a whole, or of a vGPU on it. The
+ * driver offers vGPUs whether or not any machine could get them; that no more fit is said by the
+ * profiles themselves.
+ */
+static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u, bool vgpu,
+			     struct arena *a)
 {
 	const struct condition *available = condition_find(&u->conditions, "Available");
+	bool full = available && str_eq(available->status, "False") &&
+		    str_eq(available->reason, "VGPUsFull");
 
-	if (str_eq(u->mode, "vgpu")) {
+	if (!vgpu && str_eq(u->mode, "vgpu")) {
 		return arena_printf(a, "one on %s is cut into vGPUs", n->obj.name);
 	}
-	if (!available || !str_eq(available->status, "True")) {
-		return arena_printf(a, "one on %s may not be taken: %s", n->obj.name,
-				    available && !str_empty(available->message)
-					    ? available->message
-					    : "its node does not say that it is available");
+	if ((available && str_eq(available->status, "True")) || (vgpu && full)) {
+		return NULL;
 	}
-	return NULL;
+	return arena_printf(a, "one on %s may not be taken: %s", n->obj.name,
+			    available && !str_empty(available->message)
+				    ? available->message
+				    : "its node does not say that it is available");
 }
 
 static void add_whole(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
@@ -170,7 +177,7 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 	struct inventory_place *place = place_of(m, model, n->obj.name);
 	const char *kept = node_kept(n, u, false, &m->scratch);
 
-	kept = kept ? kept : unit_kept(n, u, &m->scratch);
+	kept = kept ? kept : unit_kept(n, u, false, &m->scratch);
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
 		model->aliases = u->aliases.items;
@@ -208,6 +215,7 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 {
 	const char *kept = node_kept(n, u, true, &m->scratch), *why = NULL;
 
+	kept = kept ? kept : unit_kept(n, u, true, &m->scratch);
 	list_each(p, &u->profiles) {
 		struct inventory_model *model =
 			model_of(m, profile_resource(&m->scratch, u, p->name), p->name, true);

@@ -18,8 +18,9 @@ struct inventory_place {
 	int64_t total; /* units of that name, or the profile's `max` */
 	bool unknown;  /* a card does not say its `max`: there may be more than total */
 	/*
-	 * Units with Available=True that are not cut into vGPUs; the profile's `available`. None
-	 * where the node is not Ready, for a reason that concerns them. What machines have of them is not taken off: inventory_free.
+	 * Units with Available=True that are not cut into vGPUs; the profile's `available` on units
+	 * with Available=True or VGPUsFull. None where the node is not Ready, for a reason that
+	 * concerns them. What machines have of them is not taken off: inventory_free.
 	 */
 	int64_t open;
 	const char *why; /* why some are not open: the first such reason, or NULL */

@@ -181,8 +181,8 @@ static void types_have_their_series(void)
 	}
 }
 
-/* How many of a profile are open on a node that says this of itself. */
-static int64_t open_on(const char *framework, struct condition ready)
+/* How many of a profile are open on a node that says this of itself and of the card. */
+static int64_t open_of(const char *framework, struct condition ready, struct condition available)
 {
 	struct gpu_profile profile = {.name = "NVIDIA L40S-8Q", .max = 6, .available = 6};
 	struct gpu_unit unit = {
@@ -190,6 +190,7 @@ static int64_t open_on(const char *framework, struct condition ready)
 		.mode = "vgpu",
 		.vgpu_framework = framework,
 		.profiles = {&profile, 1},
+		.conditions = {&available, 1},
 	};
 	struct gpu_node node = {
 		.obj = {.name = "gpu-a", .rv = "1"},
@@ -202,12 +203,45 @@ static int64_t open_on(const char *framework, struct condition ready)
 
 	world_init(&w);
 	ready.type = "Ready";
+	available.type = "Available";
 	cache_put(w.cache, &kind_gpu_node, &node);
 	inventory_make(&w.pass, NULL, NULL, &w.inventory);
 	m = inventory_find(&w.inventory, "nvidia.com/NVIDIA_L40S-8Q");
 	n = m ? inventory_free(&w.inventory, m, &m->places[0]) : -1;
+	ok(m && !n == !!m->places[0].why);
 	world_finish(&w);
 	return n;
+}
+
+static int64_t open_on(const char *framework, struct condition ready)
+{
+	return open_of(framework, ready, (struct condition){.status = "True", .reason = "VGPUs"});
+}
+
+/* What the driver still offers is not what may be taken. */
+static void vgpus_are_closed_by_their_card(void)
+{
+	static const struct {
+		const char *status, *reason;
+		int64_t open;
+	} rows[] = {
+		{"True", "VGPUs", 6},
+		{"True", "Idle", 6},
+		{"False", "VGPUsFull", 6}, /* the count says it, profile by profile */
+		{"False", "SlotsShareGroup", 0},
+		{"Unknown", "Unreadable", 0},
+		{"False", "DomainTooLong", 0},
+		{"False", "NoIOMMUGroup", 0},
+		{"Unknown", "VGPUsFull", 0},
+		{NULL, NULL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct condition ready = {.status = "True", .reason = "Reporting"};
+		struct condition c = {.status = rows[i].status, .reason = rows[i].reason};
+
+		is_int(open_of("vendor-vfio", ready, c), rows[i].open);
+	}
 }
 
 static void vgpus_are_closed_by_what_concerns_them(void)
@@ -274,5 +308,6 @@ TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into
       {"the PCI ids of a name are sorted", selectors_are_sorted},
       {"a type's series stands before what its engines are", types_have_their_series},
       {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
+      {"vGPUs are closed by what their card says", vgpus_are_closed_by_their_card},
       {"a maximum is said once for a model", a_maximum_is_said_once_for_a_model},
       {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit})
