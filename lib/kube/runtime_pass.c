@@ -11,6 +11,7 @@
 #define MAX_KEYS 1000000
 #define PASS_ARENA (16 * MiB)
 #define CONFLICT_WAIT_MS 1000
+#define RETELL_MS 5000
 
 enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
 
@@ -21,6 +22,7 @@ struct flight {
 	struct plan plan;
 	char *ns, *name;
 	char *trouble; /* told in this pass's status */
+	bool news;     /* and not told before */
 	int64_t began;
 };
 
@@ -113,13 +115,15 @@ void workers_hurry(struct runtime *r)
 /* --- a pass -------------------------------------------------------------------------------- */
 
 /*
- * What the API server refused belongs into the status of the object, but only once: a refused pass
- * is followed by one that tells (only its status goes out), then by attempts with growing waits.
- * `told` keeps those from telling the same again.
+ * What the API server refused belongs into the status of the object. The status is what a plan does
+ * last, so it would stand still for as long as the refusal lasts: after each refused attempt the
+ * same key passes once more, and only the status of that goes out (nothing, where it is equal). The
+ * attempts have growing waits. `told` keeps Events from being told again.
  */
 struct trouble {
 	char *key, *text;
-	bool told;
+	bool told, mute;	   /* mute: a status with it is refused as well */
+	int64_t generation, since; /* of the object, and when: the text became this */
 };
 
 static struct trouble *trouble_get(const struct worker *w, const struct flight *f)
@@ -127,6 +131,18 @@ static struct trouble *trouble_get(const struct worker *w, const struct flight *
 	auto_free char *key = xprintf("%s/%s", f->ns ? f->ns : "", f->name);
 
 	return map_get(&w->troubles, key);
+}
+
+static struct trouble *trouble_make(struct worker *w, const struct flight *f)
+{
+	struct trouble *t = trouble_get(w, f);
+
+	if (!t) {
+		t = xcalloc(1, sizeof(*t));
+		t->key = xprintf("%s/%s", f->ns ? f->ns : "", f->name);
+		map_put(&w->troubles, t->key, t);
+	}
+	return t;
 }
 
 static void trouble_free(struct trouble *t)
@@ -146,19 +162,31 @@ static void trouble_forget(struct worker *w, const struct flight *f)
 	}
 }
 
-/* True when this is news. */
+static void trouble_told(struct trouble *t, enum act_result result)
+{
+	t->told |= result == ACT_DONE || result == ACT_REFUSED;
+	t->mute |= result == ACT_REFUSED;
+}
+
+/*
+ * True: to be told. A text that is another one in every answer (a time, a number of the request)
+ * must not write a status each time, whose echo wakes the next attempt.
+ */
 static bool trouble_note(struct worker *w, const struct flight *f, const char *text)
 {
-	struct trouble *t = trouble_get(w, f);
+	const struct obj *o = cache_get(w->r->cache, w->rec->primary, f->ns, f->name);
+	int64_t generation = o ? o->generation : 0, now = loop_now(w->r->loop);
+	struct trouble *t = trouble_make(w, f);
 
-	if (t && str_eq(t->text, text)) {
-		return false;
+	if (t->text && (str_eq(t->text, text) ||
+			(t->generation == generation && now - t->since < RETELL_MS))) {
+		return !t->mute;
 	}
-	trouble_forget(w, f);
-	t = xcalloc(1, sizeof(*t));
-	*t = (struct trouble){.key = xprintf("%s/%s", f->ns ? f->ns : "", f->name),
-			      .text = xstrdup(text)};
-	map_put(&w->troubles, t->key, t);
+	free(t->text);
+	t->text = xstrdup(text);
+	t->told = t->mute = false;
+	t->generation = generation;
+	t->since = now;
 	return true;
 }
 
@@ -225,6 +253,27 @@ static void note_end(struct flight *f, const struct act_end *end)
 	}
 }
 
+static bool may_pass(struct runtime *r)
+{
+	const char *waiting;
+
+	return !r->stopping && feeds_synced(r, &waiting) && elect_may_write(r);
+}
+
+static void pass_run(struct flight *f);
+
+/* The same key once more, for its status: no other pass of it comes between. */
+static void pass_tell(struct flight *f)
+{
+	const struct trouble *t = trouble_get(f->w, f);
+
+	f->trouble = xstrdup(t->text);
+	f->news = !t->told;
+	plan_finish(&f->plan);
+	arena_reset(&f->arena);
+	pass_run(f);
+}
+
 static void pass_ended(void *ctx, const struct act_end *end)
 {
 	struct flight *f = ctx;
@@ -232,22 +281,22 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	struct runtime *r = w->r;
 	int64_t now = loop_now(r->loop);
 	bool telling = f->trouble != NULL, refused = end->result == ACT_REFUSED;
-	bool news = refused && !telling && trouble_note(w, f, end->trouble);
 
+	r->in_flight--;
 	note_end(f, end);
-	if (telling && (end->result == ACT_DONE || refused)) {
-		trouble_get(w, f)->told = true; /* or cannot be: what it is about goes on */
-	} else if (!telling && end->result == ACT_DONE) {
+	if (telling) {
+		trouble_told(trouble_get(w, f), end->result);
+	} else if (end->result == ACT_DONE) {
 		trouble_forget(w, f);
+	} else if (refused && trouble_note(w, f, end->trouble) && may_pass(r)) {
+		pass_tell(f);
+		return;
 	}
 	if (end->result == ACT_DONE && end->sent) {
 		feeds_hurry(r);
 	}
-	queue_done(w->queue, f->ns, f->name,
-		   end->result == ACT_FAILED || telling || (refused && !news), now);
-	if (news) {
-		queue_add(w->queue, f->ns, f->name, QUEUE_URGENT, now);
-	} else if (end->result == ACT_AGAIN) {
+	queue_done(w->queue, f->ns, f->name, end->result == ACT_FAILED || telling || refused, now);
+	if (end->result == ACT_AGAIN && !telling) {
 		/* Somebody was faster. What they wrote is on its way, and ends the wait; until then
 		 * every attempt would stand on what is no longer so. */
 		queue_add_after(w->queue, f->ns, f->name, now + CONFLICT_WAIT_MS, now);
@@ -256,7 +305,6 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	} else if (end->again_ms >= 0) {
 		queue_add_after(w->queue, f->ns, f->name, now + end->again_ms, now);
 	}
-	r->in_flight--;
 	flight_put(r, f);
 	workers_wake(r);
 }
@@ -280,31 +328,12 @@ static void on_action(void *ctx, const struct action *a, const char *trouble)
 }
 
 /* gather and plan run to their end here; the rest happens as answers come. */
-static void pass_start(struct worker *w, const struct queue_item *item)
+static void pass_run(struct flight *f)
 {
+	struct worker *w = f->w;
 	struct runtime *r = w->r;
-	struct flight *f = flight_get(r);
-	const struct trouble *trouble;
 	const void *seen;
-	struct pass pass;
-	struct act_env env = {
-		.http = r->http,
-		.cache = r->cache,
-		.lease = r->lease,
-		.event = on_event,
-		.log = on_action,
-		.ctx = r,
-	};
-
-	f->w = w;
-	f->began = loop_now(r->loop);
-	f->ns = item->ns ? xstrdup(item->ns) : NULL;
-	f->name = xstrdup(item->name);
-	trouble = trouble_get(w, f);
-	f->trouble = trouble && !trouble->told ? xstrdup(trouble->text) : NULL;
-	plan_init(&f->plan, &f->arena, r->cache);
-	arena_reset(&r->scratch);
-	pass = (struct pass){
+	struct pass pass = {
 		.arena = &r->scratch,
 		.cache = r->cache,
 		.kind = w->rec->primary,
@@ -313,17 +342,40 @@ static void pass_start(struct worker *w, const struct queue_item *item)
 		.options = r->s.options,
 		.trouble = f->trouble,
 	};
+	struct act_env env = {
+		.http = r->http,
+		.cache = r->cache,
+		.lease = r->lease,
+		.event = f->trouble && !f->news ? NULL : on_event,
+		.log = on_action,
+		.ctx = r,
+	};
+
+	f->began = loop_now(r->loop);
+	plan_init(&f->plan, &f->arena, r->cache);
+	arena_reset(&r->scratch);
 	seen = w->rec->gather(&pass);
 	if (seen) {
 		w->rec->plan(seen, &f->plan);
 	}
-	metric_observe(r->s.metrics, MEASURE_QUEUE_WAIT_SECONDS,
-		       (double)(f->began - item->added) / 1000,
-		       METRIC_LABELS(w->rec->name, w->rec->name));
 	w->stats.active++;
 	w->began += f->began;
 	r->in_flight++;
 	act_start(&env, w->rec->primary, pass.key, &f->plan, f->trouble != NULL, pass_ended, f);
+}
+
+static void pass_start(struct worker *w, const struct queue_item *item)
+{
+	struct runtime *r = w->r;
+	struct flight *f = flight_get(r);
+
+	f->w = w;
+	f->ns = item->ns ? xstrdup(item->ns) : NULL;
+	f->name = xstrdup(item->name);
+	metric_observe(r->s.metrics, MEASURE_QUEUE_WAIT_SECONDS,
+		       (double)(loop_now(r->loop) - item->added) / 1000,
+		       METRIC_LABELS(w->rec->name, w->rec->name));
+	pass_run(f);
 }
 
 /* --- the pump ------------------------------------------------------------------------------ */

@@ -47,9 +47,11 @@ static struct {
 	int stream_status;	      /* 0: 200 */
 	struct srv_request *writes[SRV_MAX];
 	int n_writes;
-	int status[256];  /* of the answer to writes, by the first letter of the name; 0: 200 */
-	bool status_also; /* to those of the status too */
-	bool hold;	  /* writes are answered by let_go alone */
+	int status[256];     /* of the answer to writes, by the first letter of the name; 0: 200 */
+	bool status_also;    /* to those of the status too */
+	bool ever_new;	     /* each refusal has other words */
+	char said[256][300]; /* in the status, by the first letter of the name */
+	bool hold;	     /* writes are answered by let_go alone */
 	struct srv_request *lease_held_back;
 	bool hold_lease;
 	char holder[100]; /* in the Lease */
@@ -73,8 +75,14 @@ static void let_go(struct srv_request *r)
 	int status = api.status[(unsigned char)name_of(r)];
 	bool bad = status && (api.status_also || !is_status(r));
 
-	srv_reply(r, bad ? status : 200, NULL,
-		  status == 422 && bad ? STATUS("422", "Invalid", "spec.a: Invalid", "") : "{}");
+	auto_free char *invalid = xprintf(STATUS("422", "Invalid", "spec.a: Invalid%.0d", ""),
+					  api.ever_new ? api.n_writes : 0);
+
+	if (is_status(r) && !bad) {
+		snprintf(api.said[(unsigned char)name_of(r)], sizeof(api.said[0]), "%s",
+			 buf_text(&r->body));
+	}
+	srv_reply(r, bad ? status : 200, NULL, status == 422 && bad ? invalid : "{}");
 }
 
 static void on_stream(struct srv_request *r)
@@ -163,6 +171,16 @@ static void let_all_go(void)
 	}
 }
 
+static int events_written(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < api.n_writes; i++) {
+		n += strstr(api.writes[i]->path, "/events") != NULL;
+	}
+	return n;
+}
+
 /* Writes to this object (its status), or to all where name is '\0'. */
 static int writes(char name, bool status)
 {
@@ -184,8 +202,10 @@ static struct {
 } passes[SRV_MAX];
 static int n_passes;
 
+static bool tells_events;
+
 struct wish {
-	const char *ns, *name, *trouble;
+	const char *ns, *name, *color, *trouble;
 };
 
 static const void *gather(const struct pass *pass)
@@ -201,7 +221,7 @@ static const void *gather(const struct pass *pass)
 			 pass->trouble ? pass->trouble : "");
 		n_passes++;
 	}
-	*wish = (struct wish){pass->key.ns, pass->key.name, pass->trouble};
+	*wish = (struct wish){pass->key.ns, pass->key.name, t ? t->color : NULL, pass->trouble};
 	return t ? wish : NULL;
 }
 
@@ -210,9 +230,19 @@ static void plan(const void *seen_now, struct plan *p)
 	const struct wish *wish = seen_now;
 
 	plan_merge(p, &thing, wish->ns, wish->name, json_pack("{s:i}", "a", 1), "wanted");
+	if (wish->trouble && tells_events) {
+		plan_event(p, true, "Refused", wish->trouble);
+	}
 	if (wish->trouble) {
-		plan_status(p, &thing, wish->ns, wish->name,
-			    json_pack("{s:s}", "trouble", wish->trouble), "refused");
+		json_t *status =
+			json_pack("{s:s, s:s}", "color", wish->color, "trouble", wish->trouble);
+		auto_free char *text = json_dumps(status, JSON_COMPACT | JSON_SORT_KEYS);
+
+		if (!strstr(api.said[(unsigned char)*wish->name], text)) {
+			plan_status(p, &thing, wish->ns, wish->name, json_incref(status),
+				    "refused");
+		}
+		json_decref(status);
 	}
 }
 
@@ -254,6 +284,7 @@ static void prepare(const char *things)
 	}
 	memset(&api, 0, sizeof(api));
 	n_passes = 0;
+	tells_events = false;
 	api.initial[THINGS] = things;
 	api.initial[OTHERS] = api.initial[CRDS] = api.initial[LEASES] = END("5");
 }
@@ -371,9 +402,9 @@ static void refusal_is_told_once(void)
 	wait_for(n_passes >= 5);
 	settle();
 	is_str(passes[0].trouble, "");
-	has(passes[1].trouble, "spec.a: Invalid");
-	for (int i = 2; i < n_passes; i++) {
-		is_str(passes[i].trouble, "");
+	for (int i = 0; i < n_passes; i++) { /* an attempt, and what is told of it */
+		has(passes[i].trouble, i % 2 ? "spec.a: Invalid" : "");
+		is_int(*passes[i].trouble != '\0', i % 2);
 	}
 	is_int(writes('a', true), 1);
 	ok(is_status(api.writes[1])); /* and nothing but the status */
@@ -384,8 +415,76 @@ static void refusal_is_told_once(void)
 	wait_for(api.writes[api.n_writes - 1]->ended && str_eq(passes[n_passes - 1].color, "blue"));
 	settle();
 	api.status['a'] = 422;
+	api.said['a'][0] = '\0';
 	push(THINGS, EVENT("MODIFIED", "a", "7", "green"));
 	wait_for(writes('a', true) == 2);
+}
+
+/* The attempts so far of a: each waited for longer than the one before, but for that of a change. */
+static int attempts_with_growing_waits(int changed)
+{
+	int64_t wait_ms = 5, last = passes[0].at;
+	int n = 1;
+
+	for (int i = 1; i < n_passes; i++) {
+		if (*passes[i].trouble) {
+			continue;
+		}
+		ok(i == changed || passes[i].at - last >= wait_ms);
+		last = passes[i].at;
+		wait_ms *= 2;
+		n++;
+	}
+	return n;
+}
+
+static void status_goes_on_while_a_refusal_lasts(void)
+{
+	int changed;
+
+	prepare(ADDED("a") END("5"));
+	api.status['a'] = 422;
+	START();
+	wait_for(n_passes >= 6);
+	settle();
+	is_int(writes('a', true), 1);
+	has(api.said['a'], "red");
+	changed = n_passes;
+	push(THINGS, EVENT("MODIFIED", "a", "6", "blue"));
+	wait_for(writes('a', true) == 2);
+	has(api.said['a'], "blue");
+	has(api.said['a'], "spec.a: Invalid");
+	wait_for(n_passes >= changed + 8);
+	settle();
+	is_int(writes('a', true), 2); /* equal: nothing is sent but the attempts */
+	is_int(writes('a', false), attempts_with_growing_waits(changed));
+}
+
+static void refusal_of_ever_new_words_is_told_seldom(void)
+{
+	prepare(ADDED("a") END("5"));
+	api.status['a'] = 422;
+	api.ever_new = true;
+	START();
+	wait_for(n_passes >= 14);
+	settle();
+	is_int(writes('a', true), 1);
+	/* But that of another spec at once. */
+	push(THINGS, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\","
+		     "\"namespace\":\"n\",\"generation\":2,\"resourceVersion\":\"6\"},"
+		     "\"color\":\"red\"}}\n");
+	wait_for(writes('a', true) == 2);
+}
+
+static void event_of_a_refusal_is_told_once(void)
+{
+	prepare(ADDED("a") END("5"));
+	api.status['a'] = 422;
+	tells_events = true;
+	START();
+	wait_for(n_passes >= 10 && events_written());
+	settle();
+	is_int(events_written(), 1);
 }
 
 /* A status that is refused as well says no more, but must not keep the object from being tried. */
@@ -587,6 +686,10 @@ TESTS({"nothing is reconciled before all kinds are synced, then each object once
        never_two_passes_of_one_key},
       {"only so many passes at once", only_so_many_passes_at_once},
       {"a refusal is told once, in the status", refusal_is_told_once},
+      {"the status goes on while a refusal lasts, at no cost when it is equal",
+       status_goes_on_while_a_refusal_lasts},
+      {"a refusal of ever new words is told seldom", refusal_of_ever_new_words_is_told_seldom},
+      {"an Event of a refusal is told once", event_of_a_refusal_is_told_once},
       {"a refusal that cannot be told is passed over", refusal_that_cannot_be_told_is_passed_over},
       {"a conflict waits for the news", conflict_waits_for_the_news},
       {"a failure is tried again, ever later", failure_is_tried_again_ever_later},
