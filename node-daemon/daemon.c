@@ -4,18 +4,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "api/core.h"
 #include "base/log.h"
 #include "kube/runtime.h"
 #include "node-daemon/beat.h"
+#include "node-daemon/looks.h"
 #include "node-daemon/plan_report.h"
-#include "node-daemon/scan.h"
-#include "node-daemon/uevent.h"
-#include "node-daemon/words.h"
 
 #define NODE_RETRY_MS 5000
 
@@ -24,77 +20,19 @@ struct daemon {
 	struct program *program;
 	struct runtime *runtime;
 	struct beat *beat;
-	struct machine machine; /* of the last look that succeeded */
-	char *blind;		/* why the one after it failed, NULL: it did not */
-	struct words words;
+	struct looks looks;
 	struct utsname kernel;
-	int sys, events; /* fds; events: -1 when there are none to be had */
-	struct loop_io *listening;
-	struct loop_timer *look, *ask; /* look at the machine; ask for the Node */
-	int64_t looked_at;
-	char *node_uid; /* NULL: not known, or used: the Node may be another one by now */
+	struct loop_timer *ask; /* for the Node */
+	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
 	struct http_request *asking;
 	bool stopping;
 };
-
-/* --- the machine --------------------------------------------------------------------------- */
-
-static void look(struct daemon *d)
-{
-	struct err err;
-
-	free(take(d->blind));
-	if (scan(d->sys, &d->machine, &err) < 0) {
-		log_warn("the machine could not be looked at", log_str("reason", err.text));
-		d->blind = xstrdup(err.text);
-		return;
-	}
-	words_fill(&d->words, &d->machine);
-	d->looked_at = loop_now(d->program->loop);
-	loop_timer_set(d->look, d->looked_at + (d->events < 0 ? DAEMON_BLIND_MS : DAEMON_LOOK_MS));
-}
 
 static void on_look(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	loop_timer_set(d->look,
-		       loop_now(d->program->loop) + DAEMON_BLIND_MS); /* if the look itself fails */
-	look(d);
 	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
-}
-
-static void on_event(void *ctx, int fd, attr_unused uint32_t epoll_events)
-{
-	struct daemon *d = ctx;
-	int64_t now = loop_now(d->program->loop),
-		at = MAX(now + DAEMON_SETTLE_MS, d->looked_at + DAEMON_SPACE_MS);
-	struct err err;
-	int rc = uevent_drain(fd, &err);
-
-	if (rc < 0) {
-		log_warn("no more kernel events", log_str("reason", err.text));
-		d->listening = loop_remove(d->listening);
-		close(d->events);
-		d->events = -1;
-	}
-	if (rc && at < loop_timer_at(d->look)) {
-		loop_timer_set(d->look, at);
-	}
-}
-
-static void listen_to_kernel(struct daemon *d)
-{
-	struct err err;
-
-	d->events = uevent_open(&err);
-	if (d->events < 0) {
-		log_warn(
-			"hardware is looked at every few seconds: the kernel's events cannot be had",
-			log_str("reason", err.text));
-		return;
-	}
-	d->listening = loop_add(d->program->loop, d->events, EPOLLIN, on_event, d, "uevent");
 }
 
 /* --- the Node ------------------------------------------------------------------------------ */
@@ -152,8 +90,8 @@ static const void *gather(const struct pass *pass)
 	*seen = (struct report_seen){
 		.have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node),
 		.name = d->o->node,
-		.machine = &d->machine,
-		.facts = {d->kernel.release, VMGPU_VERSION, d->blind},
+		.machine = &d->looks.machine,
+		.facts = {d->kernel.release, VMGPU_VERSION, d->looks.blind},
 		.now_ms = pass->now_ms,
 	};
 	if (plan_report_wants_uid(seen->have) && d->node_uid) {
@@ -227,35 +165,23 @@ static int run(struct daemon *d, struct monitor *m, struct err *err)
 	return rc;
 }
 
-int daemon_run(struct program *p, struct monitor *m, const struct options *o, int sys,
+int daemon_run(struct program *p, struct monitor *monitor, const struct options *o, int sys,
 	       struct err *err)
 {
-	struct daemon d = {
-		.o = o, .program = p, .sys = sys, .events = -1, .words = {.path = o->pci_ids}};
+	struct daemon d = {.o = o, .program = p, .looks = {.fn = on_look, .ctx = &d}};
+	const struct machine *m = &d.looks.machine;
 	int rc;
 
 	uname(&d.kernel);
-	machine_init(&d.machine);
-	if (scan(sys, &d.machine, err) < 0) {
-		machine_finish(&d.machine);
+	if (looks_start(&d.looks, p->loop, sys, o->pci_ids, err) < 0) {
 		return err_wrap(err, "--sys-root %s", o->sys_root);
 	}
-	d.look = loop_timer_create(p->loop, on_look, &d, "look");
 	d.ask = loop_timer_create(p->loop, on_ask, &d, "node");
-	listen_to_kernel(&d); /* before the look that counts, so that nothing falls between */
-	look(&d);
-	log_info("looked at the machine", log_int("functions", d.machine.entries),
-		 log_int("of interest", d.machine.functions.n));
-	rc = run(&d, m, err);
-	if (d.events >= 0) {
-		loop_remove(d.listening);
-		close(d.events);
-	}
-	loop_timer_destroy(d.look);
+	log_info("looked at the machine", log_int("functions", m->entries),
+		 log_int("of interest", m->functions.n));
+	rc = run(&d, monitor, err);
+	looks_finish(&d.looks);
 	loop_timer_destroy(d.ask);
 	free(d.node_uid);
-	free(d.blind);
-	words_finish(&d.words);
-	machine_finish(&d.machine);
 	return rc;
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * looks.h: the machine as it is now, looked at again whenever that may have changed. RIM.
+ *
+ * A kernel event (uevent.h) makes it look again within LOOKS_SETTLE_MS; events that come meanwhile
+ * are one look. Where the kernel's events cannot be had it looks every LOOKS_BLIND_MS; with them
+ * still every LOOKS_SELDOM_MS, since a vendor's driver may change what it offers without an event.
+ * A look that fails keeps what the last one saw, says why, and is made again after LOOKS_BLIND_MS.
+ * Whoever starts it sets fn and ctx, and only reads the rest.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "node-daemon/words.h"
+
+#define LOOKS_SETTLE_MS 100
+#define LOOKS_SPACE_MS 250 /* between two looks, at least */
+#define LOOKS_SELDOM_MS 300000
+#define LOOKS_BLIND_MS 5000
+
+struct err;
+struct looks {
+	loop_fn *fn; /* called after every look but the first */
+	void *ctx;
+	struct machine machine; /* of the last look that succeeded, with its words */
+	char *blind;		/* why the one after it failed, NULL: it did not */
+	struct words words;
+	struct loop *loop;
+	int sys, events; /* fds; events: -1 when there are none to be had */
+	struct loop_io *listening;
+	struct loop_timer *timer; /* of the next look: always set */
+	int64_t looked_at;
+};
+
+/* Looks at once. sys is lent; pci_ids: the file of words. -1 with err when it could not look: then
+ * there is nothing to finish. */
+int looks_start(struct looks *l, struct loop *loop, int sys, const char *pci_ids, struct err *err);
+void looks_finish(struct looks *l);
