@@ -12,6 +12,7 @@
 
 struct settings {
 	struct flag_list files, facts;
+	const char *ns;
 	int output;
 	struct options_typed typed;
 };
@@ -21,8 +22,10 @@ static const struct flag flags[] = {
 	{"filename", 'f', FLAG_LIST, AT(files), .arg = "FILE",
 	 .help = "manifests: a file, a folder, or - for standard input; may be repeated"},
 	{"facts", 0, FLAG_LIST, AT(facts), .arg = "FILE",
-	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types, our own objects and what was made of them, "
+	 .help = "what the cluster has, as kubectl get -o yaml prints it: GPUNodes, KubeVirt, instance types and preferences, our own objects and what was made of them, "
 		 "CustomResourceDefinitions of neighbours (they say which versions to write); may be repeated"},
+	{"namespace", 'n', FLAG_STRING, AT(ns), .value = "default", .arg = "NAMESPACE",
+	 .help = "of manifests that name none"},
 	{"output", 'o', FLAG_CHOICE, AT(output), .value = "yaml", .choices = "yaml|json",
 	 .help = "how the objects are printed"},
 	{0},
@@ -35,20 +38,29 @@ static const struct flag_text text = {
 		"Prints the objects that the controller would write for some manifests, by the controller's own plans. Needs no cluster; the\n"
 		"same input gives the same bytes, so the result can be kept in Git. What is assumed or not acted on is said on standard error.",
 	.examples =
-		"  kubectl vmgpu render -f vm.yaml\n"
+		"  kubectl vmgpu render -f vm.yaml -n tenant-a\n"
 		"  kubectl get gpunodes,kubevirts,vminstances.apps.cozystack.io,virtualmachines.kubevirt.io -A -o yaml >facts.yaml\n"
-		"  kubectl vmgpu render -f vm.yaml --facts facts.yaml |\n"
+		"  kubectl get virtualmachineclusterinstancetypes,virtualmachineclusterpreferences -o yaml >types.yaml\n"
+		"  kubectl vmgpu render -f vm.yaml --facts facts.yaml --facts types.yaml |\n"
 		"    kubectl diff --server-side --force-conflicts --field-manager=vmgpu -f -",
 };
 
-static int read_file(const char *path, json_t *into, struct err *err)
+/* Objects, and beside each the file that it is from. */
+struct input {
+	json_t *objects, *files;
+};
+
+static int read_file(const char *path, struct input *into, struct err *err)
 {
 	json_t *docs = yaml_read_file(path, err);
 
 	if (!docs) {
 		return -1;
 	}
-	json_array_extend(into, docs);
+	json_array_extend(into->objects, docs);
+	for (size_t i = json_array_size(docs); i > 0; i--) {
+		json_array_append_new(into->files, json_string(path));
+	}
 	json_decref(docs);
 	return 0;
 }
@@ -59,7 +71,7 @@ static int manifest_name(const struct dirent *d)
 	       str_ends(d->d_name, ".json");
 }
 
-static int read_folder(const char *path, json_t *into, struct err *err)
+static int read_folder(const char *path, struct input *into, struct err *err)
 {
 	struct dirent **names;
 	int n = scandir(path, &names, manifest_name, alphasort), rc = 0;
@@ -78,7 +90,7 @@ static int read_folder(const char *path, json_t *into, struct err *err)
 	return rc;
 }
 
-static int read_all(const struct flag_list *paths, json_t *into, struct err *err)
+static int read_all(const struct flag_list *paths, struct input *into, struct err *err)
 {
 	for (size_t i = 0; i < paths->n; i++) {
 		struct stat st;
@@ -113,19 +125,35 @@ static void print(const json_t *objects, const json_t *notes, int output)
 	}
 }
 
+static int check_namespace(const char *ns, struct err *err)
+{
+	size_t n = strspn(ns, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	if (!n || ns[n] || n > 63 || ns[0] == '-' || ns[n - 1] == '-') {
+		return err_set(err,
+			       "--namespace: \"%s\" is no name of a namespace: it has lower-case "
+			       "letters, digits and - between them, 63 at most",
+			       ns);
+	}
+	return 0;
+}
+
 static int render_files(const struct settings *s, int args, char **argv)
 {
 	const struct options o = options_of(&s->typed);
-	json_t *manifests = json_array(), *facts = json_array(), *objects = NULL, *notes = NULL;
+	struct input manifests = {json_array(), json_array()}, facts = {json_array(), json_array()};
+	const struct render_input in = {manifests.objects, facts.objects, manifests.files, s->ns,
+					&o};
+	json_t *objects = NULL, *notes = NULL;
 	struct err err = {""};
 	int rc = 0;
 
 	if (args || !s->files.n) {
 		rc = args ? err_set(&err, "unexpected argument \"%s\": name files with -f", argv[1])
 			  : err_set(&err, "say which manifests: -f FILE");
-	} else if (read_all(&s->files, manifests, &err) < 0 ||
-		   read_all(&s->facts, facts, &err) < 0 ||
-		   render(manifests, facts, &o, &objects, &notes, &err) < 0) {
+	} else if (check_namespace(s->ns, &err) < 0 || read_all(&s->files, &manifests, &err) < 0 ||
+		   read_all(&s->facts, &facts, &err) < 0 ||
+		   render(&in, &objects, &notes, &err) < 0) {
 		rc = -1;
 	}
 	if (rc < 0) {
@@ -133,8 +161,10 @@ static int render_files(const struct settings *s, int args, char **argv)
 	} else {
 		print(objects, notes, s->output);
 	}
-	json_decref(manifests);
-	json_decref(facts);
+	json_decref(manifests.objects);
+	json_decref(manifests.files);
+	json_decref(facts.objects);
+	json_decref(facts.files);
 	json_decref(objects);
 	json_decref(notes);
 	return rc;

@@ -7,15 +7,18 @@
 #include "api/apps.h"
 #include "api/core.h"
 #include "api/kubevirt.h"
+#include "cli/render_check.h"
 #include "controller/kinds.h"
+#include "controller/plan_cluster.h"
+#include "controller/plan_vm.h"
 
 #define MAX_ROUNDS 12
 
 struct renderer {
 	struct cache *cache;
-	const struct options *options;
+	const struct render_input *in;
 	struct arena arena;
-	json_t *manifests; /* "Kind ns/name" of what was given */
+	json_t *manifests; /* "Kind ns/name" of what was given and is ours */
 	json_t *written;   /* "Kind ns/name" -> body */
 	json_t *assumed, *said;
 	bool news;
@@ -57,17 +60,32 @@ static bool same_object(const json_t *a, const json_t *b)
 	       str_eq(text(m, "namespace"), text(n, "namespace"));
 }
 
-static void flatten(const json_t *in, json_t *out)
+/* files: beside each object the file that it is from, or null. */
+static void flatten(const json_t *in, json_t *file, json_t *out, json_t *files)
+{
+	const json_t *items = json_object_get(in, "items");
+	json_t *o;
+	size_t i;
+
+	if (!json_is_array(items)) {
+		json_array_append(out, (json_t *)in);
+		json_array_append(files, file);
+		return;
+	}
+	json_array_foreach((json_t *)items, i, o) {
+		flatten(o, file, out, files);
+	}
+}
+
+static void flatten_all(const json_t *in, const json_t *files, json_t *out, json_t *ret_files)
 {
 	json_t *o;
 	size_t i;
 
 	json_array_foreach((json_t *)in, i, o) {
-		if (json_is_array(json_object_get(o, "items"))) {
-			flatten(json_object_get(o, "items"), out);
-		} else {
-			json_array_append(out, o);
-		}
+		json_t *file = json_array_get(files, i);
+
+		flatten(o, file ? file : json_null(), out, ret_files);
 	}
 }
 
@@ -93,10 +111,11 @@ static void take_identity(json_t *o, const json_t *have)
 }
 
 /* A manifest is the object that is there, if it is, with another spec. */
-static json_t *with_identity(const json_t *manifest, const json_t *facts)
+static json_t *with_identity(struct renderer *r, const json_t *manifest, const json_t *facts)
 {
 	json_t *o = json_deep_copy(manifest), *have;
 	json_t *metadata = json_object_get(o, "metadata");
+	const struct kube_kind *k = cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
 	size_t i;
 
 	if (!metadata) {
@@ -105,8 +124,9 @@ static json_t *with_identity(const json_t *manifest, const json_t *facts)
 	}
 	json_object_set_new(metadata, "uid", json_string(RENDER_NO_UID));
 	json_object_set_new(metadata, "generation", json_integer(1));
-	if (!text(metadata, "namespace")) {
-		json_object_set_new(metadata, "namespace", json_string("default"));
+	if (str_empty(text(metadata, "namespace")) && (!k || k->namespaced)) {
+		json_object_set_new(metadata, "namespace",
+				    json_string(r->in->ns ? r->in->ns : "default"));
 	}
 	json_array_foreach((json_t *)facts, i, have) {
 		if (same_object(o, have)) {
@@ -114,114 +134,6 @@ static json_t *with_identity(const json_t *manifest, const json_t *facts)
 		}
 	}
 	return o;
-}
-
-static const struct {
-	const struct kube_kind *kind;
-	const struct type *spec;
-} checks[] = {
-	{&kind_virtual_machine, &vm_spec_type},
-	{&kind_vm_instance, &vm_spec_type},
-	{&kind_vm_disk, &vm_disk_spec_type},
-	{&kind_kubernetes, &cluster_spec_type},
-};
-
-static const struct type *spec_type(const struct kube_kind *k)
-{
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		if (checks[i].kind == k) {
-			return checks[i].spec;
-		}
-	}
-	return NULL;
-}
-
-static bool is_ours(const char *api_version, const char *kind)
-{
-	if (api_version && str_starts(api_version, "apps.cozystack.io/")) {
-		return true;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		if (str_eq(checks[i].kind->kind, kind) &&
-		    !(api_version && str_starts(api_version, "kubevirt.io/"))) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What nobody knows may be in a folder of manifests; what looks like ours is a slip. */
-static int check_unknown(struct renderer *r, const json_t *o, const char *name, struct err *err)
-{
-	const char *version = text(o, "apiVersion"), *kind = text(o, "kind");
-
-	if (!version || !kind) {
-		return err_set(err, "%s: an object without apiVersion or kind", name);
-	}
-	if (is_ours(version, kind)) {
-		return err_set(
-			err,
-			"%s %s: no such kind in %s: write VirtualMachine, VMInstance, VMDisk "
-			"or Kubernetes of apps.cozystack.io/v1alpha1, or leave it out",
-			kind, name, version);
-	}
-	note(r->assumed,
-	     arena_printf(&r->arena, "%s %s: not a kind that render knows: left out", kind, name));
-	return 0;
-}
-
-static int check_top(const json_t *o, struct err *err)
-{
-	static const char *const known[] = {"apiVersion", "kind",   "metadata",
-					    "spec",	  "status", "appVersion"};
-	const json_t *spec = json_object_get(o, "spec"), *value;
-	const char *key;
-
-	json_object_foreach((json_t *)o, key, value) {
-		bool found = false;
-
-		for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-			found |= str_eq(key, known[i]);
-		}
-		if (!found) {
-			return err_set(err,
-				       "unknown field \"%s\" beside metadata: what is wanted "
-				       "stands in spec",
-				       key);
-		}
-	}
-	if (spec && !json_is_object(spec) && !json_is_null(spec)) {
-		return err_set(err, "spec is no object: write its fields below it, indented");
-	}
-	return 0;
-}
-
-/* Strictly, as kubectl would: a misspelt field must not be lost in silence. */
-static int check(struct renderer *r, const json_t *o, struct err *err)
-{
-	const struct kube_kind *k = cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
-	const char *name = text(json_object_get(o, "metadata"), "name");
-	const struct type *type = spec_type(k);
-	json_t *spec = json_object_get(o, "spec");
-
-	if (!name) {
-		return err_set(err, "%s without metadata.name: give it one",
-			       text(o, "kind") ? text(o, "kind") : "an object");
-	}
-	if (!k) {
-		return check_unknown(r, o, name, err);
-	}
-	if (!type) {
-		return 0;
-	}
-	if (check_top(o, err) < 0) {
-		return err_wrap(err, "%s %s", text(o, "kind"), name);
-	}
-	if (json_is_object(spec) &&
-	    type_read(type, spec, true, &r->arena, arena_alloc(&r->arena, type->size), err) < 0) {
-		return err_wrap(err, "%s %s: spec", text(o, "kind"), name);
-	}
-	return 0;
 }
 
 #define ASSUMED_KUBEVIRT                                                                                  \
@@ -242,7 +154,8 @@ static void assume_kubevirt(struct renderer *r)
 	json_decref(o);
 }
 
-static void assume_named(struct renderer *r, const struct kube_kind *k, const char *name)
+static void assume_named(struct renderer *r, const struct kube_kind *k, const char *name,
+			 const char *but)
 {
 	json_t *o;
 
@@ -254,29 +167,77 @@ static void assume_named(struct renderer *r, const struct kube_kind *k, const ch
 		      "uid", RENDER_NO_UID, "spec");
 	if (cache_load_json(r->cache, o, NULL) == 0) {
 		note(r->assumed,
-		     arena_printf(&r->arena, "assumed: %s %s exists, and has no devices of its own",
-				  k->kind, name));
+		     arena_printf(&r->arena,
+				  "assumed: %s %s exists, and has no devices of its own%s", k->kind,
+				  name, but));
 	}
 	json_decref(o);
 }
 
+/* Which of the two the facts hold: those they hold all, so nothing is assumed of them. */
+struct held {
+	bool types, profiles;
+};
+
+static void assume_of_machine(struct renderer *r, struct held held, json_t *spec)
+{
+	struct vm_spec vm = {0};
+	const char *type;
+
+	(void)type_read(&vm_spec_type, spec, false, &r->arena, &vm, NULL);
+	type = plan_vm_type(&vm);
+	if (type && !held.types) {
+		assume_named(r, &kind_kv_instancetype, type, "");
+	}
+	if (!held.profiles) {
+		assume_named(r, &kind_kv_preference, plan_vm_profile(&vm), "");
+	}
+}
+
+static void assume_of_group(struct renderer *r, const struct node_group *g)
+{
+	const char *type = plan_cluster_type(g);
+
+	if (type) {
+		assume_named(
+			r, &kind_kv_instancetype, type,
+			"; its cpu and memory are not known: the least is reserved of them and "
+			"the autoscaler is told no capacity");
+	}
+}
+
+static void assume_of_cluster(struct renderer *r, struct held held, json_t *spec)
+{
+	static const struct node_group alone = {0}; /* where no nodeGroups are named there is one */
+	struct cluster_spec cluster = {0};
+
+	(void)type_read(&cluster_spec_type, spec, false, &r->arena, &cluster, NULL);
+	list_each(g, &cluster.node_groups) {
+		if (!held.types) {
+			assume_of_group(r, g);
+		}
+	}
+	if (!cluster.node_groups.n && !held.types) {
+		assume_of_group(r, &alone);
+	}
+}
+
 static void assume_types(struct renderer *r, const json_t *objects)
 {
+	const struct held held = {cache_count(r->cache, &kind_kv_instancetype) > 0,
+				  cache_count(r->cache, &kind_kv_preference) > 0};
 	json_t *o;
 	size_t i;
 
 	json_array_foreach((json_t *)objects, i, o) {
-		const json_t *spec = json_object_get(o, "spec");
-		const char *type = text(spec, "instanceType"),
-			   *profile = text(spec, "instanceProfile");
 		const struct kube_kind *k =
 			cache_kind(r->cache, text(o, "apiVersion"), text(o, "kind"));
+		json_t *spec = json_object_get(o, "spec");
 
 		if (k == &kind_virtual_machine || k == &kind_vm_instance) {
-			assume_named(r, &kind_kv_instancetype,
-				     !str_empty(type) ? type : "u1.medium");
-			assume_named(r, &kind_kv_preference,
-				     !str_empty(profile) ? profile : "ubuntu");
+			assume_of_machine(r, held, spec);
+		} else if (k == &kind_kubernetes) {
+			assume_of_cluster(r, held, spec);
 		}
 	}
 }
@@ -367,7 +328,29 @@ static int load_facts(struct cache *c, const json_t *facts, bool crds, struct er
 	return 0;
 }
 
-static int load(struct renderer *r, const json_t *manifests, const json_t *facts, struct err *err)
+static int load_manifest(struct renderer *r, json_t *o, struct err *err)
+{
+	const json_t *metadata = json_object_get(o, "metadata");
+	const char *kind = text(o, "kind"), *name = text(metadata, "name");
+	int known = render_check(r->cache, o, &r->arena, err);
+
+	if (known < 0 || cache_load_json(r->cache, o, err) < 0) {
+		return -1;
+	}
+	if (known == RENDER_UNKNOWN) {
+		note(r->assumed,
+		     arena_printf(&r->arena, "%s %s: not a kind that render knows: left out", kind,
+				  name));
+	} else if (known == RENDER_OURS) {
+		json_object_set_new(r->manifests,
+				    key_of(r, kind, text(metadata, "namespace"), name),
+				    json_true());
+	}
+	return 0;
+}
+
+static int load(struct renderer *r, const json_t *manifests, const json_t *files,
+		const json_t *facts, struct err *err)
 {
 	json_t *o;
 	size_t i;
@@ -381,15 +364,16 @@ static int load(struct renderer *r, const json_t *manifests, const json_t *facts
 		return -1;
 	}
 	json_array_foreach((json_t *)manifests, i, o) {
-		const json_t *metadata = json_object_get(o, "metadata");
+		const char *file = json_string_value(json_array_get(files, i));
 
-		if (check(r, o, err) < 0 || cache_load_json(r->cache, o, err) < 0) {
-			return -1;
+		if (load_manifest(r, o, err) < 0) {
+			return file ? err_wrap(err, "%s", file) : -1;
 		}
-		json_object_set_new(r->manifests,
-				    key_of(r, text(o, "kind"), text(metadata, "namespace"),
-					   text(metadata, "name")),
-				    json_true());
+	}
+	if (!json_object_size(r->manifests)) {
+		note(r->assumed, "nothing to render: none of what was given is a VirtualMachine, "
+				 "VMInstance, VMDisk or Kubernetes of apps.cozystack.io/v1alpha1");
+		return 0;
 	}
 	assume_kubevirt(r);
 	assume_types(r, manifests);
@@ -419,7 +403,24 @@ static void keep(struct renderer *r, const struct action *a, bool given)
 	json_decref(body);
 }
 
-/* What is not acted on, and why nothing can be written or would come of it. */
+/* What is not acted on, why nothing can be written or would come of it, a GPU that no node has. */
+static bool is_told(const json_t *condition, bool failed)
+{
+	const char *type = text(condition, "type"), *reason = text(condition, "reason");
+
+	return (str_eq(type, "Accepted") && !str_eq(reason, "Accepted")) ||
+	       (str_eq(type, "Ready") && failed) ||
+	       (str_eq(type, "GPUsAvailable") && str_eq(reason, "UnknownName"));
+}
+
+/* What the controller is given by a flag, render is given by the same. */
+static const char *remedy_here(const char *reason)
+{
+	return str_eq(reason, "WorkerImageMissing")
+		       ? "; here, render --worker-image=IMAGE does the same"
+		       : "";
+}
+
 static void tell_conditions(struct renderer *r, const struct action *a)
 {
 	const json_t *status = json_object_get(a->body, "status");
@@ -428,12 +429,10 @@ static void tell_conditions(struct renderer *r, const struct action *a)
 	size_t i;
 
 	json_array_foreach(json_object_get(status, "conditions"), i, c) {
-		bool not_all = str_eq(text(c, "type"), "Accepted") &&
-			       !str_eq(text(c, "reason"), "Accepted");
-
-		if (not_all || (failed && str_eq(text(c, "type"), "Ready"))) {
-			note(r->said, arena_printf(&r->arena, "%s %s: %s", a->kind->kind, a->name,
-						   text(c, "message")));
+		if (is_told(c, failed)) {
+			note(r->said,
+			     arena_printf(&r->arena, "%s %s: %s%s", a->kind->kind, a->name,
+					  text(c, "message"), remedy_here(text(c, "reason"))));
 		}
 	}
 }
@@ -462,7 +461,7 @@ static void one_pass(struct renderer *r, const struct reconciler *rec, struct ke
 			     .cache = r->cache,
 			     .kind = rec->primary,
 			     .key = key,
-			     .options = r->options};
+			     .options = r->in->options};
 	seen = rec->gather(&pass);
 	if (seen) {
 		rec->plan(seen, &plan);
@@ -536,28 +535,28 @@ static json_t *sorted(struct renderer *r)
 	return all;
 }
 
-int render(const json_t *manifests, const json_t *facts, const struct options *o,
-	   json_t **ret_objects, json_t **ret_notes, struct err *err)
+int render(const struct render_input *in, json_t **ret_objects, json_t **ret_notes, struct err *err)
 {
 	struct renderer r = {
 		.cache = cache_create(controller_kinds),
-		.options = o,
+		.in = in,
 		.manifests = json_object(),
 		.written = json_object(),
 		.assumed = json_array(),
 		.said = json_array(),
 	};
 	json_t *known = json_array(), *given = json_array(), *ours = json_array(), *m;
+	json_t *files = json_array(), *unused = json_array();
 	size_t i;
 	int rc;
 
 	arena_init(&r.arena, 256 * MiB);
-	flatten(facts, known);
-	flatten(manifests, given);
+	flatten_all(in->facts, NULL, known, unused);
+	flatten_all(in->manifests, in->files, given, files);
 	json_array_foreach(given, i, m) {
-		json_array_append_new(ours, with_identity(m, known));
+		json_array_append_new(ours, with_identity(&r, m, known));
 	}
-	rc = load(&r, ours, known, err);
+	rc = load(&r, ours, files, known, err);
 	if (rc == 0) {
 		rounds(&r);
 		*ret_objects = sorted(&r);
@@ -567,6 +566,8 @@ int render(const json_t *manifests, const json_t *facts, const struct options *o
 	json_decref(known);
 	json_decref(given);
 	json_decref(ours);
+	json_decref(files);
+	json_decref(unused);
 	json_decref(r.manifests);
 	json_decref(r.written);
 	json_decref(r.assumed);

@@ -4,8 +4,8 @@
  * the controller's own plans, run over a cache that holds manifests and facts, until they want
  * nothing new. Pure: the files are read by cmd_render.c.
  *
- * What the facts lack and every plan needs is assumed, and said in the notes: KubeVirt, and the
- * instance types and preferences that the manifests name.
+ * What the facts lack and every plan needs is assumed, and said in the notes: KubeVirt, and, where
+ * they hold none at all, the instance types and preferences that the manifests name.
  */
 #pragma once
 
@@ -16,10 +16,17 @@
  * rendered. */
 #define RENDER_NO_UID "00000000-0000-0000-0000-000000000000"
 
+struct render_input {
+	const json_t *manifests, *facts; /* arrays of objects; a List counts as its items */
+	const json_t *files; /* beside each manifest the file that it is from; may be NULL */
+	const char *ns;	     /* of manifests that name none; NULL: default */
+	const struct options *options;
+};
+
 /*
- * manifests, facts: arrays of objects; a List counts as its items. *ret_objects: what would be
- * applied, sorted by kind, namespace and name; new. *ret_notes: sentences; new. -1 with err when a
- * manifest is not fit for its kind (unknown field, wrong type).
+ * *ret_objects: what would be applied, sorted by kind, namespace and name; new. *ret_notes:
+ * sentences; new. -1 with err when a manifest is not fit for its kind (unknown field, wrong type,
+ * more GPUs than a machine may have); it names the file, the object and the remedy.
  */
-int render(const json_t *manifests, const json_t *facts, const struct options *o,
-	   json_t **ret_objects, json_t **ret_notes, struct err *err);
+int render(const struct render_input *in, json_t **ret_objects, json_t **ret_notes,
+	   struct err *err);

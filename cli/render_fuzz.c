@@ -27,7 +27,10 @@ static char *rendered(const json_t *manifests, const json_t *facts)
 	struct err err = {""};
 	char *text, *said;
 
-	if (render(manifests, facts, &options, &objects, &notes, &err) < 0) {
+	const struct render_input in = {
+		.manifests = manifests, .facts = facts, .options = &options};
+
+	if (render(&in, &objects, &notes, &err) < 0) {
 		check(*err.text && !strchr(err.text, '\n'));
 		return xstrdup(err.text);
 	}

@@ -4,6 +4,7 @@
  * must know to make the first of them.
  */
 #include "controller/cluster.h"
+#include "controller/plan_cluster.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,14 @@ bool cluster_group_sized(const struct node_group *spec)
 	const struct vm_resources *r = spec->resources;
 
 	return r && !str_empty(r->cpu) && !str_empty(r->memory);
+}
+
+const char *plan_cluster_type(const struct node_group *spec)
+{
+	if (cluster_group_sized(spec)) {
+		return NULL;
+	}
+	return !str_empty(spec->instance_type) ? spec->instance_type : CLUSTER_DEFAULT_TYPE;
 }
 
 static long double quantity(const char *text)
@@ -64,7 +73,7 @@ static void see_size(const struct cluster_seen *s, struct cluster_group *g)
 		g->memory = amount(spec->resources->memory, CLUSTER_MAX_MEMORY);
 		return;
 	}
-	g->type_name = !str_empty(spec->instance_type) ? spec->instance_type : CLUSTER_DEFAULT_TYPE;
+	g->type_name = plan_cluster_type(spec);
 	g->type = cache_get(s->pass->cache, &kind_kv_instancetype, NULL, g->type_name);
 	if (g->type) {
 		g->cpu = amount(g->type->cpu, CLUSTER_MAX_CORES);

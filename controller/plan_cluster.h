@@ -6,6 +6,10 @@
  */
 #pragma once
 
+#include "api/apps.h"
 #include "kube/plan.h"
 
 extern const struct reconciler reconcile_kubernetes;
+
+/* The instance type of a group's workers, the named or ours; NULL: they are sized by resources. */
+const char *plan_cluster_type(const struct node_group *spec);

@@ -10,18 +10,28 @@
 
 /* cpu and memory together take the place of the instance type; KubeVirt refuses a VM with both
  * (kubevirt.md 5). */
+const char *plan_vm_type(const struct vm_spec *spec)
+{
+	const struct vm_resources *r = spec->resources;
+
+	if (r && !str_empty(r->cpu) && !str_empty(r->memory)) {
+		return NULL;
+	}
+	return !str_empty(spec->instance_type) ? spec->instance_type : VM_DEFAULT_TYPE;
+}
+
+const char *plan_vm_profile(const struct vm_spec *spec)
+{
+	return !str_empty(spec->instance_profile) ? spec->instance_profile : VM_DEFAULT_PROFILE;
+}
+
 static void see_size(struct vm_seen *s)
 {
-	const struct vm_resources *r = s->spec.resources;
 	const struct cache *c = s->pass->cache;
 
-	if (!r || str_empty(r->cpu) || str_empty(r->memory)) {
-		s->type_name =
-			!str_empty(s->spec.instance_type) ? s->spec.instance_type : VM_DEFAULT_TYPE;
-		s->type = cache_get(c, &kind_kv_instancetype, NULL, s->type_name);
-	}
-	s->profile_name = !str_empty(s->spec.instance_profile) ? s->spec.instance_profile
-							       : VM_DEFAULT_PROFILE;
+	s->type_name = plan_vm_type(&s->spec);
+	s->type = s->type_name ? cache_get(c, &kind_kv_instancetype, NULL, s->type_name) : NULL;
+	s->profile_name = plan_vm_profile(&s->spec);
 	s->profile_exists = cache_get(c, &kind_kv_preference, NULL, s->profile_name) != NULL;
 }
 

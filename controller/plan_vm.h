@@ -6,6 +6,12 @@
  */
 #pragma once
 
+#include "api/apps.h"
 #include "kube/plan.h"
 
 extern const struct reconciler reconcile_virtual_machine, reconcile_vm_instance;
+
+/* The instance type that a machine has, the named or ours; NULL: it is sized by resources. */
+const char *plan_vm_type(const struct vm_spec *spec);
+/* Its preference, the named or ours. */
+const char *plan_vm_profile(const struct vm_spec *spec);

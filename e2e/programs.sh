@@ -120,6 +120,23 @@ says -f -- kubectl-vmgpu render
 says nowhere -- kubectl-vmgpu render -f nowhere --facts empty
 says nowhere -- kubectl-vmgpu render -f nowhere --images-namespace i --cozy-proxy --load-balancer-node-ports=false --permit report
 says nowhere -- kubectl-vmgpu get gpus --kubeconfig nowhere
+cat >vm.yaml <<'Y'
+apiVersion: apps.cozystack.io/v1alpha1
+kind: VMInstance
+metadata: {name: a}
+spec: {gpus: [{name: nvidia.com/AD102GL_L40S, count: 99}]}
+Y
+says --namespace '"Tenant"' 'lower-case letters' -- kubectl-vmgpu render -f vm.yaml -n Tenant
+says 'vm.yaml: VMInstance a: spec.gpus[0].count' 'from 1 to 64' -- kubectl-vmgpu render -f vm.yaml
+sed -i 's/99/2/' vm.yaml
+"$bin/kubectl-vmgpu" render -f empty >out 2>err && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && grep -q '^# nothing to render: .*VMInstance' err ||
+	{ sed 's/^/# /' out err && printf 'not ' && failed=1; }
+n=$((n + 1))
+echo "ok $n - kubectl-vmgpu render says where nothing is of its kinds"
+"$bin/kubectl-vmgpu" render -f vm.yaml -n tenant-a >out 2>err
+n=$((n + 1))
+[ "$(grep -c '^  namespace: tenant-a$' out)" = "$(grep -c '^---$' out)" ] && [ -s out ] || { sed 's/^/# /' out err && printf 'not ' && failed=1; }
+echo "ok $n - kubectl-vmgpu render -n: every object is in the namespace"
 
 helps kubectl-vmgpu
 for verb in render get version; do helps kubectl-vmgpu $verb; done
