@@ -24,6 +24,7 @@ struct act {
 	bool looked; /* at what the next action is about */
 	char *uid;   /* as it was seen then; NULL: it was not there */
 	int64_t again_ms;
+	bool unconditional; /* what ended it, see act.h */
 	unsigned sent;
 	struct buf path, query, body;
 };
@@ -37,6 +38,7 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 		.result = result,
 		.again_ms = a->again_ms,
 		.trouble = trouble,
+		.unconditional = a->unconditional,
 		.action = action,
 		.sent = a->sent,
 	};
@@ -145,7 +147,7 @@ static bool is_of_schema(const struct action *action, const struct http_answer *
 
 /*
  * 409: an apply is forced, so it is the resourceVersion in the body that no longer holds: somebody
- * was faster. Other 4xx than 401, 408 and 429 will be the same next time: a refusal, worth telling
+ * was faster; is_conditional says whether there is one. Other 4xx than 401, 408 and 429 will be the same next time: a refusal, worth telling
  * the user.
  */
 static enum verdict judge(const struct action *action, const struct http_answer *answer)
@@ -171,6 +173,19 @@ static enum verdict judge(const struct action *action, const struct http_answer 
 	return BROKEN;
 }
 
+/* Whether what we asked for in a 409 can have been the reason of it. */
+static bool is_conditional(const struct act *a, const struct action *action,
+			   const struct http_answer *answer)
+{
+	/* apiserver, webhook errors.ToStatusErr: whatever its code */
+	static const char webhook[] = "admission webhook ";
+	const json_t *metadata = json_object_get(action->body, "metadata");
+
+	return (a->uid || action->uid || action->rv ||
+		json_object_get(metadata, "resourceVersion") || json_object_get(metadata, "uid")) &&
+	       !memmem(answer->body, answer->length, webhook, strlen(webhook));
+}
+
 static void answered(void *ctx, const struct http_answer *answer)
 {
 	struct act *a = ctx;
@@ -191,6 +206,7 @@ static void answered(void *ctx, const struct http_answer *answer)
 		step(a);
 		return;
 	case CONFLICT:
+		a->unconditional = !is_conditional(a, action, answer);
 		finish(a, ACT_AGAIN, action, trouble);
 		return;
 	case REFUSED:

@@ -8,7 +8,9 @@
  * pass reads our own write even before the watch brings it.
  *
  * Answers that are no failure: 404 to a delete or to a status of an object that is gone; 409 to a
- * conditional merge (somebody was faster: ACT_AGAIN, the pass is repeated on what they wrote).
+ * conditional write (somebody was faster: ACT_AGAIN, the pass is repeated on what they wrote). A 409
+ * to any other write, or from an admission webhook, is one of a moment (a quota that is counted) or
+ * a refusal: only time tells.
  */
 #pragma once
 
@@ -20,8 +22,10 @@ enum act_result { ACT_DONE, ACT_AGAIN, ACT_REFUSED, ACT_FAILED, ACT_FENCED };
 
 struct act_end {
 	enum act_result result;
-	int64_t again_ms;	     /* the plan's own wish to be repeated, -1: none */
-	const char *trouble;	     /* ACT_REFUSED, ACT_FAILED: a sentence, lent for the call */
+	int64_t again_ms;    /* the plan's own wish to be repeated, -1: none */
+	const char *trouble; /* ACT_REFUSED, ACT_FAILED, ACT_AGAIN: a sentence, lent for the call */
+	/* ACT_AGAIN: no condition of the request was broken, so that news need not end it */
+	bool unconditional;
 	const struct action *action; /* the one that ended the plan, NULL when all were done */
 	unsigned sent;		     /* requests that were made */
 };

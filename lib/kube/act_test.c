@@ -147,6 +147,34 @@ static void each_answer_is_judged(void)
 	}
 }
 
+/* Only a condition that we set is broken by somebody who was faster. */
+static void conflict_without_a_condition_is_known(void)
+{
+	static const struct {
+		enum action_what what;
+		const char *body;
+		bool want;
+	} rows[] = {
+		{ACTION_MERGE, NULL, true},
+		{ACTION_STATUS, NULL, true},
+		{ACTION_DELETE, NULL, false},
+		{ACTION_DELETE, "{\"message\":\"Precondition failed: UID in precondition: u\"}",
+		 false},
+		{ACTION_DELETE,
+		 "{\"message\":\"admission webhook \\\"w\\\" denied the request: no\"}", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start_plan();
+		answer_status = 409;
+		answer_body = rows[i].body;
+		add(rows[i].what);
+		carry_out(false);
+		is_int(got.result, ACT_AGAIN);
+		is_int(got.unconditional, rows[i].want);
+	}
+}
+
 static void refusal_is_told_in_the_servers_words(void)
 {
 	start_plan();
@@ -390,6 +418,8 @@ static void while_it_is_held_it_does(void)
 }
 
 TESTS({"each answer is judged", each_answer_is_judged},
+      {"a conflict that no condition explains is known as such",
+       conflict_without_a_condition_is_known},
       {"a refusal is told in the server's words", refusal_is_told_in_the_servers_words},
       {"the first failure ends the plan", first_failure_ends_the_plan},
       {"the requests are those of the plan", requests_are_those_of_the_plan},

@@ -11,6 +11,7 @@
 #define MAX_KEYS 1000000
 #define PASS_ARENA (16 * MiB)
 #define CONFLICT_WAIT_MS 1000
+#define CONFLICTS 2 /* in a row, that wait no longer than that */
 #define RETELL_MS 5000
 
 enum { PASS_SUCCESS, PASS_REQUEUE, PASS_REQUEUE_AFTER, PASS_ERROR };
@@ -121,7 +122,9 @@ void workers_hurry(struct runtime *r)
  * attempts have growing waits. `told` keeps Events from being told again.
  */
 struct trouble {
-	char *key, *text;
+	char *key, *text;	   /* text: NULL until something is refused */
+	unsigned conflicts;	   /* in a row */
+	int64_t conflict;	   /* when the first of them was */
 	bool told, mute;	   /* mute: a status with it is refused as well */
 	int64_t generation, since; /* of the object, and when: the text became this */
 };
@@ -190,6 +193,42 @@ static bool trouble_note(struct worker *w, const struct flight *f, const char *t
 	return true;
 }
 
+static void conflicts_end(const struct worker *w, const struct flight *f)
+{
+	struct trouble *t = trouble_get(w, f);
+
+	if (t) {
+		t->conflicts = 0;
+	}
+}
+
+/*
+ * Most conflicts pass by themselves in a moment, and nobody is told of those. What no condition of
+ * ours explains, and a second or two did not end, is a refusal with an unusual code: an admission
+ * webhook may deny with 409.
+ */
+static bool conflict_lasts(struct worker *w, const struct flight *f, const struct act_end *end)
+{
+	int64_t now = loop_now(w->r->loop);
+	struct trouble *t = trouble_make(w, f);
+
+	t->conflict = t->conflicts++ ? t->conflict : now;
+	if (t->conflicts > CONFLICTS) {
+		log_info("one conflict after another", log_str("reconciler", w->rec->name),
+			 log_str("namespace", f->ns), log_str("name", f->name),
+			 log_str("reason", end->trouble));
+	}
+	return end->unconditional && t->conflicts > CONFLICTS && now - t->conflict >= RETELL_MS;
+}
+
+static int64_t conflict_wait(const struct worker *w, const struct flight *f)
+{
+	unsigned n = trouble_get(w, f)->conflicts;
+	unsigned doublings = n > CONFLICTS ? MIN(n - CONFLICTS, 10u) : 0;
+
+	return MIN((int64_t)CONFLICT_WAIT_MS << doublings, (int64_t)QUEUE_BACKOFF_MAX_MS);
+}
+
 static struct flight *flight_get(struct runtime *r)
 {
 	struct flight *f = r->idle_flights;
@@ -224,7 +263,7 @@ static void flights_finish(struct runtime *r)
 	}
 }
 
-static void note_end(struct flight *f, const struct act_end *end)
+static void note_end(struct flight *f, const struct act_end *end, bool refused)
 {
 	struct worker *w = f->w;
 	int64_t now = loop_now(w->r->loop);
@@ -237,7 +276,7 @@ static void note_end(struct flight *f, const struct act_end *end)
 		       METRIC_LABELS(w->rec->name));
 	metric_observe(w->r->s.metrics, MEASURE_QUEUE_WORK_SECONDS, seconds,
 		       METRIC_LABELS(w->rec->name, w->rec->name));
-	switch (end->result) {
+	switch (refused ? ACT_REFUSED : end->result) {
 	case ACT_DONE:
 		w->stats.passes[end->again_ms < 0 ? PASS_SUCCESS : PASS_REQUEUE_AFTER]++;
 		break;
@@ -280,10 +319,14 @@ static void pass_ended(void *ctx, const struct act_end *end)
 	struct worker *w = f->w;
 	struct runtime *r = w->r;
 	int64_t now = loop_now(r->loop);
-	bool telling = f->trouble != NULL, refused = end->result == ACT_REFUSED;
+	bool telling = f->trouble != NULL, conflict = end->result == ACT_AGAIN && !telling;
+	bool refused = end->result == ACT_REFUSED || (conflict && conflict_lasts(w, f, end));
 
 	r->in_flight--;
-	note_end(f, end);
+	note_end(f, end, refused);
+	if (!telling && !conflict && end->result != ACT_FENCED) {
+		conflicts_end(w, f);
+	}
 	if (telling) {
 		trouble_told(trouble_get(w, f), end->result);
 	} else if (end->result == ACT_DONE) {
@@ -296,10 +339,10 @@ static void pass_ended(void *ctx, const struct act_end *end)
 		feeds_hurry(r);
 	}
 	queue_done(w->queue, f->ns, f->name, end->result == ACT_FAILED || telling || refused, now);
-	if (end->result == ACT_AGAIN && !telling) {
+	if (conflict && !refused) {
 		/* Somebody was faster. What they wrote is on its way, and ends the wait; until then
 		 * every attempt would stand on what is no longer so. */
-		queue_add_after(w->queue, f->ns, f->name, now + CONFLICT_WAIT_MS, now);
+		queue_add_after(w->queue, f->ns, f->name, now + conflict_wait(w, f), now);
 	} else if (end->result == ACT_FENCED) {
 		queue_add_after(w->queue, f->ns, f->name, now + 20, now);
 	} else if (end->again_ms >= 0) {
