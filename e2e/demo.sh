@@ -133,12 +133,13 @@ cat <<T
   look around:   . $state/cluster/env
                  kubectl get gpunodes -o wide; kubectl vmgpu get gpus
                  kubectl -n $ns get vminstances.apps.cozystack.io,vm,vmi,pods
-  restart one:   kubectl -n $ns delete vmi vm-instance-l40s, and KubeVirt starts it again (virtctl is not part of the demo); or what virtctl would send:
-                 echo '{}' | kubectl replace --raw $vms/vm-instance-l40s/restart -f -
-  logs:          $state/log, $state/cluster/log; of vmgpu-node: bash e2e/node/guest.sh $state/guest cat /tmp/vmgpu-node.log
+  restart one:   echo '{}' | kubectl replace --raw $vms/vm-instance-h100/restart -f -
+                 (what virtctl would send, which is not part of the demo; stop and start likewise)
+  logs:          $state/log, $state/cluster/log; of vmgpu-node:
+                 bash e2e/node/guest.sh $state/guest cat /tmp/vmgpu-node.log
   take it away:  make demo-down
 
-  "Served from outside" is an entry with externalResourceProvider: true: not KubeVirt but another program counts these devices for the kubelet. Here
-  the player does, and nothing is passed through: in the guest, which is only looked at, a GPU that a machine "uses" stays bound as it was.
+  "served from outside": externalResourceProvider: true, that is, not KubeVirt but another program serves these devices to the kubelet. Here the
+  player does, by numbers alone: the guest is only looked at, so a GPU that a machine has still shows as unbound.
 T
 [ "${KEEP:-1}" = 1 ] || bash e2e/demo-down.sh
