@@ -24,11 +24,27 @@ static void note_recovery(struct feed *f)
 	}
 }
 
+/*
+ * What a kind's own requests say of its version, and not its CRD: an API server may hear of a CRD
+ * later than we do, and say 404 meanwhile. That it is back wakes all, like the CRD's coming. That it
+ * is away does only where no CRD will tell: most often it is one server for a moment.
+ */
+static void note_served(struct feed *f, bool was_served)
+{
+	bool served = cache_version(f->r->cache, f->kind) != NULL;
+
+	if (served != was_served && f->r->synced && (served || !f->r->s.crd_kind)) {
+		workers_wake_all(f->r);
+	}
+}
+
 static void on_status(void *ctx, int status, int64_t retry_after)
 {
 	struct feed *f = ctx;
+	bool was_served = cache_version(f->r->cache, f->kind) != NULL;
 
 	watch_status(f->watch, loop_now(f->r->loop), status, retry_after);
+	note_served(f, was_served);
 	note_recovery(f);
 }
 
@@ -58,6 +74,7 @@ static void on_done(void *ctx, const struct http_answer *answer)
 {
 	struct feed *f = ctx;
 	bool was_synced = f->watch && watch_synced(f->watch);
+	bool was_served = cache_version(f->r->cache, f->kind) != NULL;
 	const char *reason = f->trouble ? f->trouble : answer->error;
 
 	f->request = NULL;
@@ -65,6 +82,7 @@ static void on_done(void *ctx, const struct http_answer *answer)
 		return;
 	}
 	watch_closed(f->watch, loop_now(f->r->loop), f->broken || answer->status == 0, reason);
+	note_served(f, was_served);
 	if (watch_trouble(f->watch) && guessed(f)) {
 		log_debug("watch interrupted", log_str("kind", f->kind->kind),
 			  log_str("reason", watch_trouble(f->watch)));

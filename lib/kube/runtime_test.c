@@ -45,6 +45,7 @@ static struct {
 	int opened[PLURALS];
 	const char *initial[PLURALS]; /* NULL: nothing is said until the test says it */
 	int stream_status;	      /* 0: 200 */
+	bool missing[PLURALS];	      /* 404, whatever the CRD says */
 	struct srv_request *writes[SRV_MAX];
 	int n_writes;
 	int status[256];     /* of the answer to writes, by the first letter of the name; 0: 200 */
@@ -93,8 +94,8 @@ static void on_stream(struct srv_request *r)
 		}
 		api.streams[i] = r;
 		api.opened[i]++;
-		if (api.stream_status) {
-			srv_reply(r, api.stream_status, NULL, "");
+		if (api.stream_status || api.missing[i]) {
+			srv_reply(r, api.missing[i] ? 404 : api.stream_status, NULL, "");
 		} else if (api.initial[i]) {
 			const char *text =
 				strstr(r->path, "sendInitialEvents") ? api.initial[i] : "";
@@ -199,10 +200,12 @@ static struct runtime *r;
 static struct {
 	char name, color[20], trouble[ERR_MAX];
 	int64_t at;
+	bool sees_others; /* their kind is served */
+	size_t others;
 } passes[SRV_MAX];
 static int n_passes;
 
-static bool tells_events;
+static bool tells_events, sees_others;
 
 struct wish {
 	const char *ns, *name, *color, *trouble;
@@ -216,6 +219,10 @@ static const void *gather(const struct pass *pass)
 	if (n_passes < SRV_MAX) {
 		passes[n_passes].name = *pass->key.name;
 		passes[n_passes].at = loop_now(loop);
+		if (sees_others) {
+			passes[n_passes].sees_others = cache_version(pass->cache, &other) != NULL;
+			passes[n_passes].others = cache_count(pass->cache, &other);
+		}
 		snprintf(passes[n_passes].color, sizeof(passes->color), "%s", t ? t->color : "");
 		snprintf(passes[n_passes].trouble, sizeof(passes->trouble), "%s",
 			 pass->trouble ? pass->trouble : "");
@@ -261,7 +268,7 @@ static double least(void *ctx attr_unused)
 
 static bool crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)
 {
-	return k == &thing && str_eq(((const struct thing *)o)->color, version);
+	return (k == &thing || k == &other) && str_eq(((const struct thing *)o)->color, version);
 }
 
 static void forget(void)
@@ -287,7 +294,7 @@ static void prepare(const char *things)
 	}
 	memset(&api, 0, sizeof(api));
 	n_passes = 0;
-	tells_events = false;
+	tells_events = sees_others = false;
 	api.initial[THINGS] = things;
 	api.initial[OTHERS] = api.initial[CRDS] = api.initial[LEASES] = END("5");
 }
@@ -710,6 +717,38 @@ static void kind_is_followed_while_its_crd_is_there(void)
 	wait_for(writes('a', false) == 2);
 }
 
+/* The server of the others has not heard of their CRD yet, and says 404 for a moment. */
+static void kind_that_comes_back_by_its_own_watch_wakes_all(void)
+{
+	static const struct kube_kind *const kinds[] = {&crd, &thing, &other, NULL};
+	int before;
+
+	prepare(ADDED("a") END("5"));
+	sees_others = true;
+	api.initial[CRDS] = CRD_EVENT("ADDED", "3") END("5");
+	api.initial[OTHERS] = NULL;
+	api.missing[OTHERS] = true;
+	START(.kinds = kinds, .crd_kind = &crd, .crd_serves = crd_serves);
+	wait_for(writes('a', false));
+	settle();
+	ok(!passes[n_passes - 1].sees_others);
+	api.missing[OTHERS] = false;
+	before = api.opened[OTHERS];
+	wait_for(api.opened[OTHERS] > before);
+	before = n_passes;
+	srv_begin(api.streams[OTHERS], 200, NULL);
+	wait_for(cache_version(runtime_cache(r), &other));
+	runtime_wake(r, &thing, "n", "a");
+	settle();
+	is_int(n_passes, before); /* what there is of them must be known first */
+	push(OTHERS, EVENT("ADDED", "x", "4", "red") END("5"));
+	wait_for(n_passes > before);
+	ok(passes[before].name == 'a' && passes[before].sees_others);
+	is_int(passes[before].others, 1);
+	settle();
+	is_int(n_passes, before + 1);
+}
+
 TESTS({"nothing is reconciled before all kinds are synced, then each object once",
        nothing_before_all_kinds_are_synced},
       {"never two passes of one key: what comes meanwhile makes one more, other keys go on",
@@ -731,4 +770,6 @@ TESTS({"nothing is reconciled before all kinds are synced, then each object once
        stop_waits_for_passes_and_begins_none},
       {"only the leader acts, and gives the Lease back at its end",
        only_the_leader_acts_and_gives_back_the_lease},
-      {"a kind is followed while its CRD is there", kind_is_followed_while_its_crd_is_there})
+      {"a kind is followed while its CRD is there", kind_is_followed_while_its_crd_is_there},
+      {"a kind that comes back by its own watch wakes all",
+       kind_that_comes_back_by_its_own_watch_wakes_all})

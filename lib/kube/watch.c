@@ -322,6 +322,7 @@ void watch_status(struct watch *w, int64_t now, int http_status, int64_t retry_a
 	}
 	if (!cache_version(w->cache, w->kind)) {
 		cache_set_served(w->cache, w->kind, w->version);
+		w->synced = false; /* nothing is no longer all there is */
 	}
 	if (w->phase == WATCH) {
 		well(w);

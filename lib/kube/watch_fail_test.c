@@ -358,6 +358,7 @@ static void not_found_means_not_served(void)
 	now = wake;
 	takes();
 	watch_status(w, now, 200, -1);
+	ok(!watch_synced(w)); /* but now that it is there, for what there is of it */
 	says(EVENT("ADDED", "a", "1", "red") END("2"));
 	is_str(cache_version(c, &thing), "v1");
 	ok(watch_synced(w));
