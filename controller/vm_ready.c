@@ -268,9 +268,54 @@ static struct verdict stopped_as_asked(const struct vm_seen *s)
 				   : "is stopped, as asked");
 }
 
+/* KubeVirt's phases before the guest is there. */
+static bool waits(const struct kv_vmi *v)
+{
+	static const char *const phases[] = {"Pending", "Scheduling", "Scheduled"};
+	bool is = str_empty(v->phase);
+
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		is |= str_eq(v->phase, phases[i]);
+	}
+	return is;
+}
+
+/*
+ * The machine waits as an older manifest made it; KubeVirt changes it no more, though it never ran
+ * and the manifest may have been mended meanwhile.
+ */
+static struct verdict never_ran(const struct vm_seen *s)
+{
+	if (!condition_is(&s->vm->conditions, "RestartRequired", "True") || !s->vmi ||
+	    !waits(s->vmi)) {
+		return verdict_none();
+	}
+	return verdict_no(
+		"RestartRequired",
+		arena_printf(s->pass->arena,
+			     "the machine waits as an older manifest made it: virtctl restart %s "
+			     "makes it anew from the present one",
+			     s->child.name));
+}
+
+/* What we know of the GPUs before KubeVirt's words of them. */
+static const char *in_our_words(const struct vm_seen *s, const char *theirs)
+{
+	struct verdict v = s->devices.n ? gpus_available(&s->asked) : verdict_none();
+
+	if (s->devices.n && !str_eq(v.status, "False")) {
+		v = gpus_permitted(&s->asked);
+	}
+	return str_eq(v.status, "False")
+		       ? arena_printf(s->pass->arena, "%s (KubeVirt: %s)", v.message, theirs)
+		       : theirs;
+}
+
 static struct verdict not_permitted(const struct vm_seen *s)
 {
-	return not_created(s, "not permitted", "NotPermitted");
+	struct verdict v = not_created(s, "not permitted", "NotPermitted");
+
+	return v.status ? verdict_no(v.reason, in_our_words(s, v.message)) : v;
 }
 
 static struct verdict quota_exceeded(const struct vm_seen *s)
@@ -291,7 +336,8 @@ static struct verdict unschedulable(const struct vm_seen *s)
 	for (size_t i = 0; i < s->devices.n; i++) {
 		gpu |= strstr(why, s->devices.items[i].device) != NULL;
 	}
-	return verdict_no(gpu ? "WaitingForGPU" : "Unschedulable", why);
+	return gpu ? verdict_no("WaitingForGPU", in_our_words(s, why))
+		   : verdict_no("Unschedulable", why);
 }
 
 static struct verdict start_failure(const struct vm_seen *s)
@@ -328,8 +374,9 @@ static const struct {
 	{waiting_for_disk, true},  {waiting_for_permit, true}, {gate_off, true},
 	{updating, false},	   {creating, false},	       {starting, false},
 	{restart_required, false}, {running, false},	       {stopped_by_user, false},
-	{stopped_as_asked, false}, {not_permitted, false},     {quota_exceeded, false},
-	{unschedulable, false},	   {start_failure, false},     {as_kubevirt_says, false},
+	{stopped_as_asked, false}, {never_ran, false},	       {not_permitted, false},
+	{quota_exceeded, false},   {unschedulable, false},     {start_failure, false},
+	{as_kubevirt_says, false},
 };
 
 struct verdict vm_held(const struct vm_seen *s)

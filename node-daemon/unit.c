@@ -345,8 +345,8 @@ static bool on_host(struct judge *j)
 				j, "False", "HostDriver",
 				arena_printf(
 					j->arena,
-					"%s is on the host's driver %s; a GPUPool or a PCIDeviceClaim that names it "
-					"gives it to virtual machines",
+					"%s is on the host's driver %s; bound to vfio-pci it can be given to "
+					"virtual machines",
 					who(j, f), f->driver));
 		}
 	}
@@ -360,7 +360,7 @@ static bool on_host(struct judge *j)
 				arena_printf(
 					j->arena,
 					"%s goes with the GPU and is still on the host's driver %s; bind it to "
-					"vfio-pci too, or claim the GPU with a PCIDeviceClaim, which binds both",
+					"vfio-pci too",
 					who(j, f), f->driver));
 		}
 	}
