@@ -301,9 +301,13 @@ static struct verdict never_ran(const struct vm_seen *s)
 /* What we know of the GPUs before KubeVirt's words of them. */
 static const char *in_our_words(const struct vm_seen *s, const char *theirs)
 {
-	struct verdict v = s->devices.n ? gpus_available(&s->asked) : verdict_none();
+	struct verdict v;
 
-	if (s->devices.n && !str_eq(v.status, "False")) {
+	if (!s->asked.n) {
+		return theirs;
+	}
+	v = gpus_available(&s->asked);
+	if (!str_eq(v.status, "False")) {
 		v = gpus_permitted(&s->asked);
 	}
 	return str_eq(v.status, "False")

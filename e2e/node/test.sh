@@ -50,7 +50,7 @@ check "two cards in one IOMMU group are one unit" 'sorted(f["address"] for f in 
 check "IOMMU groups and their members are the kernel's" 'all(str(x["iommuGroup"]["id"]) == sysfs[a][0] and set(x["iommuGroup"]["members"]) == {b for b, (g, _) in sysfs.items() if g == sysfs[a][0]} for a, x in u.items())'
 check "NUMA nodes are the kernel's, and unsaid where it knows none" 'all(x.get("numaNode", -1) == sysfs[a][1] for a, x in u.items())'
 check "the A100 says that it can be cut into virtual functions" 'u["0000:02:00.0"]["sriov"]["totalVFs"] == 4'
-check "a card on the host's driver is not available, with the remedy" 'all(condition(x)["reason"] == "HostDriver" and "GPUPool" in condition(x)["message"] for x in u.values())'
+check "a card on the host's driver is not available, with the remedy" 'all(condition(x)["reason"] == "HostDriver" and "vfio-pci" in condition(x)["message"] for x in u.values())'
 bash "$top/e2e/node/slot.sh" "$guest" out >&2
 sleep 1
 report
