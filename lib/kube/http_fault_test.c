@@ -460,13 +460,16 @@ static void quiet_connection_that_does_not_answer_the_probe_ends(void)
 
 static void client_without_open_requests_probes_nothing(void)
 {
+	int before;
+
 	make_server(answer_ok);
 	settings.silent_ms = 50;
 	settings.probe_ms = 50;
 	make_client(", certificate-authority: ca.crt", "tokenFile: token");
-	get_done("/x");
+	get_done("/x"); /* on a busy machine perhaps over a second connection */
+	before = srv->n_requests;
 	turn_for(300);
-	is_int(srv->n_requests, 1);
+	is_int(srv->n_requests, before);
 }
 
 static int option(int level, int name)
