@@ -71,17 +71,20 @@ INLINE(deployment_status, FIELD(T, replicas, "replicas", TYPE_OPT_INT),
        FIELD(T, ready, "readyReplicas", TYPE_INT),
        FIELD(T, available, "availableReplicas", TYPE_INT),
        FIELD(T, up_to_date, "upToDateReplicas", TYPE_INT),
-       FIELD(T, up_to_date, "updatedReplicas", TYPE_INT));
+       FIELD(T, up_to_date, "updatedReplicas", TYPE_INT),
+       FIELD(T, observed_generation, "observedGeneration", TYPE_INT));
 KIND(machine_deployment_type, FIELD_INLINE("spec", &deployment_spec),
      FIELD_INLINE("status", &deployment_status));
 #undef T
 
 #define T struct capi_machine_set
 INLINE(set_reference, FIELD(T, template_name, "name", TYPE_STR));
-INLINE(set_machine_spec, FIELD_INLINE("infrastructureRef", &set_reference));
+INLINE(set_machine_spec, FIELD_INLINE("infrastructureRef", &set_reference),
+       FIELD(T, version, "version", TYPE_STR, .flags = TYPE_INTERN));
 INLINE(set_machine, FIELD_INLINE("spec", &set_machine_spec));
-INLINE(set_spec, FIELD_INLINE("template", &set_machine));
-KIND(machine_set_type, FIELD_INLINE("spec", &set_spec));
+INLINE(set_spec, FIELD(T, wanted, "replicas", TYPE_INT), FIELD_INLINE("template", &set_machine));
+INLINE(set_status, FIELD(T, replicas, "replicas", TYPE_INT));
+KIND(machine_set_type, FIELD_INLINE("spec", &set_spec), FIELD_INLINE("status", &set_status));
 #undef T
 
 #define T struct capi_machine

@@ -39,11 +39,14 @@ struct capi_machine_deployment {
 	const char *template_name, *version;	 /* of its machines */
 	const char *max_surge, *max_unavailable; /* numbers, or per cent */
 	int64_t ready, available, up_to_date;
+	/* of the spec that these numbers are of; 0: Cluster API has not said */
+	int64_t observed_generation;
 };
 
 struct capi_machine_set {
 	struct capi_object of;
-	const char *template_name;
+	const char *template_name, *version; /* of its machines */
+	int64_t wanted, replicas;	     /* spec.replicas, status.replicas */
 };
 
 struct capi_machine {

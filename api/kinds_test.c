@@ -80,9 +80,10 @@ static const struct {
 	 "infrastructureRef: {name: t}}}, rollout: {strategy: {rollingUpdate: {maxSurge: 1, "
 	 "maxUnavailable: 25%}}}, strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}}, "
 	 "status: {replicas: 2, readyReplicas: 1, availableReplicas: 1, upToDateReplicas: 1, "
-	 "updatedReplicas: 1}}"},
+	 "updatedReplicas: 1, observedGeneration: 3}}"},
 	{&kind_capi_machine_set,
-	 "{metadata: {" CAPI_LABELS "}, spec: {template: {spec: {infrastructureRef: {name: t}}}}}"},
+	 "{metadata: {" CAPI_LABELS "}, spec: {replicas: 1, template: {spec: {version: v1.35.0, "
+	 "infrastructureRef: {name: t}}}}, status: {replicas: 1}}"},
 	{&kind_capi_machine,
 	 "{metadata: {" CAPI_LABELS ", annotations: {cluster.x-k8s.io/skip-remediation: \"\"}}, "
 	 "spec: {infrastructureRef: {name: m}}}"},

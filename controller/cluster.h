@@ -58,7 +58,8 @@ struct cluster_group {
 	const struct capi_machine_deployment *deployment; /* NULL: not there */
 	const struct capi_machine_template *current;	  /* that it uses, or NULL */
 	int64_t desired, ready, waiting;
-	bool rolls; /* this pass gives its machines another template or version */
+	bool rolls;  /* this pass gives its machines another template or version */
+	bool behind; /* what Cluster API counts is of an older spec, or workers of one are there */
 };
 
 /* A worker that is there, or on its way. */

@@ -228,6 +228,37 @@ static void see_gpus(struct cluster_seen *s, struct cluster_group *g)
 
 /* --- the group -------------------------------------------------------------------------------- */
 
+/* Workers of another template or version are there, or on their way. */
+static bool has_old_workers(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	const struct cache *c = s->pass->cache;
+
+	for (const struct capi_machine_set *m = NULL;
+	     (m = cache_next(c, &kind_capi_machine_set, m));) {
+		if (str_eq(m->of.obj.ns, s->ns) && str_eq(m->of.deployment, g->name) &&
+		    (m->wanted > 0 || m->replicas > 0) &&
+		    !(str_eq(m->template_name, g->template_name) &&
+		      str_eq(m->version, s->version))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The counts in status are of an older spec until Cluster API has seen the new one. Then those of a
+ * v1beta2 come from the MachineSets, whose own are of the older spec a moment longer, so we look at
+ * these too. A status that names no generation says nothing of it: its counts decide, and where
+ * nobody has counted there is no worker that could be old.
+ */
+static bool is_behind(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	const struct capi_machine_deployment *d = g->deployment;
+
+	return d && ((d->observed_generation && d->observed_generation < d->of.obj.generation) ||
+		     has_old_workers(s, g));
+}
+
 static void see_deployment(const struct cluster_seen *s, struct cluster_group *g)
 {
 	const struct capi_machine_deployment *d =
@@ -262,6 +293,7 @@ static void see_group(struct cluster_seen *s, struct cluster_group *g,
 	g->template_name = cluster_template_name(s, g);
 	g->rolls = g->deployment && (!str_eq(g->deployment->template_name, g->template_name) ||
 				     !str_eq(g->deployment->version, s->version));
+	g->behind = is_behind(s, g);
 }
 
 static int by_name(const void *a, const void *b)

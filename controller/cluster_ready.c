@@ -128,7 +128,7 @@ static bool is_rolling(const struct cluster_group *g)
 {
 	const struct capi_machine_deployment *d = g->deployment;
 
-	return g->rolls || (d && d->up_to_date < opt_int_or(d->replicas, 0));
+	return g->rolls || g->behind || (d && d->up_to_date < opt_int_or(d->replicas, 0));
 }
 
 static bool lacks_workers(const struct cluster_group *g)
@@ -160,7 +160,9 @@ static struct verdict rolling_out(const struct cluster_seen *s)
 
 	return groups ? verdict_no("RollingOut",
 				   arena_printf(s->pass->arena,
-						"workers are being replaced; ready: %s", groups))
+						"workers are brought to what the manifest says; "
+						"ready: %s",
+						groups))
 		      : verdict_none();
 }
 
