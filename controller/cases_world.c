@@ -545,16 +545,25 @@ static void lose_field(json_t *o)
 	}
 }
 
-/* Another wish than today's: all that the object shows was of that apply. */
+/*
+ * Another wish than today's: all that the object shows was of that apply, but for the number of a
+ * MachineDeployment's workers, which is its scaler's.
+ */
 static void apply_long_ago(json_t *o, const struct kube_kind *const *kinds)
 {
 	const struct kube_kind *kind = kind_of(kinds, o);
 	auto_buf struct buf fields = {.max = MiB};
+	json_t *ours;
 
 	annotate(o, "0123456789abcdef");
 	if (kind) {
-		intent_fields(kind, o, true, &fields);
+		ours = json_deep_copy(o);
+		if (str_eq(kind->kind, "MachineDeployment")) {
+			json_object_del(json_object_get(ours, "spec"), "replicas");
+		}
+		intent_fields(kind, ours, true, &fields);
 		managed_by_us(o, buf_text(&fields));
+		json_decref(ours);
 	}
 }
 

@@ -59,6 +59,7 @@ struct cluster_group {
 	const struct capi_machine_template *current;	  /* that it uses, or NULL */
 	int64_t desired, ready, waiting;
 	bool rolls;  /* this pass gives its machines another template or version */
+	bool scales; /* it has more or fewer workers than min and max: this pass mends that */
 	bool behind; /* what Cluster API counts is of an older spec, or workers of one are there */
 };
 
@@ -180,6 +181,8 @@ json_t *cluster_template_spec(const struct cluster_seen *s, const struct cluster
 const char *cluster_template_name(const struct cluster_seen *s, const struct cluster_group *g);
 json_t *cluster_template(const struct cluster_seen *s, const struct cluster_group *g);
 json_t *cluster_deployment(const struct cluster_seen *s, const struct cluster_group *g);
+/* Of a group that scales: its number of workers and nothing else. */
+json_t *cluster_scale(const struct cluster_seen *s, const struct cluster_group *g);
 json_t *cluster_health_check(const struct cluster_seen *s, const struct cluster_group *g);
 
 /* cluster_operator.c */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MachineDeployment and MachineHealthCheck of a group. Replicas are the autoscaler's, so they are
- * never written; Cluster API begins with the annotation's minimum.
+ * MachineDeployment and MachineHealthCheck of a group. Between its bounds replicas are the
+ * autoscaler's (or whoever scales it), so the whole body never has them; Cluster API begins with the
+ * annotation's minimum.
  */
 #include "controller/cluster.h"
 
@@ -150,6 +151,16 @@ json_t *cluster_deployment(const struct cluster_seen *s, const struct cluster_gr
 	json_object_set_new(json_object_get(body, "metadata"), "annotations", annotations(s, g));
 	json_object_set_new(body, "spec", spec);
 	return body;
+}
+
+/*
+ * Cluster API looks at the bounds only where replicas are not set, and an autoscaler need not be
+ * there, nor undo what is outside of them: bounds that were changed would do nothing.
+ */
+json_t *cluster_scale(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	return json_pack("{s:{s:s, s:s}, s:{s:I}}", "metadata", "name", g->name, "namespace", s->ns,
+			 "spec", "replicas", (json_int_t)g->desired);
 }
 
 /* --- MachineHealthCheck ----------------------------------------------------------------------- */

@@ -270,6 +270,10 @@ static void see_deployment(const struct cluster_seen *s, struct cluster_group *g
 	}
 	g->deployment = d;
 	g->desired = opt_int_or(d->wanted, opt_int_or(d->replicas, g->min));
+	if (d->wanted.set) {
+		g->desired = clamp(g->desired, g->min, g->max);
+		g->scales = g->desired != opt_int_or(d->wanted, 0) && !d->of.obj.deleting;
+	}
 	g->ready = d->ready;
 	if (d->template_name) {
 		g->current = cache_get(s->pass->cache, &kind_capi_machine_template, s->ns,

@@ -128,7 +128,7 @@ static bool is_rolling(const struct cluster_group *g)
 {
 	const struct capi_machine_deployment *d = g->deployment;
 
-	return g->rolls || g->behind || (d && d->up_to_date < opt_int_or(d->replicas, 0));
+	return g->rolls || g->scales || g->behind || (d && d->up_to_date < opt_int_or(d->replicas, 0));
 }
 
 static bool lacks_workers(const struct cluster_group *g)

@@ -120,6 +120,14 @@ static void each_group_counts(void)
 			    arena_printf(&arena, "ready: %s (1 of 1)", groups[bad].key));
 
 			begin(n);
+			groups[bad].scales = true;
+			is_str(cluster_ready(&s).reason, "RollingOut");
+
+			begin(n);
+			groups[bad].behind = true;
+			is_str(cluster_ready(&s).reason, "RollingOut");
+
+			begin(n);
 			deployments[bad].up_to_date = 0;
 			is_str(cluster_ready(&s).reason, "RollingOut");
 			groups[bad].deployment = NULL;

@@ -213,6 +213,12 @@ static void plan_group(const struct cluster_seen *s, const struct cluster_group 
 		   "what workers of the group are");
 	plan_apply(plan, &kind_capi_machine_deployment, OBJ_MANAGER, cluster_deployment(s, g),
 		   "the workers of the group");
+	if (g->scales) {
+		plan_apply(plan, &kind_capi_machine_deployment, "vmgpu-scale", cluster_scale(s, g),
+			   opt_int_or(g->deployment->wanted, 0) > g->max
+				   ? "the group has more workers than maxReplicas"
+				   : "the group has fewer workers than minReplicas");
+	}
 	plan_apply(plan, &kind_capi_machine_health_check, OBJ_MANAGER, cluster_health_check(s, g),
 		   "workers that fall ill are replaced");
 }

@@ -28,7 +28,7 @@ struct action {
 	enum action_what what;
 	const struct kube_kind *kind;
 	const char *ns, *name;
-	const char *manager;	  /* field manager: "vmgpu", "vmgpu-power" */
+	const char *manager;	  /* field manager: "vmgpu", "vmgpu-power", "vmgpu-scale" */
 	json_t *body;		  /* owned by the plan */
 	const char *uid, *rv;	  /* ACTION_DELETE's preconditions */
 	const char *reason, *why; /* reason: CamelCase, for the Event; why: a sentence */
@@ -92,7 +92,7 @@ void plan_finish(struct plan *p);
  * Each takes the reference to body; strings are copied. What is returned lives until the next
  * action is added. plan_apply fills in apiVersion (the served one) and kind where the body lacks
  * them. For manager vmgpu it stamps the intent, and adds nothing (NULL) when the cache already
- * shows it (intent.h). Another manager's apply (vmgpu-power) is always added: the plan decides.
+ * shows it (intent.h). Another manager's apply (vmgpu-power, -scale) is always added: the plan decides.
  * plan_delete adds nothing (NULL) for what is being deleted already, and asks for another pass
  * while our own last write to the object has not come back. Its preconditions (uid and
  * resourceVersion) take the place of a last GET: the server compares where a GET would race.
