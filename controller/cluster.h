@@ -66,6 +66,7 @@ struct cluster_group {
 /* A worker that is there, or on its way. */
 struct cluster_machine {
 	const struct capi_machine *machine;
+	const struct kv_vm *vm;	  /* NULL: not yet */
 	const struct kv_vmi *vmi; /* NULL: not yet */
 	struct cluster_group *group;
 	bool waits; /* for a GPU, and for nothing else */

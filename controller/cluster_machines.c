@@ -70,6 +70,7 @@ void cluster_machines_gather(struct cluster_seen *s)
 		}
 		one->machine = m;
 		one->group = group_of(s, m);
+		one->vm = m->machine ? cache_get(c, &kind_kv_vm, s->ns, m->machine) : NULL;
 		one->vmi = m->machine ? cache_get(c, &kind_kv_vmi, s->ns, m->machine) : NULL;
 		one->waits = waits_for_gpu(one->vmi);
 		if (one->group) {

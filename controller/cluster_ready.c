@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "controller/start_failure.h"
+
 /* --- what keeps us from writing --------------------------------------------------------------- */
 
 static struct verdict not_accepted(const struct cluster_seen *s)
@@ -103,6 +105,68 @@ static struct verdict quota_exceeded(const struct cluster_seen *s)
 	return c ? verdict_no("QuotaExceeded", c->message) : verdict_none();
 }
 
+/* KubeVirt's words of why this worker gets no pod, or NULL. One that goes away needs none. */
+static const char *no_pod(const struct cluster_machine *m)
+{
+	const struct condition *c =
+		m->vmi ? condition_find(&m->vmi->conditions, "Synchronized") : NULL;
+	bool is = c && str_eq(c->status, "False") && !str_empty(c->message) && !m->vmi->node &&
+		  !m->machine->of.obj.deleting;
+
+	return is ? c->message : NULL;
+}
+
+static struct verdict of_worker(const struct cluster_seen *s, const struct cluster_machine *m,
+				const char *reason, const char *words)
+{
+	return verdict_no(reason, arena_printf(s->pass->arena, "worker %s: %s",
+					       m->machine->of.obj.name, words));
+}
+
+/* What we know of the permission comes before KubeVirt's words. */
+static struct verdict not_permitted(const struct cluster_seen *s)
+{
+	for (size_t i = 0; i < s->n_machines; i++) {
+		const struct cluster_machine *m = &s->machines[i];
+		const char *theirs = no_pod(m);
+		struct verdict v;
+
+		if (!theirs || !strstr(theirs, "not permitted")) {
+			continue;
+		}
+		v = gpus_permitted(m->group ? &m->group->asked : &s->total);
+		return of_worker(s, m, "NotPermitted",
+				 str_eq(v.status, "False")
+					 ? arena_printf(s->pass->arena, "%s (KubeVirt: %s)",
+							v.message, theirs)
+					 : theirs);
+	}
+	return verdict_none();
+}
+
+/* KubeVirt tried in vain to start its VM, which forgets that only after a while. */
+static const char *no_start(const struct cluster_machine *m, struct arena *a)
+{
+	bool runs = m->vmi && str_eq(m->vmi->phase, "Running");
+
+	return m->vm && !runs && !m->machine->of.obj.deleting ? start_failure_words(m->vm, a)
+							      : NULL;
+}
+
+static struct verdict start_failure(const struct cluster_seen *s)
+{
+	for (size_t i = 0; i < s->n_machines; i++) {
+		const struct cluster_machine *m = &s->machines[i];
+		const char *words = no_pod(m);
+
+		words = words ? words : no_start(m, s->pass->arena);
+		if (words) {
+			return of_worker(s, m, "StartFailure", words);
+		}
+	}
+	return verdict_none();
+}
+
 static struct verdict waiting_for_gpu(const struct cluster_seen *s)
 {
 	const struct cluster_machine *first = NULL;
@@ -128,7 +192,8 @@ static bool is_rolling(const struct cluster_group *g)
 {
 	const struct capi_machine_deployment *d = g->deployment;
 
-	return g->rolls || g->scales || g->behind || (d && d->up_to_date < opt_int_or(d->replicas, 0));
+	return g->rolls || g->scales || g->behind ||
+	       (d && d->up_to_date < opt_int_or(d->replicas, 0));
 }
 
 static bool lacks_workers(const struct cluster_group *g)
@@ -179,9 +244,9 @@ static struct verdict waiting_for_workers(const struct cluster_seen *s)
 struct verdict cluster_ready(const struct cluster_seen *s)
 {
 	static struct verdict (*const reasons[])(const struct cluster_seen *) = {
-		not_accepted, neighbour_missing,       cdi_missing,    type_missing,
-		creating,     control_plane_not_ready, quota_exceeded, waiting_for_gpu,
-		rolling_out,  waiting_for_workers,
+		not_accepted,	 neighbour_missing,	  cdi_missing,	 type_missing,
+		creating,	 control_plane_not_ready, not_permitted, quota_exceeded,
+		waiting_for_gpu, start_failure,		  rolling_out,	 waiting_for_workers,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {

@@ -127,6 +127,7 @@ static const char *state_word(const struct verdict *r)
 		{"Creating", "Starting"},
 		{"ControlPlaneNotReady", "Starting"},
 		{"QuotaExceeded", "Starting"},
+		{"NotPermitted", "WaitingForGPU"},
 		{"WaitingForGPU", "WaitingForGPU"},
 		{"RollingOut", "Updating"},
 		{"WaitingForWorkers", "Starting"},

@@ -97,6 +97,7 @@ const struct plan_watch cluster_watches[] = {
 	{&kind_capi_machine, by_name},
 	{&kind_flux_release, by_name},
 	{&kind_flux_repository, by_name},
+	{&kind_kv_vm, by_name},
 	{&kind_kv_vmi, by_machine},
 	{&kind_gpu_node, all_with_gpus},
 	{&kind_kv_config, all_with_gpus},

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "controller/start_failure.h"
+
 /* --- what we look at -------------------------------------------------------------------------- */
 
 bool vm_strategy_runs(const char *strategy)
@@ -346,21 +348,9 @@ static struct verdict unschedulable(const struct vm_seen *s)
 
 static struct verdict start_failure(const struct vm_seen *s)
 {
-	const struct condition *c = condition_find(&s->vm->conditions, "Failure");
-	const struct kv_start_failure *f = s->vm->start_failure;
-	bool failure = c && str_eq(c->status, "True");
-	const char *words = failure ? message_of(c, "KubeVirt could not start it")
-				    : "KubeVirt could not start it";
-	struct arena *a = s->pass->arena;
+	const char *words = start_failure_words(s->vm, s->pass->arena);
 
-	if (f && f->count) {
-		words = arena_printf(a, "%s; failed %lld times in a row%s%s", words,
-				     (long long)f->count, f->retry_after ? ", next try at " : "",
-				     f->retry_after ? f->retry_after : "");
-	} else if (!failure) {
-		return verdict_none();
-	}
-	return verdict_no("StartFailure", words);
+	return words ? verdict_no("StartFailure", words) : verdict_none();
 }
 
 static struct verdict as_kubevirt_says(const struct vm_seen *s)

@@ -303,6 +303,8 @@ static void all_of_a_cluster_wakes_it_by_its_name(void)
 	wakes("t/a");
 	put(MACHINE("kubernetes-b-md0-x7k2p-a1b2c", "[]", "{phase: Pending}"));
 	wakes("t/b");
+	put(KV_VM("kubernetes-a-md0-x7k2p-a1b2c", "[]"));
+	wakes("t/a");
 	put(OF_CLUSTER(CAPI, "Cluster", "other"));
 	wakes("");
 	gone(&kind_capi_cluster, "t", "kubernetes-a");
