@@ -204,11 +204,32 @@ static const void *gather(const struct pass *pass)
 
 /* --- plan ------------------------------------------------------------------------------------- */
 
+/*
+ * Cluster API reads the bootstrap template when it makes a machine and never again, so what is
+ * changed here reaches no worker that is there. That is told: nothing else would show it.
+ */
+static void plan_bootstrap(const struct cluster_seen *s, const struct cluster_group *g,
+			   struct plan *plan)
+{
+	bool there = cache_get(s->pass->cache, &kind_capi_bootstrap, s->ns, g->name) != NULL;
+	bool workers = g->deployment && opt_int_or(g->deployment->replicas, 0) > 0;
+
+	if (plan_apply(plan, &kind_capi_bootstrap, OBJ_MANAGER, cluster_bootstrap(s, g),
+		       "how workers of the group join") &&
+	    there && workers && !g->rolls) {
+		plan_event(plan, false, "NewWorkersOnly",
+			   arena_printf(s->pass->arena,
+					"node group %s: labels or kubelet settings have changed; "
+					"workers that are there keep theirs until they are "
+					"replaced, new ones get these",
+					g->key));
+	}
+}
+
 static void plan_group(const struct cluster_seen *s, const struct cluster_group *g,
 		       struct plan *plan)
 {
-	plan_apply(plan, &kind_capi_bootstrap, OBJ_MANAGER, cluster_bootstrap(s, g),
-		   "how workers of the group join");
+	plan_bootstrap(s, g, plan);
 	plan_apply(plan, &kind_capi_machine_template, OBJ_MANAGER, cluster_template(s, g),
 		   "what workers of the group are");
 	plan_apply(plan, &kind_capi_machine_deployment, OBJ_MANAGER, cluster_deployment(s, g),
