@@ -10,7 +10,7 @@
 struct gpus_ask *gpus_ask(struct gpus *g, const char *asked, const char *device)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		if (str_eq(g->asks[i].asked, asked)) {
+		if (str_eq(g->asks[i].asked, asked) && str_eq(g->asks[i].device, device)) {
 			return &g->asks[i];
 		}
 	}

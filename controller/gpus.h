@@ -15,7 +15,10 @@
 #include "controller/inventory.h"
 #include "controller/verdict.h"
 
-/* One spelling and how often it is asked, for one machine. */
+/*
+ * One spelling and how often it is asked, for one machine. Of several groups of machines one
+ * spelling may mean several devices: each keeps what it was written with.
+ */
 struct gpus_ask {
 	const char *asked;  /* as in the spec */
 	const char *device; /* canonical resource name */
@@ -35,7 +38,7 @@ struct gpus {
 	size_t n;
 };
 
-/* The ask of this spelling, made if it is not there. */
+/* The ask of this device by this spelling, made if it is not there. */
 struct gpus_ask *gpus_ask(struct gpus *g, const char *asked, const char *device);
 /* How many of this device all spellings ask. */
 int64_t gpus_count(const struct gpus *g, const char *device);

@@ -79,6 +79,19 @@ static void spellings_of_one_device_count_together(void)
 	is_str(gpus_summary(&g), "3x CARD, 5x OTHER");
 }
 
+/* Two groups of one cluster, made when the alias stood for different cards. */
+static void one_spelling_of_two_devices_counts_apart(void)
+{
+	begin(NULL, 0);
+	gpus_ask(&g, "alias", CARD)->count += 1;
+	gpus_ask(&g, "alias", "example.com/OTHER")->count += 2;
+	gpus_ask(&g, "alias", CARD)->count += 4;
+	is_int(g.n, 2);
+	is_int(gpus_count(&g, CARD), 5);
+	is_int(gpus_count(&g, "example.com/OTHER"), 2);
+	is_str(gpus_summary(&g), "5x CARD, 2x OTHER");
+}
+
 /* --- permitted -------------------------------------------------------------------------------- */
 
 /* What stands in the CR about one name or card: nothing, or an entry whose externalResourceProvider
@@ -382,6 +395,7 @@ static void an_unknown_number_is_never_too_small(void)
 
 TESTS({"asks grow with their number, a status has 64 at most", any_number_of_names},
       {"spellings of one device count together", spellings_of_one_device_count_together},
+      {"one spelling of two devices counts apart", one_spelling_of_two_devices_counts_apart},
       {"a name that is listed is permitted, by whoever serves it", a_name_that_is_listed},
       {"a card that others offer is not waited for, unless another of its model comes",
        a_card_that_is_offered_under_another_name},
