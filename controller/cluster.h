@@ -155,7 +155,7 @@ const char *cluster_ephemeral_size(const struct cluster_seen *s, const struct no
 
 /* cluster_labels.c: "gpu=on,gpu-type=L40S", or "" */
 const char *cluster_labels(const struct cluster_seen *s, const struct cluster_group *g);
-/* Labels with which no kubelet starts. */
+/* Labels and roles with which no worker starts. */
 struct verdict cluster_labels_check(const struct cluster_seen *s);
 
 /* cluster_machines.c */

@@ -2,6 +2,7 @@
 /* What keeps a cluster from being written at all (condition Accepted=False). */
 #include "controller/cluster.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/quantity.h"
@@ -42,19 +43,110 @@ static struct verdict check_version(const struct cluster_seen *s)
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
-static struct verdict check_size(const struct cluster_seen *s, const struct cluster_group *g,
-				 const char *field, const char *text, long double most)
+/* With a size that is none no worker starts, or none becomes a node, and nothing here says why. */
+struct size {
+	const char *field, *text; /* nothing: not asked */
+	long double most;
+	bool may_be_zero, per_cent;
+};
+
+/* As a kubelet reads its thresholds (pkg/kubelet/eviction parsePercentage), without exponents. */
+static bool is_per_cent(const char *text)
+{
+	size_t n = strspn(text, "0123456789.");
+	char *end;
+	double v = strtod(text, &end);
+
+	return n && end == text + n && str_eq(end, "%") && v <= 100;
+}
+
+static bool is_size(const struct size *z)
 {
 	long double v;
 
-	if (quantity_parse(text, &v) == 0 && v > 0 && v <= most) {
+	if (z->per_cent && is_per_cent(z->text)) {
+		return true;
+	}
+	return quantity_parse(z->text, &v) == 0 && v <= z->most &&
+	       (v > 0 || (z->may_be_zero && v == 0));
+}
+
+static struct verdict no_size(const struct cluster_seen *s, const struct cluster_group *g,
+			      const struct size *z)
+{
+	return verdict_no("InvalidSize",
+			  arena_printf(s->pass->arena,
+				       "nodeGroups.%s.%s is no size of a worker: write a quantity "
+				       "%s and at most %.0Lf%s",
+				       g->key, z->field, z->may_be_zero ? "not below 0" : "above 0",
+				       z->most, z->per_cent ? ", or 0% to 100%" : ""));
+}
+
+/* KubeVirt refuses such a worker. */
+static struct verdict check_pod_cpu(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	const char *limit = g->spec->pod_cpu_limit, *request = g->spec->pod_cpu_request;
+
+	if (!cluster_group_sized(g->spec) || str_empty(limit) || str_empty(request) ||
+	    quantity_compare(request, limit) <= 0) {
 		return verdict_none();
 	}
 	return verdict_no("InvalidSize",
 			  arena_printf(s->pass->arena,
-				       "nodeGroups.%s.resources.%s is no size of a worker: write a "
-				       "quantity above 0 and at most %.0Lf",
-				       g->key, field, most));
+				       "nodeGroups.%s.podCpuRequest is above podCpuLimit: write "
+				       "one that is not",
+				       g->key));
+}
+
+/* A kubelet that is to keep more than its machine has does not start (validateNodeAllocatable). */
+static struct verdict check_rest(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	struct cluster_amounts left;
+
+	if (!cluster_capacity(s, g, &left) || (left.memory_mi && left.cpu_m)) {
+		return verdict_none();
+	}
+	return verdict_no(
+		"InvalidSize",
+		arena_printf(s->pass->arena,
+			     "nodeGroups.%s: system, kubelet and eviction keep all %s of "
+			     "a worker, so that no pod could run: choose a larger worker, "
+			     "or keep less in nodeGroups.%s.kubelet",
+			     g->key, left.memory_mi ? "CPU" : "memory", g->key));
+}
+
+static struct verdict check_group_sizes(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	static const struct kubelet_reserve none;
+	static const struct vm_resources no_size_given;
+	const long double cores = CLUSTER_MAX_CORES, bytes = CLUSTER_MAX_MEMORY;
+	const struct node_group *spec = g->spec;
+	const struct kubelet_reserve *k = spec->kubelet ? spec->kubelet : &none;
+	bool sized = cluster_group_sized(spec);
+	const struct vm_resources *r = sized ? spec->resources : &no_size_given;
+	const struct size sizes[] = {
+		{"resources.cpu", r->cpu, cores, false, false},
+		{"resources.memory", r->memory, bytes, false, false},
+		{"podCpuLimit", sized ? spec->pod_cpu_limit : NULL, cores, true, false},
+		{"podCpuRequest", sized ? spec->pod_cpu_request : NULL, cores, true, false},
+		{str_empty(spec->disk_size) ? "ephemeralStorage" : "diskSize", g->disk_size, bytes,
+		 false, false},
+		{"kubelet.systemReservedMemory", k->system_reserved_memory, bytes, true, false},
+		{"kubelet.kubeReservedMemory", k->kube_reserved_memory, bytes, true, false},
+		{"kubelet.systemReservedCpu", k->system_reserved_cpu, cores, true, false},
+		{"kubelet.kubeReservedCpu", k->kube_reserved_cpu, cores, true, false},
+		{"kubelet.evictionHardMemory", k->eviction_hard_memory, bytes, false, true},
+		{"kubelet.evictionSoftMemory", k->eviction_soft_memory, bytes, false, true},
+	};
+	struct verdict v;
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		if (!str_empty(sizes[i].text) && !is_size(&sizes[i])) {
+			return no_size(s, g, &sizes[i]);
+		}
+	}
+	v = check_pod_cpu(s, g);
+	return v.status ? v : check_rest(s, g);
 }
 
 static struct verdict check_sizes(const struct cluster_seen *s)
@@ -62,14 +154,7 @@ static struct verdict check_sizes(const struct cluster_seen *s)
 	struct verdict v = verdict_none();
 
 	for (size_t i = 0; i < s->n_groups && !v.status; i++) {
-		const struct cluster_group *g = &s->groups[i];
-		const struct vm_resources *r = g->spec->resources;
-
-		if (cluster_group_sized(g->spec)) {
-			v = check_size(s, g, "cpu", r->cpu, CLUSTER_MAX_CORES);
-			v = v.status ? v
-				     : check_size(s, g, "memory", r->memory, CLUSTER_MAX_MEMORY);
-		}
+		v = check_group_sizes(s, &s->groups[i]);
 	}
 	return v;
 }

@@ -133,24 +133,51 @@ static const char *wrong(const struct pair *label)
 	return NULL;
 }
 
-struct verdict cluster_labels_check(const struct cluster_seen *s)
+static struct verdict check_labels(const struct cluster_seen *s, const struct cluster_group *g)
 {
-	for (size_t i = 0; i < s->n_groups; i++) {
-		list_each(label, &s->groups[i].spec->labels) {
-			const char *why = wrong(label);
-			bool named = strlen(label->key) <= MAX_KEY;
+	list_each(label, &g->spec->labels) {
+		const char *why = wrong(label);
+		bool named = strlen(label->key) <= MAX_KEY;
 
-			if (why) {
-				return verdict_no(
-					"InvalidLabel",
-					arena_printf(s->pass->arena, "nodeGroups.%s.labels: %s %s",
-						     s->groups[i].key,
-						     named ? label->key : "a key that is too long",
-						     why));
-			}
+		if (why) {
+			return verdict_no(
+				"InvalidLabel",
+				arena_printf(s->pass->arena, "nodeGroups.%s.labels: %s %s", g->key,
+					     named ? label->key : "a key that is too long", why));
 		}
 	}
 	return verdict_none();
+}
+
+/* Behind node-role.kubernetes.io/ of machines, VMs and their templates: one that is none makes the
+ * API server refuse the machines, where nobody looks. */
+static struct verdict check_roles(const struct cluster_seen *s, const struct cluster_group *g)
+{
+	for (size_t i = 0; i < g->spec->roles.n; i++) {
+		const char *role = g->spec->roles.items[i];
+
+		if (!is_name(role, strlen(role))) {
+			return verdict_no(
+				"InvalidLabel",
+				arena_printf(s->pass->arena,
+					     "nodeGroups.%s.roles[%zu] cannot be a role: write "
+					     "letters, digits, -, _ and ., 63 characters at most, "
+					     "the first and the last a letter or digit",
+					     g->key, i));
+		}
+	}
+	return verdict_none();
+}
+
+struct verdict cluster_labels_check(const struct cluster_seen *s)
+{
+	struct verdict v = verdict_none();
+
+	for (size_t i = 0; i < s->n_groups && !v.status; i++) {
+		v = check_labels(s, &s->groups[i]);
+		v = v.status ? v : check_roles(s, &s->groups[i]);
+	}
+	return v;
 }
 
 /* --- the text --------------------------------------------------------------------------------- */

@@ -402,7 +402,7 @@ static void what_is_kept_of_a_worker(void)
 		{"11", "20500Mi", "memory=1024Mi,cpu=500m", "17017Mi", "10000m"},
 		{"500m", "1Gi", "memory=256Mi,cpu=50m", "440Mi", "900m"},
 		{"1500m", "8Gi", "memory=409Mi,cpu=100m", "6800Mi", "1800m"},
-		{"1", "100Mi", "memory=256Mi,cpu=50m", "0Mi", "900m"},
+		{"1", "552Mi", "memory=256Mi,cpu=50m", "1Mi", "900m"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -425,7 +425,18 @@ static void sizes_of_a_worker(void)
 		const char *cpu, *memory, *eviction, *said, *left;
 	} rows[] = {
 		{"2", "8Gi", "10%", NULL, "6554Mi"},
-		{"2", "8Gi", "-1e30%", NULL, "8192Mi"},
+		{"2", "8Gi", "0%", NULL, "7374Mi"},
+		{"2", "8Gi", "1Gi", NULL, "6350Mi"},
+		{"2", "8Gi", ".5%", NULL, "7333Mi"},
+		{"2", "8Gi", "-1e30%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", "1e1%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", "100.1%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", "100%", "nodeGroups.g: system, kubelet and eviction keep all memory",
+		 NULL},
+		{"2", "8Gi", "5%%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", "%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", ".%", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
+		{"2", "8Gi", "0", "nodeGroups.g.kubelet.evictionHardMemory", NULL},
 		{"1e30", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
 		{"0", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
 		{"-1", "8Gi", "7%", "nodeGroups.g.resources.cpu", NULL},
