@@ -159,6 +159,60 @@ static struct verdict check_sizes(const struct cluster_seen *s)
 	return v;
 }
 
+/* --- the control plane ------------------------------------------------------------------------ */
+
+#define MAX_SOURCE 63 /* characters that are repeated */
+
+static struct verdict no_volume(const struct cluster_seen *s, size_t i, const char *source)
+{
+	return verdict_no("InvalidVolume",
+			  arena_printf(s->pass->arena,
+				       "controlPlane.apiServer.extraVolumes[%zu].%s cannot be "
+				       "had: the API server's pod is made with vmgpu's rights, not "
+				       "with yours; write a volume of configMap, downwardAPI, "
+				       "emptyDir, projected or secret",
+				       i, strlen(source) <= MAX_SOURCE ? source : "(a long word)"));
+}
+
+/* What a pod gets from its own namespace and from itself. Anything else, and what comes with later
+ * releases, could reach the node or other tenants. */
+static bool is_own_source(const char *key)
+{
+	static const char *const keys[] = {"name",     "configMap", "downwardAPI",
+					   "emptyDir", "projected", "secret"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (str_eq(key, keys[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* They are in the manifest of a tenant, and become part of a pod that the tenant may not make. */
+static struct verdict check_volumes(const struct cluster_seen *s)
+{
+	const struct control_plane *c = s->spec.control_plane;
+	const char *text = c && c->api_server ? c->api_server->extra_volumes : NULL, *key;
+	json_t *all = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL, *volume, *value;
+	struct verdict v = verdict_none();
+	size_t i;
+
+	if (text && !json_is_array(all)) {
+		v = verdict_no("InvalidVolume", "controlPlane.apiServer.extraVolumes cannot be "
+						"read: write a list of volumes, as in a Pod");
+	}
+	json_array_foreach(all, i, volume) {
+		json_object_foreach(volume, key, value) {
+			if (!v.status && !json_is_null(value) && !is_own_source(key)) {
+				v = no_volume(s, i, key);
+			}
+		}
+	}
+	json_decref(all);
+	return v;
+}
+
 /* --- taken names ------------------------------------------------------------------------------ */
 
 static struct verdict taken(const struct cluster_seen *s, const struct kube_kind *k,
@@ -256,7 +310,7 @@ static struct verdict check_devices(const struct cluster_seen *s)
 void cluster_check(struct cluster_seen *s)
 {
 	static struct verdict (*const checks[])(const struct cluster_seen *) = {
-		check_names, check_version,	 cluster_labels_check, check_sizes,
+		check_names, check_version,	 cluster_labels_check, check_sizes,   check_volumes,
 		check_taken, check_groups_taken, check_operator_taken, check_devices,
 	};
 
