@@ -189,6 +189,8 @@ json_t *cluster_health_check(const struct cluster_seen *s, const struct cluster_
 /* cluster_operator.c */
 void cluster_operator_gather(struct cluster_seen *s);
 void cluster_operator_plan(const struct cluster_seen *s, struct plan *plan);
+/* Flux brings a network plugin into the cluster: Cozystack's release of cilium. */
+bool cluster_has_network(const struct cluster_seen *s);
 
 /* cluster_old.c */
 void cluster_old_plan(const struct cluster_seen *s, struct plan *plan);

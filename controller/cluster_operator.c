@@ -172,15 +172,24 @@ static void set_chart(const struct cluster_seen *s, json_t *spec, const char *ar
 					    : s->ns));
 }
 
+static const char *cilium(const struct cluster_seen *s)
+{
+	return arena_printf(s->pass->arena, "%s-cilium", s->child.name);
+}
+
+bool cluster_has_network(const struct cluster_seen *s)
+{
+	return cache_get(s->pass->cache, &kind_flux_release, s->ns, cilium(s));
+}
+
 /* Nodes have no network before cilium; where somebody else brings one there is nothing to wait for.
  */
 static void set_depends(const struct cluster_seen *s, json_t *spec)
 {
-	const char *cilium = arena_printf(s->pass->arena, "%s-cilium", s->child.name);
-
-	if (cache_get(s->pass->cache, &kind_flux_release, s->ns, cilium)) {
-		json_object_set_new(spec, "dependsOn",
-				    json_pack("[{s:s, s:s}]", "name", cilium, "namespace", s->ns));
+	if (cluster_has_network(s)) {
+		json_object_set_new(
+			spec, "dependsOn",
+			json_pack("[{s:s, s:s}]", "name", cilium(s), "namespace", s->ns));
 	}
 }
 

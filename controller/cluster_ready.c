@@ -231,13 +231,28 @@ static struct verdict rolling_out(const struct cluster_seen *s)
 		      : verdict_none();
 }
 
+/* A worker without a network plugin runs and never gets ready, though nothing in it fails. Where one
+ * is ready there is a plugin. */
+static const char *network_words(const struct cluster_seen *s)
+{
+	for (size_t i = 0; i < s->n_groups; i++) {
+		if (s->groups[i].ready) {
+			return "";
+		}
+	}
+	return cluster_has_network(s) ? ""
+				      : "; none gets ready before you have installed a network "
+					"plugin (CNI) in the cluster";
+}
+
 static struct verdict waiting_for_workers(const struct cluster_seen *s)
 {
 	const char *groups = groups_that(s, lacks_workers);
 
 	return groups ? verdict_no("WaitingForWorkers",
 				   arena_printf(s->pass->arena,
-						"workers are being started; ready: %s", groups))
+						"workers are being started; ready: %s%s", groups,
+						network_words(s)))
 		      : verdict_none();
 }
 

@@ -93,6 +93,10 @@ static void worker(const char *name, const char *group, const char *device, cons
 	cache_put(c, &kind_kv_vmi, &v);
 }
 
+/* Said while no worker of any group is ready. */
+#define NO_NETWORK                                                                                 \
+	"; none gets ready before you have installed a network plugin (CNI) in the cluster"
+
 static void each_group_counts(void)
 {
 	for (size_t n = 0; n <= GROUPS; n++) {
@@ -111,7 +115,8 @@ static void each_group_counts(void)
 			groups[bad].ready = 0;
 			is_str(cluster_ready(&s).reason, "WaitingForWorkers");
 			is_str(strstr(cluster_ready(&s).message, "ready: "),
-			       arena_printf(&arena, "ready: %s (0 of 1)", groups[bad].key));
+			       arena_printf(&arena, "ready: %s (0 of 1)%s", groups[bad].key,
+					    n == 1 ? NO_NETWORK : ""));
 
 			begin(n);
 			groups[bad].rolls = true;
