@@ -86,10 +86,12 @@ struct cluster_addon {
 
 struct cluster_operator {
 	struct cluster_addon addons[CLUSTER_OPERATOR_ADDONS];
-	bool wanted;	    /* by the manifest */
-	bool served;	    /* Flux is there */
-	const char *values; /* valuesOverride that counts, JSON, or NULL */
-	const char *name;   /* of release and repository */
+	bool wanted;		 /* by the manifest */
+	const char *wanted_path; /* who says whether; nobody: where one would */
+	bool served;		 /* Flux is there */
+	const char *values;	 /* valuesOverride that counts, JSON, or NULL */
+	const char *values_path; /* whose */
+	const char *name;	 /* of release and repository */
 };
 
 struct cluster_seen {
@@ -170,6 +172,8 @@ void cluster_check(struct cluster_seen *s);
 void cluster_health_gather(struct cluster_seen *s);
 /* asked, if it is a duration; else otherwise. */
 const char *cluster_duration(const char *asked, const char *otherwise);
+/* Raw JSON that is neither absent nor empty. */
+bool cluster_says(const char *json);
 const char *cluster_not_handled(const struct cluster_seen *s);
 
 /* Bodies: new references. */

@@ -16,8 +16,7 @@ static void add(struct listing *l, const char *where, const char *field, const c
 	listing_add(l, "%s%s%s", where, field, why);
 }
 
-/* Neither absent nor empty. */
-static bool says(const char *json)
+bool cluster_says(const char *json)
 {
 	return json && !str_eq(json, "{}") && !str_eq(json, "[]") && !str_eq(json, "\"\"");
 }
@@ -125,13 +124,13 @@ static void group(const struct cluster_seen *s, const struct cluster_group *g, s
 	    quantity_compare(g->spec->disk_size, ephemeral) != 0) {
 		add(l, where, "ephemeralStorage", " (diskSize is set)");
 	}
-	if (!ephemeral && says(g->spec->ephemeral_storage)) {
+	if (!ephemeral && cluster_says(g->spec->ephemeral_storage)) {
 		add(l, where, "ephemeralStorage", " (is neither a quantity nor {size: quantity})");
 	}
 	if (!str_empty(g->spec->schematic_id)) {
 		add(l, where, "schematicID", " (workers are made by kubeadm)");
 	}
-	if (says(g->spec->kernel_modules)) {
+	if (cluster_says(g->spec->kernel_modules)) {
 		add(l, where, "kernelModules", " (workers are made by kubeadm)");
 	}
 	add_duration(l, where, "nodeStartupTimeout", g->spec->node_startup_timeout);
@@ -154,7 +153,7 @@ static void addons(const char *where, const struct addon *items, size_t n, struc
 		}
 		if (a->enabled == TRI_TRUE) {
 			add(l, where, a->key, " (install it in the cluster yourself)");
-		} else if (says(a->values_override)) {
+		} else if (cluster_says(a->values_override)) {
 			add(l, where, a->key, ".valuesOverride");
 		}
 	}
@@ -212,23 +211,17 @@ static void addons_more(const struct cluster_seen *s, struct listing *l)
 /* What another spelling says otherwise and more loudly. */
 static void other_spellings(const struct cluster_operator *o, struct listing *l)
 {
-	tri enabled = TRI_UNSET;
-	bool values = false;
-
 	for (size_t i = 0; i < CLUSTER_OPERATOR_ADDONS; i++) {
 		const struct addon *a = o->addons[i].addon;
+		const char *path = o->addons[i].path;
 
-		if (!a) {
-			continue;
+		if (a && a->enabled != TRI_UNSET && (a->enabled == TRI_TRUE) != o->wanted) {
+			listing_add(l, "%s (%s says otherwise)", path, o->wanted_path);
 		}
-		if (enabled != TRI_UNSET && a->enabled != TRI_UNSET && a->enabled != enabled) {
-			add(l, o->addons[i].path, "", " (addons says otherwise)");
+		if (a && cluster_says(a->values_override) && path != o->values_path) {
+			listing_add(l, "%s.valuesOverride (%s has other values)", path,
+				    o->values_path);
 		}
-		if (values && says(a->values_override)) {
-			add(l, o->addons[i].path, ".valuesOverride", " (addons has other values)");
-		}
-		enabled = enabled == TRI_UNSET ? a->enabled : enabled;
-		values |= says(a->values_override);
 	}
 }
 
@@ -237,12 +230,12 @@ static void gpu_operator(const struct cluster_seen *s, struct listing *l)
 	const struct cluster_operator *o = &s->gpu_operator;
 
 	if (o->wanted && !o->served) {
-		add(l, o->addons[0].path, "",
+		add(l, o->wanted_path, "",
 		    " (needs Flux, and nobody serves helm.toolkit.fluxcd.io: install Flux, or the "
 		    "gpu-operator in the cluster yourself)");
 	}
-	if (!o->wanted && says(o->values)) {
-		add(l, o->addons[0].path, ".valuesOverride", " (the gpu-operator is not wanted)");
+	if (!o->wanted && o->values) {
+		add(l, o->values_path, ".valuesOverride", " (the gpu-operator is not wanted)");
 	}
 	other_spellings(o, l);
 }
@@ -282,7 +275,7 @@ static void whole_fields(const struct cluster_seen *s, struct listing *l)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		if (says(fields[i].value)) {
+		if (cluster_says(fields[i].value)) {
 			add(l, fields[i].name, "", "");
 		}
 	}

@@ -69,13 +69,20 @@ void cluster_operator_gather(struct cluster_seen *s)
 	struct cluster_operator *o = &s->gpu_operator;
 
 	o->name = arena_printf(s->pass->arena, "%s-gpu-operator", s->child.name);
-	o->wanted = has_nvidia(s);
 	find_addons(s, o->addons);
+	o->wanted = has_nvidia(s);
+	o->wanted_path = o->addons[0].path;
 	for (size_t i = CLUSTER_OPERATOR_ADDONS; i-- > 0;) {
 		const struct addon *a = o->addons[i].addon;
 
-		o->wanted = a ? tri_or(a->enabled, o->wanted) : o->wanted;
-		o->values = a && a->values_override ? a->values_override : o->values;
+		if (a && a->enabled != TRI_UNSET) {
+			o->wanted = a->enabled == TRI_TRUE;
+			o->wanted_path = o->addons[i].path;
+		}
+		if (a && cluster_says(a->values_override)) {
+			o->values = a->values_override;
+			o->values_path = o->addons[i].path;
+		}
 	}
 	o->served = cache_version(c, &kind_flux_release) &&
 		    (!uses_own_chart(s) || cache_version(c, &kind_flux_repository));
