@@ -68,6 +68,8 @@ bool cluster_writes(const struct cluster_seen *s)
 /* The newest patch release of each minor version that is supported (cozystack.md 1). */
 static const char *const releases[] = {"v1.31.14", "v1.32.13", "v1.33.13", "v1.34.9", "v1.35.6"};
 
+#define MAX_VERSION 32 /* crds: spec.version */
+
 static const char *minor_of(struct arena *a, const char *release)
 {
 	const char *dot = strchr(release, '.'), *second = dot ? strchr(dot + 1, '.') : NULL;
@@ -75,11 +77,24 @@ static const char *minor_of(struct arena *a, const char *release)
 	return second ? arena_strndup(a, release, (size_t)(second - release)) : release;
 }
 
-static void see_version(struct cluster_seen *s)
+/* As the manifest has it. One beyond what the CRD allows now is unknown: it is copied into each
+ * worker's image, and must not fill the pass. */
+static const char *asked_version(const struct cluster_seen *s)
 {
 	const char *asked = s->spec.version;
+	size_t n = asked ? strlen(asked) : 0;
+
+	return n <= MAX_VERSION ? asked
+				: arena_printf(s->pass->arena, "of %zu characters (%d at most)", n,
+					       MAX_VERSION);
+}
+
+static void see_version(struct cluster_seen *s)
+{
+	const char *asked = asked_version(s);
 	struct arena *a = s->pass->arena;
 
+	s->spec.version = asked;
 	s->known_versions = "";
 	s->minor = !str_empty(asked) ? minor_of(a, asked)
 				     : minor_of(a, releases[ARRAY_LEN(releases) - 1]);
