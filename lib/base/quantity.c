@@ -85,8 +85,9 @@ int quantity_parse(const char *s, long double *ret)
 	if (read_number(&s, &v) < 0) {
 		return -1;
 	}
-	if ((*s == 'e' || *s == 'E') && (digit(s[1]) || s[1] == '-') &&
-	    parse_int(s + 1, -30, 30, &e) == 0) {
+	if ((*s == 'e' || *s == 'E') &&
+	    (digit(s[1]) || ((s[1] == '-' || s[1] == '+') && digit(s[2]))) &&
+	    parse_int(s + 1 + (s[1] == '+'), -30, 30, &e) == 0) {
 		return give(sign * v * power_of_ten(e), ret);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {

@@ -8,6 +8,8 @@ static void same_amounts(void)
 	is_int(quantity_compare("20480Mi", "20Gi"), 0);
 	is_int(quantity_compare("10737418240", "10Gi"), 0);
 	is_int(quantity_compare("1e3", "1k"), 0);
+	is_int(quantity_compare("1e+3", "1k"), 0);
+	is_int(quantity_compare("1E-3", "1m"), 0);
 	is_int(quantity_compare("1E", "1000P"), 0);
 	is_int(quantity_compare("0.5", "500m"), 0);
 	is_int(quantity_compare("1.5Gi", "1536Mi"), 0);
@@ -23,8 +25,8 @@ static void order(void)
 
 static void no_quantities(void)
 {
-	static const char *const bad[] = {"",  "Gi",	"5gi",	"5 Gi", "x",
-					  ".", "1.2.3", "5GiB", "1e",	"--1"};
+	static const char *const bad[] = {"",	  "Gi", "5gi", "5 Gi",	"x",   ".",  "1.2.3",
+					  "5GiB", "1e", "1e+", "1e+-3", "1e-", "--1"};
 	long double v;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

@@ -272,9 +272,9 @@ static bool looks_special(const char *s)
 	for (size_t i = 0; i < ARRAY_LEN(words) && !special; i++) {
 		special = !strcmp(s, words[i]);
 	}
-	/* Numbers and dates of YAML 1.1 in other clothes: 010, 1_000, 0x1f, .5, 12:30:00,
-	 * 2026-01-01 */
-	return special || *s == '.' || *s == '+' || str_starts(s, "0x") ||
+	/* Numbers and dates of YAML 1.1, and of Go, in other clothes: 010, 1_000, 0x1f, 0o17, .5,
+	 * 12:30:00, 2026-01-01 */
+	return special || *s == '.' || *s == '+' || (*s == '0' && s[1] && strchr("xXoO", s[1])) ||
 	       (*s >= '0' && *s <= '9' && !strpbrk(s, "ghijklmnpqrstuvwxyzGHIJKLMNPQRSTUVWXYZ/"));
 }
 

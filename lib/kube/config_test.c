@@ -134,7 +134,7 @@ static const struct {
 	{"clusters: [{name: k, cluster: {server: \"ftp://h\"}}]\n" USER CONTEXT,
 	 "$D/c:1: cluster \"k\": server: \"ftp://h\" is no URL like https://host:6443"},
 	{"clusters: [{name: k, cluster: {server: \"https://u:p@h\"}}]\n" USER CONTEXT,
-	 "$D/c:1: cluster \"k\": server: \"https://u:p@h\" must not hold a user; put credentials into the users section"},
+	 "$D/c:1: cluster \"k\": server: must not hold a user; put credentials into the users section"},
 	{"clusters: [{name: k, cluster: {server: \"https://h/?a=b\"}}]\n" USER CONTEXT,
 	 "$D/c:1: cluster \"k\": server: \"https://h/?a=b\" must not hold a query or fragment"},
 	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: maybe}}]\n" USER

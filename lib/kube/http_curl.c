@@ -138,7 +138,12 @@ static int set_sock(CURL *easy attr_unused, curl_socket_t fd, int what, void *ct
 			http_sock_remove(s);
 		}
 	} else if (!s) {
-		curl_multi_assign(h->multi, fd, sock_add(h, fd, events, on_sock, NULL));
+		s = sock_add(h, fd, events, on_sock, NULL);
+		if (!s->io) { /* the kernel's limit of watched files: libcurl ends the transfer */
+			http_sock_remove(s);
+			return -1;
+		}
+		curl_multi_assign(h->multi, fd, s);
 	} else {
 		loop_change(s->io, events);
 		s->port = s->port ? s->port : local_port(fd); /* 0 until connect was called */

@@ -126,10 +126,13 @@ void http_health_fence(struct http *h)
  * by that other one. In both cases its streams are better off elsewhere.
  */
 
-/* Since when r's connection is silent; INT64_MAX: it has none. */
+/*
+ * Since when r's connection is silent; INT64_MAX: it has none, or one of its own (HTTP/1.1, on
+ * libcurl), of which an answer over another says nothing: idle_ms and TCP find out about that.
+ */
 static int64_t silent_since(const struct http_request *r, const struct http_sock *s)
 {
-	return s ? MAX(s->byte_ms, r->active_ms) : INT64_MAX;
+	return s && !r->slot ? MAX(s->byte_ms, r->active_ms) : INT64_MAX;
 }
 
 static void probe_done(void *ctx, const struct http_answer *a)

@@ -240,5 +240,7 @@ void http_peer_apply(const struct http_peer *p, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, p->insecure ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, p->insecure ? 0L : 2L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_proxy() ? p->proxy : "");
+	/* NO_PROXY is of the environment's proxies; the kubeconfig's is used for whatever it says. */
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, p->proxy ? "" : NULL);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, p->connect_to);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/monitor.h"
 
+#include <string.h>
+
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -69,7 +71,12 @@ static int answer_ready(void *ctx, struct buf *body)
 
 	buf_str(body, ready ? "ok" : "not ready");
 	if (trouble) {
-		buf_printf(body, ": %s", trouble);
+		/* Anybody may ask here: what others said (an error with a proxy's password in it, the
+		 * last words of a credential plugin) is for the log, which redacts. */
+		size_t own = strcspn(trouble, ":");
+
+		buf_printf(body, ": %.*s%s", (int)own, trouble,
+			   trouble[own] ? " fails, the log says why" : "");
 	}
 	buf_char(body, '\n');
 	return ready ? 200 : 503;
