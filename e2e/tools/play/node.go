@@ -36,6 +36,10 @@ func (p *Player) join(ctx context.Context, n Node) error {
 	if _, err := p.client.Merge(ctx, nodesPath+"/"+n.Name+"/status", status); err != nil {
 		return err
 	}
+	// One that nobody played for a while is tainted; the node controller takes the taints off too, on a busy machine much later.
+	if _, err := p.client.Merge(ctx, nodesPath+"/"+n.Name, m{"spec": m{"taints": nil}}); err != nil {
+		return err
+	}
 	lease := m{"metadata": m{"name": n.Name}, "spec": m{"holderIdentity": n.Name, "leaseDurationSeconds": 40}}
 	if _, err := p.client.Create(ctx, leasesPath, lease); err != nil && !kube.IsCode(err, 409) {
 		return err
