@@ -6,7 +6,7 @@ says why no test could notice it. The last line is "N mutants, N caught"; the ex
 A change that does not compile, or from which gcc -O2 makes the very same object file, is no mutant; another is drawn. equivalent.txt holds lines
 "FILE: LINE'S TEXT -> CHANGE # reason". What is listed there and survives is listed here too, with its reason, beside the N; what is listed and caught after
 all is said to be stale."""
-import argparse, filecmp, os, random, re, resource, shutil, signal, subprocess, sys, tempfile, threading, time
+import argparse, filecmp, glob, os, random, re, resource, shutil, signal, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -59,6 +59,10 @@ class Mutant:
         return "%s: %s -> %s" % (self.file, self.old.strip(), self.what)
 
 
+class NoLink(Exception):
+    """A mutant that compiles and does not link is none."""
+
+
 class Draws:
     """The same mutants in the same order for the same seed, however the workers run."""
     def __init__(self, tree, seed, files, count):
@@ -101,6 +105,16 @@ class Draws:
                                              "  by " + os.path.basename(m.by) if m.by else ""), flush=True)
 
 
+def wait(p, seconds):
+    """The exit code. A second counts only while this program runs: one that is stopped for a while (SIGSTOP) must not find that all took too long."""
+    for _ in range(int(seconds) + 1):
+        try:
+            return p.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+    raise subprocess.TimeoutExpired(p.args, seconds)
+
+
 def run(cmd, cwd, seconds, limit=True):
     """The exit code; 124 when it took too long."""
     def child():
@@ -109,7 +123,7 @@ def run(cmd, cwd, seconds, limit=True):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     p = subprocess.Popen(cmd, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=child)
     try:
-        return p.wait(seconds)
+        return wait(p, seconds)
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)
         p.wait()
@@ -158,6 +172,9 @@ class Worker(threading.Thread):
             m.by = self.caught(m.file)
             m.reason = None if m.by else self.why.get(m.key())
             return bool(m.by) or not (m.reason or self.same_code(m.file))
+        except NoLink as e:
+            print("# no mutant, %s does not link: %s:%d %s" % (e, m.file, m.n + 1, m.what), flush=True)
+            return False
         finally:
             self.write(path, self.draws.text[m.file])
 
@@ -183,18 +200,27 @@ class Worker(threading.Thread):
 
     def linked(self, tests):
         """Linking one at a time, most often only the first; a program that did not change by it cannot notice the change."""
-        if len(tests) > 4 and run([*QUICK, *tests], self.path, 600, limit=False) != 0:
-            raise RuntimeError("a mutant that compiles does not link")
+        if len(tests) > 4:
+            self.link(tests)
         for t in tests:
-            if len(tests) <= 4 and run([*QUICK, t], self.path, 600, limit=False) != 0:
-                raise RuntimeError("a mutant that compiles does not link")
+            if len(tests) <= 4:
+                self.link([t])
             if not filecmp.cmp(os.path.join(self.path, t), os.path.join(self.base.path, t), shallow=False):
                 yield t
 
+    def link(self, tests):
+        """Twice if need be: a linker that was killed leaves half a program behind, which make takes for a whole one."""
+        if run([*QUICK, *tests], self.path, 600, limit=False) == 0:
+            return
+        for left in [os.path.join(self.path, t) for t in tests] + glob.glob(os.path.join(self.path, "build/quick/*.a")):
+            if os.path.exists(left):
+                os.unlink(left)
+        if run([*QUICK, *tests], self.path, 1200, limit=False) != 0:
+            raise NoLink(" ".join(tests))
+
     def fails(self, t, arguments):
         """A part of a test's rows, by their names."""
-        if run([*QUICK, t], self.path, 600, limit=False) != 0:
-            raise RuntimeError("a mutant that compiles does not link")
+        self.link([t])
         return run(["./" + t, *arguments], self.path, 20 + 10 * self.base.seconds[t]) != 0
 
     def surely(self, t):
