@@ -42,7 +42,7 @@ down() {
 # start_clusters: as many at once as there are cores
 start_clusters() {
 	local i pids=()
-	export GOGC=300 # a collector that runs a third as often saves an API server a quarter of its time, for 300 MB
+	export GOGC=300 PROCS=1 # as in test.sh
 	for ((i = 0; i < ${CLUSTERS:-$(clusters_that_fit)}; i++)); do states+=("$out/$i"); done
 	for ((i = 0; i < $(nproc); i++)); do
 		up "$i" &

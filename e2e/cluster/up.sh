@@ -11,6 +11,7 @@
 #   NEIGHBOURS=newest|cozystack  also Cluster API, Kamaji, Talos, Flux, in one of two generations (../data/crds)
 #   WITHOUT_KUBEVIRT=1           neither KubeVirt nor CDI
 #   AUDIT=1                      a line for each request in STATE/log/audit
+#   PROCS=N                      how many cores each program may use; default: all
 #   APISERVER_ARGS="..."         more arguments for kube-apiserver
 set -euo pipefail
 prog=up.sh
@@ -290,6 +291,7 @@ prepare() { # FOLDER
 	CRDS=${CRDS-$here/../../crds}
 	case ${NEIGHBOURS:-} in '' | newest | cozystack) ;; *) die "NEIGHBOURS=$NEIGHBOURS: newest or cozystack" ;; esac
 	programs
+	[ -z "${PROCS:-}" ] || export GOMAXPROCS=$PROCS
 	cd "$state"
 	touch .vmgpu-cluster
 	mkdir -m 700 pki

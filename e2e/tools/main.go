@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"vmgpu.io/e2e/manifests"
 	"vmgpu.io/e2e/observe"
 	"vmgpu.io/e2e/play"
 	"vmgpu.io/e2e/proxy"
@@ -24,6 +25,7 @@ var commands = []struct {
 	{"proxy", proxy.Usage, "stands between a program and the API server, logs each request and does what rules say", proxy.Command},
 	{"observe", observe.Usage, "checks the invariants from outside; one line a violation, exit code 1 if any", observe.Command},
 	{"scenario", scenario.Usage, "runs scenarios with a controller, and prints TAP", scenario.Command},
+	{"manifests", manifests.Usage, "tries manifests that must be accepted and others that must be refused", manifests.Command},
 	{"seeds", seeds.Usage, "applies the manifests of others, and holds what becomes of them against what was expected", seeds.Command},
 	{"faults", sweep.Usage, "runs scenarios with one fault at each place, and counts what broke", sweep.Command},
 }
