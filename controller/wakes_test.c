@@ -506,6 +506,204 @@ static void a_spec_that_cannot_be_read_wakes_it(void)
 	wakes("k/kubevirt");
 }
 
+/* --- what does not matter, and what two of a list do ------------------------------------------ */
+
+#define IN_GPUS(name, devices)                                                                     \
+	"{apiVersion: kubevirt.io/v1, kind: VirtualMachine, metadata: {name: " name                \
+	", namespace: t}, spec: {template: {spec: {domain: {devices: {gpus: " devices              \
+	"}}}}}}\n---\n"
+#define TWO(a, b) "[{name: gpu1, deviceName: " a "}, {name: gpu2, deviceName: " b "}]"
+
+static void devices_that_stay_wake_nobody(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True") ", " UNIT(A100, "20b5", "True"))
+		    KUBEVIRT(LISTS(L40S), ""));
+	put(KV_VM("a", HAS(A100)));
+	wakes("k/kubevirt");
+	put(KV_VM("a", TWO(A100, L40S))); /* what came is listed, what is not was there */
+	wakes("");
+	put(IN_GPUS("a", TWO(A100, L40S)));
+	wakes("");
+	put(KV_VM("a", TWO(L40S, A100)));
+	wakes("");
+	put(KV_VM("claim", "[{name: gpu1}]"));
+	wakes("");
+	put(IN_GPUS("b", TWO(L40S, A100))); /* which a has */
+	wakes("");
+	put(IN_GPUS("b", "[{name: gpu1}]"));
+	wakes("");
+	gone(&kind_kv_vm, "t", "a");
+	wakes(""); /* no entry of ours */
+	put(IN_GPUS("c", TWO(L40S, A100)));
+	wakes("k/kubevirt");
+}
+
+static void each_of_two_that_ask_keeps_a_name(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), "[\"10DE:26B9\",\"" L40S "\"]"));
+	put(APP("VMInstance", "a", ASKS(L40S)) APP("VMInstance", "b", ASKS(L40S)));
+	gone(&kind_vm_instance, "t", "a");
+	wakes("");
+	put(APP("VirtualMachine", "a", ASKS(L40S)));
+	gone(&kind_vm_instance, "t", "b");
+	wakes("");
+	gone(&kind_virtual_machine, "t", "a");
+	wakes("k/kubevirt");
+	put(IN_GPUS("a", HAS(L40S)) APP("VMInstance", "a", ASKS(L40S)));
+	gone(&kind_vm_instance, "t", "a");
+	wakes("");
+	put(IN_GPUS("b", TWO(A100, L40S)));
+	gone(&kind_kv_vm, "t", "a");
+	wakes("");
+	put(IN_GPUS("b", HAS(A100)));
+	wakes("k/kubevirt");
+	put(MACHINE("m", HAS(L40S), "{phase: Running, nodeName: n}"));
+	wakes("");
+	put(MACHINE("m", HAS(L40S), "{phase: Succeeded, nodeName: n}"));
+	wakes("k/kubevirt");
+	put(MACHINE("m", HAS(L40S), "{phase: Running, nodeName: n}"));
+	gone(&kind_kv_vmi, "t", "m");
+	wakes("k/kubevirt");
+}
+
+static void names_of_the_table_alone_wake_nobody(void)
+{
+	start("permit");
+	put(NODE(UNIT(L40S, "26b9", "True")) KUBEVIRT(LISTS(L40S), ""));
+	put(APP("VMInstance", "a", "{gpus: [{}, {name: nvidia.com/H100_94GB}]}"));
+	wakes("");
+	put(APP("VMInstance", "b", "{gpus: [{}, {name: nvidia.com/other}]}"));
+	wakes(""); /* the L40S's alias */
+	put(NODE(UNIT(A100, "20b5", "True")));
+	put(APP("VMInstance", "c", "{gpus: [{}, {name: nvidia.com/x}, {name: nvidia.com/other}]}"));
+	wakes("k/kubevirt");
+	start("permit");
+	put(KUBEVIRT("", ""));
+	put(APP("VMInstance", "a", ASKS("nvidia.com/H100_94GB")));
+	wakes("k/kubevirt");
+}
+
+#define WITH_STATUS(kind, spec, state)                                                             \
+	"{apiVersion: apps.cozystack.io/v1alpha1, kind: " kind                                     \
+	", metadata: {name: a, namespace: t}, spec: " spec ", status: {state: " state "}}"
+
+static void a_status_wakes_no_cr(void)
+{
+	start("permit");
+	put(NODE(UNIT(A100, "20b5", "True")) KUBEVIRT(LISTS(L40S), ""));
+	put(WITH_STATUS("VMInstance", ASKS(A100), "One"));
+	wakes("k/kubevirt");
+	put(WITH_STATUS("VMInstance", ASKS(A100), "Two"));
+	wakes("");
+	put(WITH_STATUS("Kubernetes", "{nodeGroups: {g: {gpus: [{name: x}]}}}", "One"));
+	wakes("k/kubevirt");
+	put(WITH_STATUS("Kubernetes", "{nodeGroups: {g: {gpus: [{name: x}]}}}", "Two"));
+	wakes("");
+}
+
+static void the_second_unit_counts(void)
+{
+	start("permit");
+	put(KUBEVIRT(LISTS(L40S), ""));
+	put(NODE("{name: x}, {name: y}"));
+	put(NODE("{name: x}, {name: z}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, vendorID: '10de'}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, vendorID: '1002'}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, vgpuFramework: mdev}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, vgpuFramework: vendor-vfio}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, aliases: [a, b]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, aliases: [a, c]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, aliases: [a]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, aliases: [a], profiles: [{name: p}, {name: q}]}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x}, {name: z, aliases: [a], profiles: [{name: p}, {name: r}]}"));
+	wakes("k/kubevirt");
+	put(NODE(
+		"{name: x}, {name: z, aliases: [a], profiles: [{name: p}, {name: r}], mode: vgpu}"));
+	wakes("");
+	put(NODE("{name: x}"));
+	wakes("k/kubevirt");
+}
+
+static void a_virtual_machine_is_woken_as_an_instance_is(void)
+{
+	start("virtualmachine");
+	put(APP("VirtualMachine", "a",
+		"{instanceType: big, instanceProfile: windows, disks: [data]}")
+		    APP("VirtualMachine", "gpu", "{gpus: [{name: x}]}"));
+	put(KV_VM("virtual-machine-a", "[]"));
+	wakes("t/a");
+	put(KV_VM("vm-instance-a", "[]"));
+	wakes("");
+	put(MACHINE("virtual-machine-a", "[]", "{phase: Pending}"));
+	wakes("t/a");
+	gone(&kind_kv_vmi, "t", "virtual-machine-a");
+	wakes("t/a");
+	put(VOLUME("t", "vm-disk-data", "Succeeded"));
+	wakes("t/a");
+	gone(&kind_data_volume, "t", "vm-disk-data");
+	wakes("t/a");
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("t/gpu");
+	put(KUBEVIRT("", ""));
+	wakes("t/gpu");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: big}}");
+	wakes("t/a");
+	gone(&kind_kv_instancetype, NULL, "big");
+	wakes("t/a");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterPreference, metadata: {name: windows}}");
+	wakes("t/a");
+	gone(&kind_kv_preference, NULL, "windows");
+	wakes("t/a");
+}
+
+/* Without spec or status, and with its device in the other list. */
+static void machines_wake_by_either_list(void)
+{
+	start("vminstance");
+	put("{apiVersion: apps.cozystack.io/v1alpha1, kind: VMInstance, metadata: {name: bare, namespace: t}}\n---\n" WAITING);
+	put("{apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, metadata: {name: m, namespace: t}, spec: {domain: "
+	    "{devices: {gpus: " HAS(L40S) "}}}, status: {phase: Scheduled, nodeName: n}}");
+	wakes("t/waits");
+	put("{apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, metadata: {name: m, namespace: t}, spec: {domain: "
+	    "{devices: {gpus: " HAS(L40S) "}}}, status: {phase: Scheduled, nodeName: n2}}");
+	wakes("t/waits");
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("t/waits");
+	put(VOLUME("t", "vm-disk-x", "Succeeded"));
+	wakes("");
+}
+
+static void clusters_wake_in_their_namespace_alone(void)
+{
+	start("kubernetes");
+	put("{apiVersion: apps.cozystack.io/v1alpha1, kind: Kubernetes, metadata: {name: a, namespace: t}}\n---\n"
+	    "{apiVersion: apps.cozystack.io/v1alpha1, kind: Kubernetes, metadata: {name: a, namespace: other}}");
+	put(OF_CLUSTER(CAPI, "Cluster", "kubernetes-a"));
+	wakes("t/a");
+	put(NODE(UNIT(L40S, "26b9", "True")));
+	wakes("");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: big}}");
+	wakes("");
+	put("{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, metadata: {name: u1.medium}}");
+	wakes("t/a other/a");
+	gone(&kind_kv_instancetype, NULL, "u1.medium");
+	wakes("t/a other/a");
+	put("{apiVersion: v1, kind: Namespace, metadata: {name: t}}");
+	gone(&kind_namespace, NULL, "t");
+	wakes("t/a");
+}
+
 TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
        node_groups_that_get_or_lose_gpus_wake_it},
       {"children wake by their name", children_wake_by_their_name},
@@ -534,4 +732,13 @@ TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
       {"entries of others do not matter", entries_of_others_do_not_matter},
       {"what nodes call their GPUs wakes it, not what becomes of them",
        what_nodes_call_their_gpus_wakes_it},
-      {"a machine that KubeVirt refused wakes it", a_refused_machine_wakes_it})
+      {"a machine that KubeVirt refused wakes it", a_refused_machine_wakes_it},
+      {"devices that stay wake nobody", devices_that_stay_wake_nobody},
+      {"each of two that ask keeps a name", each_of_two_that_ask_keeps_a_name},
+      {"names of the table alone wake nobody", names_of_the_table_alone_wake_nobody},
+      {"a status wakes no KubeVirt CR", a_status_wakes_no_cr},
+      {"the second unit of a node counts as the first", the_second_unit_counts},
+      {"a VirtualMachine is woken as a VMInstance is",
+       a_virtual_machine_is_woken_as_an_instance_is},
+      {"machines wake by either list of their devices", machines_wake_by_either_list},
+      {"clusters wake in their namespace alone", clusters_wake_in_their_namespace_alone})

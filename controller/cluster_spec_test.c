@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Field by field of a Kubernetes: what is said of it, and where it goes. A case has whole objects. */
+#include "controller/plan_cluster.h"
+
+#include "base/buf.h"
+#include "base/test.h"
+#include "controller/kinds.h"
+#include "controller/options.h"
+#include "json/yaml.h"
+
+static struct cache *c;
+static struct arena arena;
+static struct plan plan;
+
+static void put(const char *text)
+{
+	struct err err = {""};
+	json_t *docs = yaml_read("test", text, strlen(text), &err), *o;
+	size_t i;
+
+	is_str(err.text, "");
+	json_array_foreach(docs, i, o) {
+		is_int(cache_load_json(c, o, &err), 0);
+		is_str(err.text, "");
+	}
+	json_decref(docs);
+}
+
+/* A world that has all but workers of GPUs, and beside it these objects. */
+static void begin(const char *more)
+{
+	plan_finish(&plan);
+	arena_finish(&arena);
+	cache_destroy(c);
+	c = cache_create(controller_kinds);
+	for (size_t k = 0; controller_kinds[k]; k++) {
+		const char *versions = controller_kinds[k]->versions;
+		auto_free char *first = xstrndup(versions, strcspn(versions, " "));
+
+		cache_set_served(c, controller_kinds[k], first);
+	}
+	arena_init(&arena, 16 * MiB);
+	put("{apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: k}, "
+	    "status: {phase: Deployed}}");
+	if (more) {
+		put(more);
+	}
+}
+
+/* One pass over an object with this spec. */
+static void look(const char *spec)
+{
+	static const struct options options = {.worker_image = "w"};
+	static struct pass pass;
+
+	put(arena_printf(&arena,
+			 "{apiVersion: apps.cozystack.io/v1alpha1, kind: Kubernetes, metadata: "
+			 "{name: k, namespace: t, uid: u}, spec: %s}",
+			 spec));
+	plan_init(&plan, &arena, c);
+	pass = (struct pass){
+		.arena = &arena,
+		.cache = c,
+		.kind = reconcile_kubernetes.primary,
+		.key = {"t", "k"},
+		.options = &options,
+	};
+	reconcile_kubernetes.plan(reconcile_kubernetes.gather(&pass), &plan);
+}
+
+/* What stands there in the body of the first object of this kind, as JSON: "spec/network". */
+static const char *at(const char *kind, const char *path)
+{
+	for (size_t k = 0; k < plan.n; k++) {
+		const struct action *a = &plan.actions[k];
+		const json_t *o = a->body;
+		auto_free char *text = NULL;
+
+		if (a->what == ACTION_DELETE || !str_eq(a->kind ? a->kind->kind : NULL, kind)) {
+			continue;
+		}
+		for (const char *p = path; *p; p += strcspn(p, "/"), p += *p == '/') {
+			auto_free char *key = xstrndup(p, strcspn(p, "/"));
+
+			o = json_object_get(o, key);
+		}
+		text = o ? json_dumps(o, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+		return text ? arena_strdup(&arena, text) : "nothing";
+	}
+	return "no object";
+}
+
+/* reason or message of a condition. */
+static const char *condition(const char *type, const char *what)
+{
+	const json_t *one;
+	size_t i;
+
+	for (size_t k = 0; k < plan.n; k++) {
+		const json_t *status = json_object_get(plan.actions[k].body, "status");
+
+		if (plan.actions[k].what != ACTION_STATUS) {
+			continue;
+		}
+		json_array_foreach(json_object_get(status, "conditions"), i, one) {
+			if (str_eq(json_string_value(json_object_get(one, "type")), type)) {
+				return json_string_value(json_object_get(one, what));
+			}
+		}
+	}
+	return "no condition";
+}
+
+/* --- without effect --------------------------------------------------------------------------- */
+
+#define YOURSELF " (install it in the cluster yourself)"
+#define TOGETHER " (resources.cpu and memory size a worker together)"
+#define NO_TIME " (is no duration as 20m or 1h30m)"
+
+static void fields_without_effect(void)
+{
+	static const char *const rows[][2] = {
+		{"{}", NULL},
+		{"{addons: {certManager: {enabled: true}}}", "addons.certManager" YOURSELF},
+		{"{plugins: {certManager: {enabled: true}}}", "plugins.certManager" YOURSELF},
+		{"{addons: {a: {enabled: false}, b: {}}, plugins: {c: {enabled: false}}}", NULL},
+		{"{addons: {a: {valuesOverride: {b: 1}}}}", "addons.a.valuesOverride"},
+		{"{plugins: {a: {valuesOverride: {b: 1}}}}", "plugins.a.valuesOverride"},
+		{"{addons: {a: {valuesOverride: {}}}}", NULL},
+		{"{addons: {a: {enabled: false, hosts: [x]}}}", "addons.a.hosts"},
+		{"{plugins: {a: {enabled: false, hosts: [x]}}}", "plugins.a.hosts"},
+		{"{addons: {a: {hosts: null}}}", NULL},
+		{"{addons: {a: {enabled: true, hosts: [x]}}}", "addons.a" YOURSELF},
+		{"{addons: {gpuOperator: {enabled: true, hosts: [x]}}}",
+		 "addons.gpuOperator.hosts"},
+		{"{plugins: {gpu-operator: {enabled: true, hosts: [x]}}}",
+		 "plugins.gpu-operator.hosts"},
+		{"{addons: {a: {x: 1}, b: {y: 1, z: 2}}}", "addons.a.x, addons.b.y, addons.b.z"},
+
+		{"{talos: {}, oidc: {}, images: {}, kamajiControlPlane: {}}", NULL},
+		{"{talos: {a: 1}}", "talos"},
+		{"{oidc: {a: 1}}", "oidc"},
+		{"{images: {a: 1}}", "images"},
+		{"{kamajiControlPlane: {a: 1}}", "kamajiControlPlane"},
+
+		{"{controlPlane: {apiServer: {resourcesPreset: small}}}",
+		 "controlPlane.apiServer.resourcesPreset (write resources)"},
+		{"{controlPlane: {controllerManager: {resourcesPreset: small}}}",
+		 "controlPlane.controllerManager.resourcesPreset (write resources)"},
+		{"{controlPlane: {scheduler: {resourcesPreset: small}}}",
+		 "controlPlane.scheduler.resourcesPreset (write resources)"},
+		{"{controlPlane: {konnectivity: {server: {resourcesPreset: small}}}}",
+		 "controlPlane.konnectivity.server.resourcesPreset (write resources)"},
+		{"{controlPlane: {konnectivity: {}, apiServer: {resourcesPreset: ''}}}", NULL},
+
+		{"{maxNodeProvisionTime: 15m}", NULL},
+		{"{maxNodeProvisionTime: soon}", "maxNodeProvisionTime" NO_TIME},
+		{"{nodeHealthCheck: {nodeStartupTimeout: soon}}",
+		 "nodeHealthCheck.nodeStartupTimeout" NO_TIME},
+		{"{nodeHealthCheck: {readyUnknownTimeout: soon}}",
+		 "nodeHealthCheck.readyUnknownTimeout" NO_TIME},
+		{"{nodeHealthCheck: {readyFalseTimeout: soon}}",
+		 "nodeHealthCheck.readyFalseTimeout" NO_TIME},
+		{"{nodeHealthCheck: {readyFalseTimeout: 1h30m}}", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(rows[i][0]);
+		is_str(condition("Accepted", "message"),
+		       rows[i][1] ? arena_printf(&arena, "accepted without effect: %s", rows[i][1])
+				  : "every field is acted on");
+	}
+}
+
+static void fields_of_a_group_without_effect(void)
+{
+	static const char *const rows[][2] = {
+		{"instanceType: a", NULL},
+		{"resources: {cpu: 2, memory: 8Gi}", NULL},
+		{"resources: {cpu: 2, memory: 8Gi}, instanceType: a",
+		 "instanceType (resources size a worker)"},
+		{"resources: {cpu: 2}", "resources.cpu" TOGETHER},
+		{"resources: {memory: 8Gi}", "resources.memory" TOGETHER},
+		{"resources: {cpu: '', memory: ''}", NULL},
+		{"podCpuLimit: 2", "podCpuLimit (only with resources)"},
+		{"podCpuRequest: 2", "podCpuRequest (only with resources)"},
+		{"resources: {cpu: 2, memory: 8Gi}, podCpuLimit: 2, podCpuRequest: 1", NULL},
+
+		{"diskSize: 10Gi", NULL},
+		{"ephemeralStorage: 10Gi", NULL},
+		{"ephemeralStorage: {size: 10Gi}", NULL},
+		{"ephemeralStorage: {}", NULL},
+		{"ephemeralStorage: 10737418240", NULL},
+		{"ephemeralStorage: {size: 10737418240}", NULL},
+		{"ephemeralStorage: {other: 1}",
+		 "ephemeralStorage (is neither a quantity nor {size: quantity})"},
+		{"ephemeralStorage: true",
+		 "ephemeralStorage (is neither a quantity nor {size: quantity})"},
+		{"diskSize: 10Gi, ephemeralStorage: 20Gi", "ephemeralStorage (diskSize is set)"},
+		{"diskSize: 20Gi, ephemeralStorage: {size: 10Gi}",
+		 "ephemeralStorage (diskSize is set)"},
+		{"diskSize: 10Gi, ephemeralStorage: 10240Mi", NULL},
+		{"diskSize: 10Gi, ephemeralStorage: 10737418240", NULL},
+		{"diskSize: 10Gi, ephemeralStorage: {other: 1}",
+		 "ephemeralStorage (is neither a quantity nor {size: quantity})"},
+
+		{"schematicID: ''", NULL},
+		{"schematicID: a", "schematicID (workers are made by kubeadm)"},
+		{"kernelModules: []", NULL},
+		{"kernelModules: [a]", "kernelModules (workers are made by kubeadm)"},
+		{"nodeStartupTimeout: 5m", NULL},
+		{"nodeStartupTimeout: soon", "nodeStartupTimeout" NO_TIME},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(arena_printf(&arena, "{nodeGroups: {g: {%s}}}", rows[i][0]));
+		is_str(condition("Accepted", "message"),
+		       rows[i][1] ? arena_printf(&arena, "accepted without effect: nodeGroups.g.%s",
+						 rows[i][1])
+				  : "every field is acted on");
+	}
+}
+
+/* --- sizes ------------------------------------------------------------------------------------ */
+
+/* Which of 0, less than 0 and per cent each of the sizes may be. */
+static void what_a_size_may_be(void)
+{
+	static const struct {
+		const char *field, *spec;
+		bool zero, per_cent;
+	} rows[] = {
+		{"resources.cpu", "resources: {memory: 8Gi, cpu: '%s'}", false, false},
+		{"resources.memory", "resources: {cpu: 2, memory: '%s'}", false, false},
+		{"podCpuLimit", "resources: {cpu: 2, memory: 8Gi}, podCpuLimit: '%s'", true, false},
+		{"podCpuRequest", "resources: {cpu: 2, memory: 8Gi}, podCpuRequest: '%s'", true,
+		 false},
+		{"diskSize", "diskSize: '%s'", false, false},
+		{"ephemeralStorage", "ephemeralStorage: '%s'", false, false},
+		{"kubelet.systemReservedMemory", "kubelet: {systemReservedMemory: '%s'}", true,
+		 false},
+		{"kubelet.kubeReservedMemory", "kubelet: {kubeReservedMemory: '%s'}", true, false},
+		{"kubelet.systemReservedCpu", "kubelet: {systemReservedCpu: '%s'}", true, false},
+		{"kubelet.kubeReservedCpu", "kubelet: {kubeReservedCpu: '%s'}", true, false},
+		{"kubelet.evictionHardMemory", "kubelet: {evictionHardMemory: '%s'}", false, true},
+		{"kubelet.evictionSoftMemory", "kubelet: {evictionSoftMemory: '%s'}", false, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct {
+			const char *text;
+			bool may_be;
+		} sizes[] = {
+			{"1", true},	 {"0", rows[i].zero},	    {"-1", false},
+			{"word", false}, {"50%", rows[i].per_cent}, {"101%", false},
+			{"1e30", false},
+		};
+
+		for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
+			const char *at_value = strstr(rows[i].spec, "%s");
+			const char *no;
+
+			begin(NULL);
+			no = arena_printf(&arena, "nodeGroups.g.%s is no size", rows[i].field);
+			look(arena_printf(&arena, "{nodeGroups: {g: {%.*s%s%s}}}",
+					  (int)(at_value - rows[i].spec), rows[i].spec,
+					  sizes[k].text, at_value + 2));
+			if (str_starts(condition("Accepted", "message"), no) == sizes[k].may_be) {
+				is_str(sizes[k].text, rows[i].field);
+			}
+		}
+	}
+}
+
+static void sizes_beside_each_other(void)
+{
+	static const char *const rows[][2] = {
+		{"podCpuLimit: 2, podCpuRequest: 1", NULL},
+		{"podCpuLimit: 2, podCpuRequest: 2", NULL},
+		{"podCpuLimit: 2, podCpuRequest: 2000m", NULL},
+		{"podCpuLimit: 2, podCpuRequest: 2001m",
+		 "nodeGroups.g.podCpuRequest is above podCpuLimit"},
+		{"podCpuRequest: 9", NULL},
+		{"podCpuLimit: 9", NULL},
+		{"kubelet: {systemReservedCpu: '1', kubeReservedCpu: 999m}", NULL},
+		{"kubelet: {systemReservedCpu: '1', kubeReservedCpu: '1'}",
+		 "keep all CPU of a worker"},
+		{"kubelet: {systemReservedMemory: 9Gi}", "keep all memory of a worker"},
+		{"kubelet: {systemReservedMemory: 9Gi, systemReservedCpu: '9'}",
+		 "keep all memory of a worker"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(arena_printf(&arena,
+				  "{nodeGroups: {g: {resources: {cpu: 2, memory: 8Gi}, %s}}}",
+				  rows[i][0]));
+		has(condition("Accepted", "message"),
+		    rows[i][1] ? rows[i][1] : "every field is acted on");
+	}
+}
+
+/* --- control plane ---------------------------------------------------------------------------- */
+
+#define SPACE(labels) "{apiVersion: v1, kind: Namespace, metadata: {name: t, labels: {" labels "}}}"
+#define INGRESS(host, more)                                                                        \
+	"{" more                                                                                   \
+	"\"extraAnnotations\":{\"nginx.ingress.kubernetes.io/ssl-passthrough\":\"true\"},"         \
+	"\"hostname\":\"" host ":443\"}"
+
+static void hosts_of_a_control_plane(void)
+{
+	static const struct {
+		const char *space, *spec, *ingress;
+	} rows[] = {
+		{NULL, "{}", "nothing"},
+		{NULL, "{host: ''}", "nothing"},
+		{NULL, "{host: a.example.com}", INGRESS("a.example.com", "")},
+		{SPACE(""), "{}", "nothing"},
+		{SPACE(""), "{host: a.example.com}", INGRESS("a.example.com", "")},
+		{SPACE("namespace.cozystack.io/host: example.org"), "{}",
+		 INGRESS("kubernetes-k.example.org", "")},
+		{SPACE("namespace.cozystack.io/host: example.org"), "{host: a.example.com}",
+		 INGRESS("a.example.com", "")},
+		{SPACE("namespace.cozystack.io/ingress: root"), "{}", "nothing"},
+		{SPACE("namespace.cozystack.io/ingress: root"), "{host: a.example.com}",
+		 INGRESS("a.example.com", "\"className\":\"root\",")},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(rows[i].space);
+		look(rows[i].spec);
+		is_str(at("KamajiControlPlane", "spec/network/serviceType"), "\"ClusterIP\"");
+		is_str(at("KamajiControlPlane", "spec/network/ingress"), rows[i].ingress);
+	}
+}
+
+#define VOLUMES(list) "{controlPlane: {apiServer: {extraVolumes: " list "}}}"
+#define TEN "0123456789"
+#define LONG TEN TEN TEN TEN TEN TEN "123"
+
+static void parts_of_a_control_plane(void)
+{
+	static const struct {
+		const char *spec, *path, *want;
+	} rows[] = {
+		{"{}", "deployment", "nothing"},
+		{"{}", "apiServer", "nothing"},
+		{"{controlPlane: {}}", "deployment", "nothing"},
+		{"{controlPlane: {scheduler: {}}}", "deployment", "nothing"},
+		{VOLUMES("[{name: a, emptyDir: {}}]"), "deployment/extraVolumes",
+		 "[{\"emptyDir\":{},\"name\":\"a\"}]"},
+		{"{controlPlane: {apiServer: {resources: {limits: {cpu: 1, memory: null}}}}}",
+		 "apiServer/resources", "{\"limits\":{\"cpu\":1}}"},
+		{"{controlPlane: {scheduler: {resources: {requests: {cpu: 1, memory: 2}}}}}",
+		 "scheduler/resources", "{\"requests\":{\"cpu\":1,\"memory\":2}}"},
+		{"{controlPlane: {controllerManager: {resources: {cpu: 1, limits: {memory: 2}}}}}",
+		 "controllerManager/resources",
+		 "{\"limits\":{\"cpu\":\"1\",\"memory\":2},\"requests\":{\"cpu\":\"1\"}}"},
+		{"{controlPlane: {konnectivity: {server: {resources: {memory: 1Gi}}}}}",
+		 "addons/konnectivity/server",
+		 "{\"port\":8132,\"resources\":{\"limits\":{\"memory\":\"1Gi\"},"
+		 "\"requests\":{\"memory\":\"1Gi\"}}}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(rows[i].spec);
+		is_str(at("KamajiControlPlane", arena_printf(&arena, "spec/%s", rows[i].path)),
+		       rows[i].want);
+	}
+}
+
+static void volumes_of_an_api_server(void)
+{
+	static const char *const rows[][2] = {
+		{"[]", NULL},
+		{"[{name: a, configMap: {}}, {name: b, downwardAPI: {}}, {name: c, emptyDir: {}}, "
+		 "{name: d, projected: {}}, {name: e, secret: {}}]",
+		 NULL},
+		{"[{name: a, hostPath: null}]", NULL},
+		{"[{name: a, hostPath: {}}]", "extraVolumes[0].hostPath cannot be had"},
+		{"[{name: a}, {name: b, csi: {}}, {name: c, nfs: {}}]",
+		 "extraVolumes[1].csi cannot be had"},
+		{"[{" LONG ": {}}]", "extraVolumes[0]." LONG " cannot be had"},
+		{"[{" LONG "4: {}}]", "extraVolumes[0].(a long word) cannot be had"},
+		{"{name: a}", "extraVolumes cannot be read: write a list"},
+		{"word", "extraVolumes cannot be read: write a list"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(arena_printf(&arena, "{controlPlane: {apiServer: {extraVolumes: %s}}}",
+				  rows[i][0]));
+		has(condition("Accepted", "message"),
+		    rows[i][1] ? rows[i][1] : "every field is acted on");
+		is_str(condition("Accepted", "status"), rows[i][1] ? "False" : "True");
+	}
+}
+
+/* --- taken names ------------------------------------------------------------------------------ */
+
+/* Each object that is made, were somebody else's there of that name: it is told, and none is made. */
+static void each_name_may_be_taken(void)
+{
+	static const char *const spec =
+		"{addons: {gpuOperator: {enabled: true}}, nodeGroups: {a: {}, b: {}}}";
+	struct {
+		const char *version, *kind, *name;
+	} made[16];
+	static char texts[16][3][96];
+	size_t n = 0;
+
+	begin(NULL);
+	look(spec);
+	for (size_t k = 0; k < plan.n; k++) {
+		const struct action *a = &plan.actions[k];
+		const json_t *b = a->body;
+
+		if (a->what == ACTION_APPLY && n < ARRAY_LEN(made)) {
+			snprintf(texts[n][0], sizeof(texts[n][0]), "%s",
+				 json_string_value(json_object_get(b, "apiVersion")));
+			snprintf(texts[n][1], sizeof(texts[n][1]), "%s", a->kind->kind);
+			snprintf(texts[n][2], sizeof(texts[n][2]), "%s", a->name);
+			made[n].version = texts[n][0];
+			made[n].kind = texts[n][1];
+			made[n].name = texts[n][2];
+			n++;
+		}
+	}
+	is_int(n, 3 + 2 * 4 + 2);
+	for (size_t i = 0; i < n; i++) {
+		begin(NULL);
+		put(arena_printf(&arena,
+				 "{apiVersion: %s, kind: %s, metadata: {name: %s, namespace: t, "
+				 "uid: other}}",
+				 made[i].version, made[i].kind, made[i].name));
+		look(spec);
+		is_str(condition("Accepted", "reason"), "ChildTaken");
+		has(condition("Accepted", "message"),
+		    arena_printf(&arena, "%s t/%s is there already and is not vmgpu's",
+				 made[i].kind, made[i].name));
+		for (size_t k = 0; k < plan.n; k++) {
+			is_int(plan.actions[k].what == ACTION_STATUS ||
+				       plan.actions[k].what == ACTION_EVENT,
+			       true);
+		}
+	}
+}
+
+TESTS({"a field without effect is named, and no other", fields_without_effect},
+      {"a field of a node group without effect is named", fields_of_a_group_without_effect},
+      {"which sizes may be 0, and which per cent", what_a_size_may_be},
+      {"sizes that do not go together are told", sizes_beside_each_other},
+      {"the API server's host is the user's or the tenant's", hosts_of_a_control_plane},
+      {"parts of the control plane have what the manifest says", parts_of_a_control_plane},
+      {"an API server's volumes are those of its own namespace", volumes_of_an_api_server},
+      {"each object that is made may be somebody else's", each_name_may_be_taken})
