@@ -11,6 +11,7 @@
 static struct cache *c;
 static struct arena arena;
 static struct plan plan;
+static struct options options;
 
 static void put(const char *text)
 {
@@ -32,6 +33,7 @@ static void begin(const char *more)
 	plan_finish(&plan);
 	arena_finish(&arena);
 	cache_destroy(c);
+	options = (struct options){.worker_image = "w"};
 	c = cache_create(controller_kinds);
 	for (size_t k = 0; controller_kinds[k]; k++) {
 		const char *versions = controller_kinds[k]->versions;
@@ -50,7 +52,6 @@ static void begin(const char *more)
 /* One pass over an object with this spec. */
 static void look(const char *spec)
 {
-	static const struct options options = {.worker_image = "w"};
 	static struct pass pass;
 
 	put(arena_printf(&arena,
@@ -450,6 +451,243 @@ static void each_name_may_be_taken(void)
 	}
 }
 
+/* --- workers ---------------------------------------------------------------------------------- */
+
+#define TYPE_OF(name, spec)                                                                        \
+	"{apiVersion: instancetype.kubevirt.io/v1beta1, kind: VirtualMachineClusterInstancetype, " \
+	"metadata: {name: " name "}, spec: {" spec "}}\n---\n"
+#define CLUSTER_WITH(condition)                                                                    \
+	"{apiVersion: cluster.x-k8s.io/v1beta2, kind: Cluster, metadata: {name: kubernetes-k, "    \
+	"namespace: t, uid: c, ownerReferences: [{apiVersion: apps.cozystack.io/v1alpha1, kind: "  \
+	"Kubernetes, name: k, uid: u, controller: true}]}, status: {conditions: [" condition "]}}"
+#define OWNED_CLUSTER CLUSTER_WITH("{type: ControlPlaneAvailable, status: 'True'}")
+
+/* Of an annotation, whose key has a slash. */
+static const char *capacity(const char *what)
+{
+	const char *all = at("MachineDeployment", "metadata/annotations");
+	const char *key =
+		arena_printf(&arena, "\"capacity.cluster-autoscaler.kubernetes.io/%s\":\"", what);
+	const char *value = strstr(all, key);
+
+	value = value ? value + strlen(key) : NULL;
+	return value ? arena_strndup(&arena, value, strcspn(value, "\"")) : "nothing";
+}
+
+static void what_is_left_of_a_worker(void)
+{
+	static const struct {
+		const char *type, *group, *cpu, *memory;
+	} rows[] = {
+		{"cpu: {guest: 2}, memory: {guest: 8Gi}", "", "1800m", "6800Mi"},
+		{"cpu: {guest: 2}", "", "nothing", "nothing"},
+		{"memory: {guest: 8Gi}", "", "nothing", "nothing"},
+		{"cpu: {guest: 2}, memory: {guest: 8Gi}", "kubelet: {systemReservedCpu: 500m}",
+		 "1400m", "6800Mi"},
+		{"cpu: {guest: 2}, memory: {guest: 8Gi}",
+		 "kubelet: {systemReservedCpu: '0', kubeReservedCpu: '0'}", "2000m", "6800Mi"},
+		{"cpu: {guest: 2}, memory: {guest: 8Gi}",
+		 "kubelet: {systemReservedMemory: '0', kubeReservedMemory: 1Gi}", "1800m",
+		 "6594Mi"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		put(arena_printf(&arena, TYPE_OF("a", "%s"), rows[i].type));
+		look(arena_printf(&arena, "{nodeGroups: {g: {instanceType: a%s%s}}}",
+				  *rows[i].group ? ", " : "", rows[i].group));
+		is_str(capacity("cpu"), rows[i].cpu);
+		is_str(capacity("memory"), rows[i].memory);
+	}
+}
+
+static void labels_of_a_group(void)
+{
+	static const char *const rows[][2] = {
+		{"", "nothing"},
+		{"labels: {b: x, a: y}", "a=y,b=x"},
+		{"gpus: [{name: example.com/CARD}]", "gpu=on,gpu-type=CARD"},
+		{"gpus: [{name: example.com/CARD}], labels: {gpu: off}", "gpu-type=CARD,gpu=off"},
+		{"gpus: [{name: example.com/CARD}], labels: {gpu-type: mine}",
+		 "gpu=on,gpu-type=mine"},
+		{"gpus: [{name: example.com/CARD}], labels: {gpu-type: '', gpu: ''}",
+		 "gpu=,gpu-type="},
+		{"gpus: [{name: nvidia.com/NVIDIA_L40S-8Q}]", "gpu=on,gpu-type=NVIDIA-L40S-8Q"},
+		{"gpus: [{name: nvidia.com/AD102GL_L40S}]", "gpu=on,gpu-type=L40S"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(arena_printf(&arena, "{nodeGroups: {g: {%s}}}", rows[i][0]));
+		is_str(capacity("labels"), rows[i][1]);
+	}
+}
+
+/* A set of machines beside the deployment that has seen its spec: of this template or another. */
+static void older_machines_keep_a_rollout_going(void)
+{
+	static const struct {
+		const char *ns, *deployment, *template, *version;
+		int wanted, there;
+		const char *reason;
+	} rows[] = {
+		{"t", "kubernetes-k-g", NULL, NULL, 1, 1, "Ready"},
+		{"t", "kubernetes-k-g", "old", NULL, 0, 0, "Ready"},
+		{"t", "kubernetes-k-g", "old", NULL, 1, 0, "RollingOut"},
+		{"t", "kubernetes-k-g", "old", NULL, 0, 1, "RollingOut"},
+		{"t", "kubernetes-k-g", "old", NULL, 2, 2, "RollingOut"},
+		{"t", "kubernetes-k-g", NULL, "v1.0.0", 0, 1, "RollingOut"},
+		{"t", "kubernetes-k-h", "old", NULL, 1, 1, "Ready"},
+		{"x", "kubernetes-k-g", "old", NULL, 1, 1, "Ready"},
+	};
+	static const char *const world =
+		TYPE_OF("u1.medium", "cpu: {guest: 2}, memory: {guest: 8Gi}") OWNED_CLUSTER;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *spec = "{nodeGroups: {g: {minReplicas: 1}}}", *template, *version;
+		json_t *d;
+
+		begin(world);
+		look(spec);
+		template = at("MachineDeployment", "spec/template/spec/infrastructureRef/name");
+		version = at("MachineDeployment", "spec/template/spec/version");
+		d = json_loads(at("MachineDeployment", ""), 0, NULL);
+		json_object_set_new(json_object_get(d, "metadata"), "uid", json_string("d"));
+		json_object_set_new(d, "status",
+				    json_pack("{s:i, s:i, s:i}", "replicas", 1, "readyReplicas", 1,
+					      "upToDateReplicas", 1));
+		is_int(cache_load_json(c, d, &(struct err){""}), 0);
+		json_decref(d);
+		put(arena_printf(
+			&arena,
+			"{apiVersion: cluster.x-k8s.io/v1beta2, kind: MachineSet, metadata: {name: "
+			"s, namespace: %s, labels: {cluster.x-k8s.io/cluster-name: kubernetes-k, "
+			"cluster.x-k8s.io/deployment-name: %s}}, spec: {replicas: %d, template: "
+			"{spec: {version: %s, infrastructureRef: {name: %s}}}}, status: {replicas: "
+			"%d}}",
+			rows[i].ns, rows[i].deployment, rows[i].wanted,
+			rows[i].version ? rows[i].version : version,
+			rows[i].template ? rows[i].template : template, rows[i].there));
+		look(spec);
+		is_str(condition("Ready", "reason"), rows[i].reason);
+	}
+}
+
+/* --- the gpu-operator ------------------------------------------------------------------------- */
+
+static void values_of_the_operator(void)
+{
+	static const struct {
+		const char *chart, *override, *values;
+	} rows[] = {
+		{NULL, "{}", "nothing"},
+		{NULL, "{driver: {enabled: false}}", "{\"driver\":{\"enabled\":false}}"},
+		{NULL, "{gpuOperator: {driver: {enabled: false}}}",
+		 "{\"driver\":{\"enabled\":false}}"},
+		{NULL, "{gpu-operator: {a: {b: 1, c: [1]}}, a: {c: [2], d: 3}}",
+		 "{\"a\":{\"b\":1,\"c\":[2],\"d\":3}}"},
+		{NULL, "{gpuOperator: {a: {b: 1}}, a: 4}", "{\"a\":4}"},
+		{NULL, "{gpuOperator: {a: 4}, a: {b: 1}}", "{\"a\":{\"b\":1}}"},
+		{NULL, "{kernelModuleConfig: {create: false}}",
+		 "{\"kernelModuleConfig\":{\"create\":false}}"},
+		{"system/chart", "{}",
+		 "{\"gpu-operator\":{\"driver\":{\"kernelModuleConfig\":{\"name\":"
+		 "\"nvidia-kernel-module-params\"}}},\"kernelModuleConfig\":{\"create\":true}}"},
+		{"system/chart", "{kernelModuleConfig: {create: false}, driver: {enabled: false}}",
+		 "{\"gpu-operator\":{\"driver\":{\"enabled\":false,\"kernelModuleConfig\":{"
+		 "\"name\":\"nvidia-kernel-module-params\"}}},\"kernelModuleConfig\":{\"create\":"
+		 "false}}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		options.gpu_operator_chart = rows[i].chart;
+		look(arena_printf(&arena,
+				  "{addons: {gpuOperator: {enabled: true, valuesOverride: %s}}}",
+				  rows[i].override));
+		is_str(at("HelmRelease", "spec/values"), rows[i].values);
+		is_str(at("HelmRelease", "spec/chart/spec/sourceRef/kind"),
+		       rows[i].chart ? "nothing" : "\"HelmRepository\"");
+		is_str(at("HelmRepository", "kind"),
+		       rows[i].chart ? "no object" : "\"HelmRepository\"");
+	}
+}
+
+static void where_the_chart_is(void)
+{
+	begin(NULL);
+	options.gpu_operator_chart = "system/chart";
+	look("{addons: {gpuOperator: {enabled: true}}}");
+	is_str(at("HelmRelease", "spec/chartRef"),
+	       "{\"kind\":\"ExternalArtifact\",\"name\":\"chart\",\"namespace\":\"system\"}");
+	begin(NULL);
+	options.gpu_operator_chart = "chart";
+	look("{addons: {gpuOperator: {enabled: true}}}");
+	is_str(at("HelmRelease", "spec/chartRef"),
+	       "{\"kind\":\"ExternalArtifact\",\"name\":\"chart\",\"namespace\":\"t\"}");
+}
+
+/* What is there of the operator goes when it is not wanted, unless it is somebody else's. */
+static void an_operator_that_is_not_wanted(void)
+{
+	static const struct {
+		const char *kind, *owner;
+		size_t deleted;
+	} rows[] = {
+		{"HelmRelease",
+		 "[{apiVersion: a/v1, kind: Kubernetes, name: k, uid: u, controller: true}]", 1},
+		{"HelmRelease", "[]", 0},
+		{"HelmRelease",
+		 "[{apiVersion: a/v1, kind: Kubernetes, name: k, uid: x, controller: true}]", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = 0;
+
+		begin(NULL);
+		put(arena_printf(
+			&arena,
+			"{apiVersion: helm.toolkit.fluxcd.io/v2, kind: %s, metadata: {name: "
+			"kubernetes-k-gpu-operator, namespace: t, uid: r, ownerReferences: %s}}",
+			rows[i].kind, rows[i].owner));
+		look("{addons: {gpuOperator: {enabled: false}}}");
+		for (size_t k = 0; k < plan.n; k++) {
+			n += plan.actions[k].what == ACTION_DELETE;
+		}
+		is_int(n, rows[i].deleted);
+		is_str(at("HelmRelease", "spec"), "no object");
+	}
+}
+
+/* --- a control plane that is up or not -------------------------------------------------------- */
+
+static void words_of_a_control_plane(void)
+{
+	static const char *const rows[][3] = {
+		{"{type: ControlPlaneAvailable, status: 'False', reason: Why, message: text}",
+		 "ControlPlaneNotReady", "the control plane is not up yet: text"},
+		{"{type: ControlPlaneAvailable, status: 'False', reason: Why}",
+		 "ControlPlaneNotReady", "the control plane is not up yet: Why"},
+		{"{type: ControlPlaneAvailable, status: Unknown, reason: Why, message: ''}",
+		 "ControlPlaneNotReady", "the control plane is not up yet: Why"},
+		{"{type: ControlPlaneReady, status: 'False'}", "ControlPlaneNotReady",
+		 "the control plane is not up yet"},
+		{"{type: ControlPlaneReady, status: 'True'}", "WaitingForWorkers",
+		 "workers are being started"},
+		{"{type: ControlPlaneAvailable, status: 'True'}", "WaitingForWorkers",
+		 "workers are being started"},
+		{"{type: Other, status: 'True'}", "Creating", "the cluster is being made"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(TYPE_OF("u1.medium", "cpu: {guest: 2}, memory: {guest: 8Gi}"));
+		put(arena_printf(&arena, CLUSTER_WITH("%s"), rows[i][0]));
+		look("{nodeGroups: {g: {minReplicas: 1}}}");
+		is_str(condition("Ready", "reason"), rows[i][1]);
+		has(condition("Ready", "message"), rows[i][2]);
+	}
+}
+
 TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"a field of a node group without effect is named", fields_of_a_group_without_effect},
       {"which sizes may be 0, and which per cent", what_a_size_may_be},
@@ -457,4 +695,11 @@ TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"the API server's host is the user's or the tenant's", hosts_of_a_control_plane},
       {"parts of the control plane have what the manifest says", parts_of_a_control_plane},
       {"an API server's volumes are those of its own namespace", volumes_of_an_api_server},
-      {"each object that is made may be somebody else's", each_name_may_be_taken})
+      {"each object that is made may be somebody else's", each_name_may_be_taken},
+      {"what is left of a worker's CPU and memory", what_is_left_of_a_worker},
+      {"labels of a group are ours unless the user says them", labels_of_a_group},
+      {"older machines keep a rollout going", older_machines_keep_a_rollout_going},
+      {"the gpu-operator has the values of the manifest", values_of_the_operator},
+      {"where Cozystack's chart is", where_the_chart_is},
+      {"an operator that is not wanted goes", an_operator_that_is_not_wanted},
+      {"why the control plane is not up", words_of_a_control_plane})
