@@ -337,10 +337,171 @@ static void the_worst_of_the_groups_is_said(void)
 	}
 }
 
+/* A worker has its devices from when it has a node until it ends. */
+static void workers_that_have_devices(void)
+{
+	static const struct {
+		const char *phase, *node;
+		bool has;
+	} rows[] = {
+		{"Running", "n", true},	    {"Scheduled", "n", true}, {"Running", NULL, false},
+		{"Scheduled", NULL, false}, {"Pending", "n", false},  {"Scheduling", "n", false},
+		{"Succeeded", "n", false},  {"Failed", "n", false},   {NULL, "n", false},
+	};
+	struct kv_gpu devices[] = {{"gpu1", CARD}, {"gpu2", OTHER}, {"gpu3", CARD}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t host = 0; host <= ARRAY_LEN(devices); host++) {
+			struct kv_vmi v = {.phase = rows[i].phase, .node = rows[i].node};
+			struct cluster_machine machines[] = {
+				{.vmi = NULL}, {.vmi = &v}, {.vmi = &v}};
+
+			begin(1);
+			v.host_devices.items = devices;
+			v.host_devices.n = host;
+			v.gpus.items = devices + host;
+			v.gpus.n = ARRAY_LEN(devices) - host;
+			s.machines = machines;
+			s.n_machines = ARRAY_LEN(machines);
+			is_int(cluster_allocated(&s, CARD), rows[i].has ? 4 : 0);
+			is_int(cluster_allocated(&s, OTHER), rows[i].has ? 2 : 0);
+			is_int(cluster_allocated(&s, "example.com/NONE"), 0);
+		}
+	}
+}
+
+/* Each of three workers may be the one with a trouble, and each kind of trouble has its reason. */
+static void the_trouble_of_each_worker_is_said(void)
+{
+	static const struct {
+		struct condition said;
+		const char *phase, *node, *reason, *message;
+		bool going;
+	} rows[] = {
+		{{"Synchronized", "False", .message = "exceeded quota: x"},
+		 "Pending",
+		 NULL,
+		 "QuotaExceeded",
+		 "exceeded quota: x",
+		 false},
+		{{"Synchronized", "True", .message = "exceeded quota: x"},
+		 "Pending",
+		 NULL,
+		 "Ready",
+		 "",
+		 false},
+		{{"Synchronized", "False"}, "Pending", NULL, "Ready", "", false},
+		{{"Synchronized", "False", .message = ""}, "Pending", NULL, "Ready", "", false},
+		{{"Synchronized", "False", .message = "GPU x is not permitted"},
+		 "Pending",
+		 NULL,
+		 "NotPermitted",
+		 "worker %s: GPU x is not permitted",
+		 false},
+		{{"Synchronized", "False", .message = "GPU x is not permitted"},
+		 "Running",
+		 "n",
+		 "Ready",
+		 "",
+		 false},
+		{{"Synchronized", "False", .message = "GPU x is not permitted"},
+		 "Pending",
+		 NULL,
+		 "Ready",
+		 "",
+		 true},
+		{{"Synchronized", "False", .message = "no such disk"},
+		 "Pending",
+		 NULL,
+		 "StartFailure",
+		 "worker %s: no such disk",
+		 false},
+		{{"Synchronized", "False", .message = "no such disk"},
+		 "Pending",
+		 NULL,
+		 "Ready",
+		 "",
+		 true},
+		{{"Other", "False", .message = "no such disk"},
+		 "Pending",
+		 NULL,
+		 "Ready",
+		 "",
+		 false},
+	};
+	static const char *const names[] = {"w0", "w1", "w2"};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t bad = 0; bad < ARRAY_LEN(names); bad++) {
+			struct kv_vmi fine = {.phase = "Running", .node = "n"},
+				      v = {
+					      .phase = rows[i].phase,
+					      .node = rows[i].node,
+					      .conditions =
+						      {(struct condition *)(uintptr_t)&rows[i].said,
+						       1},
+				      };
+			struct capi_machine m[ARRAY_LEN(names)] = {{{{0}}}};
+			struct cluster_machine machines[ARRAY_LEN(names)];
+			const char *want = rows[i].message, *at = strstr(want, "%s");
+
+			begin(1);
+			for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+				m[k].of.obj.name = names[k];
+				m[k].of.obj.deleting =
+					k == bad && rows[i].going ? "2026-01-01T00:00:00Z" : NULL;
+				machines[k] = (struct cluster_machine){
+					.machine = &m[k],
+					.vmi = k == bad ? &v
+					       : k	? &fine
+							: NULL,
+				};
+			}
+			s.machines = machines;
+			s.n_machines = ARRAY_LEN(names);
+			is_str(cluster_ready(&s).reason, rows[i].reason);
+			has(cluster_ready(&s).message,
+			    at ? arena_printf(&arena, "%.*s%s%s", (int)(at - want), want,
+					      names[bad], at + 2)
+			       : want);
+		}
+	}
+}
+
+/* KubeVirt tried to start it in vain, and it does not run. */
+static void a_worker_that_does_not_start_is_said(void)
+{
+	struct kv_start_failure failure = {.count = 2};
+	struct kv_vm vm = {.start_failure = &failure};
+	struct kv_vmi v = {.phase = "Pending"};
+	struct capi_machine m = {.of.obj.name = "w"};
+	struct cluster_machine machines[] = {{.machine = &m, .vm = &vm}};
+
+	begin(1);
+	s.machines = machines;
+	s.n_machines = 1;
+	is_str(cluster_ready(&s).reason, "StartFailure");
+	has(cluster_ready(&s).message, "worker w: KubeVirt could not start it");
+	machines[0].vmi = &v;
+	is_str(cluster_ready(&s).reason, "StartFailure");
+	v.phase = "Running";
+	is_str(cluster_ready(&s).reason, "Ready");
+	v.phase = "Failed";
+	is_str(cluster_ready(&s).reason, "StartFailure");
+	m.of.obj.deleting = "2026-01-01T00:00:00Z";
+	is_str(cluster_ready(&s).reason, "Ready");
+	m.of.obj.deleting = NULL;
+	failure.count = 0;
+	is_str(cluster_ready(&s).reason, "Ready");
+}
+
 TESTS({"each of several groups keeps the cluster from being ready", each_group_counts},
       {"groups that lack workers are listed", groups_that_lack_workers_are_listed},
       {"workers that wait are counted, the first is named", workers_that_wait_are_counted},
       {"workers of others are left alone", workers_of_others_are_left_alone},
       {"nodes are summed over all groups", nodes_are_summed_over_groups},
       {"GPUs are attached when all that are wanted are", gpus_are_attached_when_all_are},
-      {"of several groups the worst is said", the_worst_of_the_groups_is_said})
+      {"of several groups the worst is said", the_worst_of_the_groups_is_said},
+      {"workers have devices from when they have a node", workers_that_have_devices},
+      {"the trouble of each worker is said", the_trouble_of_each_worker_is_said},
+      {"a worker that does not start is said", a_worker_that_does_not_start_is_said})

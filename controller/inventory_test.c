@@ -302,6 +302,30 @@ static void a_maximum_is_said_once_for_a_model(void)
 	world_finish(&w);
 }
 
+/* Only digits are written large. */
+static void selectors_are_written_large(void)
+{
+	static const char *const rows[][3] = {
+		{"10de", "26b9", "10DE:26B9"}, {"1abf", "cdef", "1ABF:CDEF"},
+		{"10DE", "a09f", "10DE:A09F"}, {"10de", "ghz`", "10DE:ghz`"},
+		{NULL, "26b9", ":26B9"},       {"10de", NULL, "10DE:"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct gpu_unit unit = {
+			.name = "e/A", .vendor_id = rows[i][0], .device_id = rows[i][1]};
+		const struct inventory_model *m;
+		struct world w;
+
+		world_init(&w);
+		put_nodes(&w, 1, &unit, 1);
+		m = inventory_find(&w.inventory, "e/A");
+		is_int(m->n_selectors, 1);
+		is_str(m->selectors[0], rows[i][2]);
+		world_finish(&w);
+	}
+}
+
 TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
       {"a sentence names eight models and three nodes of each", a_sentence_is_cut_at_its_limits},
       {"a model of 16,000 cards takes memory once", a_model_takes_memory_once},
@@ -310,4 +334,5 @@ TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into
       {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
       {"vGPUs are closed by what their card says", vgpus_are_closed_by_their_card},
       {"a maximum is said once for a model", a_maximum_is_said_once_for_a_model},
-      {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit})
+      {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit},
+      {"a PCI id is written as KubeVirt's documents do", selectors_are_written_large})

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/test.h"
 #include "controller/kinds.h"
+#include "controller/options.h"
 
 static void a_list_that_cannot_be_read_is_left_as_it_is(void)
 {
@@ -58,6 +59,7 @@ struct world {
 	struct cache *cache;
 	struct arena arena, plan_arena;
 	struct plan plan;
+	const struct options *options;
 };
 
 /* Two entries of ours, of which a node reports one card still. */
@@ -72,7 +74,7 @@ static void world_init(struct world *w)
 	};
 	struct gpu_unit unit = {.name = L40S, .vendor_id = "10de", .device_id = "26b9"};
 
-	w->cache = cache_create(controller_kinds);
+	*w = (struct world){.cache = cache_create(controller_kinds)};
 	cache_put(w->cache, &kind_kv_config, &cr);
 	cache_put(w->cache, &kind_gpu_node,
 		  &(struct gpu_node){.obj = {.name = "n", .rv = "1"}, .units = {&unit, 1}});
@@ -96,6 +98,7 @@ static void run(struct world *w)
 		.cache = w->cache,
 		.kind = reconcile_permit.primary,
 		.key = {"k", "kubevirt"},
+		.options = w->options,
 	};
 
 	plan_init(&w->plan, &w->plan_arena, w->cache);
@@ -231,6 +234,95 @@ static void many_names_cost_what_they_are(void)
 	world_finish(&w);
 }
 
+/* Of several objects the first by namespace and name is told, of one name the VirtualMachine. */
+static void of_several_the_first_is_told(void)
+{
+	static const struct {
+		const struct kube_kind *kind;
+		const char *ns, *name;
+	} rows[] = {
+		{&kind_vm_instance, "t", "b"},	   {&kind_vm_instance, "u", "a"},
+		{&kind_virtual_machine, "t", "b"}, {&kind_vm_instance, "t", "a"},
+		{&kind_kubernetes, "s", "z"},	   {&kind_virtual_machine, "s", "y"},
+		{&kind_vm_instance, "s", "y"},	   {&kind_vm_instance, "r", "z"},
+	};
+	static const char *const told[] = {
+		"VMInstance t/b", "VMInstance t/b",	"VirtualMachine t/b", "VMInstance t/a",
+		"Kubernetes s/z", "VirtualMachine s/y", "VirtualMachine s/y", "VMInstance r/z",
+	};
+
+	for (size_t n = 1; n <= ARRAY_LEN(rows); n++) {
+		struct world w;
+
+		world_init(&w);
+		for (size_t i = 0; i < n; i++) {
+			const struct obj o = {.name = rows[i].name, .ns = rows[i].ns, .rv = "1"};
+
+			if (rows[i].kind == &kind_kubernetes) {
+				cache_put(w.cache, rows[i].kind,
+					  &(struct cluster_app){.obj = o, .spec = "{\"gpus\":["});
+			} else {
+				cache_put(w.cache, rows[i].kind,
+					  &(struct vm_app){.obj = o, .spec = "{\"gpus\":["});
+			}
+		}
+		run(&w);
+		is_int(w.plan.n, 1);
+		ok(strstr(w.plan.actions[0].why, told[n - 1]));
+		world_finish(&w);
+	}
+}
+
+/* Half a pair in our annotation is nobody's. */
+static void half_a_pair_is_none(void)
+{
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "2"},
+		.permitted = "{\"pciHostDevices\":[" ENTRY("10DE:26B9", L40S) "]}",
+		.ours = "{\"pciHostDevices\":[[\"10DE:25B6\"],[null,\"" A2
+			"\"],[],7,[\"10DE:26B9\",\"" L40S "\"],[5,\"x\"]]}",
+		.phase = "Deployed",
+	};
+	struct world w;
+
+	world_init(&w);
+	cache_put(w.cache, &kind_kv_config, &cr);
+	run(&w);
+	is_int(w.plan.n, 1); /* nobody wants the L40S, and its entry is ours */
+	is_int(w.plan.actions[0].what, ACTION_MERGE);
+	world_finish(&w);
+}
+
+/* What is there already need not be added. */
+static void only_what_is_missing_is_to_be_added(void)
+{
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "2"},
+		.permitted = "{\"pciHostDevices\":[" ENTRY("10DE:26B9", L40S) "," ENTRY("1002:74A1",
+											"a/b") "]}",
+		.phase = "Deployed",
+	};
+	static const struct options report = {.permit = OPTIONS_PERMIT_REPORT};
+	struct gpu_unit unit = {.name = A2, .vendor_id = "10de", .device_id = "25b6"};
+	struct world w;
+
+	world_init(&w);
+	w.options = &report;
+	cache_put(w.cache, &kind_kv_config, &cr);
+	cache_put(w.cache, &kind_gpu_node,
+		  &(struct gpu_node){.obj = {.name = "m", .rv = "1"}, .units = {&unit, 1}});
+	put_vm(&w, 0, "{\"gpus\":[{\"name\":\"" L40S "\"},{},{\"name\":\"" A2 "\"}]}");
+	run(&w);
+	is_int(w.plan.n, 1);
+	is_str(w.plan.actions[0].reason, "ReportOnly");
+	ok(strstr(w.plan.actions[0].why,
+		  "permittedHostDevices there: pciHostDevices: {pciVendorSelector: \"10DE:25B6\", "
+		  "resourceName: " A2 ", externalResourceProvider: true}"));
+	ok(!strstr(w.plan.actions[0].why, "26B9"));
+	ok(!strstr(w.plan.actions[0].why, "1002"));
+	world_finish(&w);
+}
+
 TESTS({"a list that cannot be read is left as it is, and that is said",
        a_list_that_cannot_be_read_is_left_as_it_is},
       {"40 VMs of 1 MiB of cloud-init are all heard", large_specs_are_all_heard},
@@ -239,4 +331,7 @@ TESTS({"a list that cannot be read is left as it is, and that is said",
       {"a spec that cannot be read keeps what is ours, and that is said",
        what_cannot_be_read_keeps_entries},
       {"nothing is said of it when no entry would go",
-       what_cannot_be_read_is_told_only_if_it_matters})
+       what_cannot_be_read_is_told_only_if_it_matters},
+      {"of several that cannot be read the first is told", of_several_the_first_is_told},
+      {"half a pair in the annotation is none", half_a_pair_is_none},
+      {"only what is missing is to be added", only_what_is_missing_is_to_be_added})

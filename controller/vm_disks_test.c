@@ -3,6 +3,7 @@
 #include "controller/vm.h"
 
 #include "base/buf.h"
+#include "base/listing.h"
 #include "base/test.h"
 #include "controller/kinds.h"
 
@@ -199,8 +200,235 @@ static void order_of_boot(void)
 	}
 }
 
+/* --- without effect --------------------------------------------------------------------------- */
+
+static struct kv_vm vm;
+static struct kv_data_volume data;
+static struct system_disk asked;
+
+static const char *without_effect(void)
+{
+	struct listing l;
+
+	listing_init(&l, &arena, ", ");
+	vm_disks_not_handled(&s, &l);
+	return l.text ? listing_end(&l) : "";
+}
+
+/* Its system disk is there, of 5Gi and class fast, made of ubuntu. */
+static void begin_with_system_disk(void)
+{
+	begin();
+	vm = (struct kv_vm){.obj = {.ns = "t", .name = "vm-instance-a", .uid = "vm"}};
+	data = (struct kv_data_volume){
+		.obj = {.ns = "t",
+			.name = "vm-instance-a",
+			.uid = "dv",
+			.owner_uid = "vm",
+			.rv = "1"},
+		.phase = "Succeeded",
+		.storage = "5Gi",
+		.storage_class = "fast",
+		.source_claim = "vm-default-images-ubuntu",
+	};
+	s.vm = &vm;
+	asked = (struct system_disk){0};
+	s.spec.system_disk = &asked;
+}
+
+static void gather(void)
+{
+	cache_put(c, &kind_data_volume, &data);
+	vm_disks_gather(&s);
+}
+
+static void two_sizes_of_a_system_disk(void)
+{
+	static const struct {
+		const char *storage, *size;
+		bool said;
+	} rows[] = {
+		{NULL, NULL, false},	  {"6Gi", NULL, false}, {NULL, "6Gi", false},
+		{"6Gi", "", false},	  {"", "6Gi", false},	{"6Gi", "6Gi", false},
+		{"6Gi", "6144Mi", false}, {"6Gi", "7Gi", true}, {"7Gi", "6Gi", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin_with_system_disk();
+		asked.storage = rows[i].storage;
+		asked.size = rows[i].size;
+		gather();
+		is_str(without_effect(),
+		       rows[i].said ? "systemDisk.size (systemDisk.storage is set)" : "");
+	}
+	begin();
+	is_str(without_effect(), "");
+}
+
+static void what_a_disk_that_is_there_stays(void)
+{
+	static const struct {
+		struct system_disk asked;
+		const char *class, *storage, *claim, *url, *golden, *said;
+	} rows[] = {
+		{{0}, "fast", "5Gi", NULL, NULL, NULL, ""},
+		{{.image = "ubuntu"}, NULL, NULL, NULL, NULL, "vm-image-ubuntu", ""},
+		{{.image = "fedora"},
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "vm-image-ubuntu",
+		 "systemDisk.image (the disk was made from ubuntu and stays so)"},
+		{{.image = "fedora"}, NULL, NULL, NULL, NULL, NULL, ""},
+		{{.image = "fedora"}, NULL, NULL, NULL, NULL, "some-claim", ""},
+		{{.storage_class = "fast"}, "fast", NULL, NULL, NULL, NULL, ""},
+		{{.storage_class = "slow"},
+		 "fast",
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "systemDisk.storageClass (the disk is of class fast and stays there)"},
+		{{.storage_class = "slow"},
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "systemDisk.storageClass (the disk is of the default class and stays there)"},
+		{{.storage = "5Gi"}, NULL, "5Gi", NULL, NULL, NULL, ""},
+		{{.storage = "4Gi"},
+		 NULL,
+		 "5Gi",
+		 NULL,
+		 NULL,
+		 NULL,
+		 "systemDisk.storage (the disk has 5Gi and cannot shrink to 4Gi)"},
+		{{.storage = "5Gi"},
+		 NULL,
+		 "5Gi",
+		 "6Gi",
+		 NULL,
+		 NULL,
+		 "systemDisk.storage (the disk has 6Gi and cannot shrink to 5Gi)"},
+		{{.storage = "6Gi"}, NULL, "5Gi", "6Gi", NULL, NULL, ""},
+		{{.storage = "7Gi"}, NULL, "5Gi", "6Gi", NULL, NULL, ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin_with_system_disk();
+		asked = rows[i].asked;
+		data.storage_class = rows[i].class;
+		data.storage = rows[i].storage;
+		data.source_url = rows[i].url;
+		data.source_claim = rows[i].golden;
+		if (rows[i].claim) {
+			cache_put(c, &kind_pvc,
+				  &(struct core_pvc){
+					  .obj = {.ns = "t", .name = "vm-instance-a", .rv = "1"},
+					  .storage = rows[i].claim});
+		}
+		gather();
+		is_str(without_effect(), rows[i].said);
+	}
+}
+
+/* Of another owner's DataVolume of that name nothing is said. */
+static void a_disk_of_somebody_else_says_nothing(void)
+{
+	begin_with_system_disk();
+	asked = (struct system_disk){.image = "fedora", .storage = "1Gi", .storage_class = "slow"};
+	data.obj.owner_uid = "other";
+	gather();
+	is_str(without_effect(), "");
+	data.obj.owner_uid = "vm";
+	begin_with_system_disk();
+	asked = (struct system_disk){.image = "fedora", .storage = "1Gi", .storage_class = "slow"};
+	s.vm = NULL;
+	gather();
+	is_str(without_effect(), "");
+}
+
+static void fields_of_an_entry(void)
+{
+	static const char *const rows[][2] = {
+		{"[\"a\",{\"name\":\"b\"},{\"name\":\"c\",\"bus\":\"sata\"}]", ""},
+		{"[{\"name\":\"a\",\"bus\":null}]", ""},
+		{"[{\"name\":\"a\",\"bus\":5}]", "disks[0].bus (is no text)"},
+		{"[\"a\",{\"name\":\"b\",\"size\":\"1Gi\"}]",
+		 "disks[1].size (a disk has name and bus)"},
+		{"[{\"x\":1},{\"bus\":{}}]",
+		 "disks[0].x (a disk has name and bus), disks[1].bus (is no text)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin();
+		s.spec.disks = rows[i][0];
+		is_str(without_effect(), rows[i][1]);
+	}
+}
+
+/* --- growing ---------------------------------------------------------------------------------- */
+
+static void a_claim_grows_when_it_may(void)
+{
+	static const struct {
+		const char *phase, *owner, *claim, *storage, *to;
+		bool deleting;
+	} rows[] = {
+		{"Succeeded", "dv", "5Gi", "6Gi", "6Gi", false},
+		{"Succeeded", "dv", "5Gi", "5Gi", NULL, false},
+		{"Succeeded", "dv", "5Gi", "4Gi", NULL, false},
+		{"Succeeded", "dv", "5Gi", NULL, NULL, false},
+		{"Succeeded", "dv", "4Gi", NULL, "5Gi", false},
+		{"Succeeded", "dv", NULL, "6Gi", NULL, false},
+		{"Succeeded", "other", "5Gi", "6Gi", NULL, false},
+		{"Succeeded", NULL, "5Gi", "6Gi", NULL, false},
+		{"Succeeded", "dv", "5Gi", "6Gi", NULL, true},
+		{"ImportInProgress", "dv", "5Gi", "6Gi", NULL, false},
+		{NULL, "dv", "5Gi", "6Gi", NULL, false},
+	};
+
+	for (size_t i = 0; i <= ARRAY_LEN(rows); i++) {
+		struct plan plan;
+		const char *to = NULL, *want = i < ARRAY_LEN(rows) ? rows[i].to : NULL;
+
+		begin_with_system_disk();
+		if (i < ARRAY_LEN(rows)) {
+			data.phase = rows[i].phase;
+			asked.storage = rows[i].storage;
+			cache_put(c, &kind_pvc,
+				  &(struct core_pvc){
+					  .obj = {.ns = "t",
+						  .name = "vm-instance-a",
+						  .rv = "1",
+						  .owner_uid = rows[i].owner,
+						  .deleting = rows[i].deleting ? "now" : NULL},
+					  .storage = rows[i].claim});
+		} else {
+			asked.storage = "6Gi"; /* no claim is there */
+		}
+		gather();
+		plan_init(&plan, &arena, c);
+		vm_disks_grow(&s, &plan);
+		is_int(plan.n, want != NULL);
+		if (plan.n) {
+			json_unpack(plan.actions[0].body, "{s:{s:{s:{s:s}}}}", "spec", "resources",
+				    "requests", "storage", &to);
+		}
+		is_str(to, want);
+		plan_finish(&plan);
+	}
+}
+
 TESTS({"a VM takes 64 disks", as_many_as_a_vm_takes},
       {"the first entry that is wrong is said", the_first_that_is_wrong_is_said},
       {"a disk that is not ready is said, wherever it stands", the_worst_disk_is_said},
       {"of several the worst is said, of equals the first", worse_goes_before_bad},
-      {"disks boot in their order, the system disk first", order_of_boot})
+      {"disks boot in their order, the system disk first", order_of_boot},
+      {"of two sizes of a system disk one has no effect", two_sizes_of_a_system_disk},
+      {"what a disk that is there stays is said", what_a_disk_that_is_there_stays},
+      {"of somebody else's disk nothing is said", a_disk_of_somebody_else_says_nothing},
+      {"a field that an entry has not is named", fields_of_an_entry},
+      {"the claim of a system disk grows when it may", a_claim_grows_when_it_may})

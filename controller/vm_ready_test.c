@@ -115,6 +115,21 @@ static const struct row rows[] = {
 	 .vm = COND("RestartRequired", "True", "x", "x"),
 	 .reason = "Stopped"},
 
+#define MENDED .vm = COND("RestartRequired", "True", "x", "x"), .shown = "Starting"
+	{MENDED, .phase = "", .reason = "RestartRequired",
+	 .message = "the machine waits as an older"},
+	{MENDED, .phase = "Pending", .reason = "RestartRequired", .message = "the machine waits"},
+	{MENDED, .phase = "Scheduling", .reason = "RestartRequired",
+	 .message = "the machine waits"},
+	{MENDED, .phase = "Scheduled", .reason = "RestartRequired", .message = "the machine waits"},
+	{MENDED, .phase = "Running", .reason = "Starting"},
+	{MENDED, .phase = "Failed", .reason = "Starting"},
+	{MENDED, .reason = "Starting"},
+	{.shown = "Starting",
+	 .vm = COND("RestartRequired", "False", "x", "x"),
+	 .phase = "Pending",
+	 .reason = "Starting"},
+
 	{.shown = "Starting", .vmi = FULL, .reason = "Unschedulable", .message = "memory"},
 	{.shown = "Starting", .vm = FULL, .reason = "Unschedulable", .message = "memory"},
 	{.shown = "Starting",
@@ -203,5 +218,64 @@ static void one_that_is_not_there(void)
 	is_str(vm_ready(&s).reason, "KubeVirtMissing");
 }
 
+/* Only one that has hostDevices, while the gate of a CR that is there is off, and for a change. */
+static void a_gate_that_is_off(void)
+{
+	static const struct row row = {.shown = "Running"};
+	static struct kv_gpu gpu = {"gpu1", CARD};
+	static const struct kv_config config;
+
+	for (int i = 0; i < 32; i++) {
+		see(&row);
+		vm.host_devices.items = &gpu;
+		vm.host_devices.n = i & 1;
+		s.cr.config = i & 2 ? &config : NULL;
+		s.cr.gate = !(i & 4);
+		s.differs = i & 8;
+		s.power = i & 16;
+		is_str(vm_ready(&s).reason,
+		       (i & 7) == 7 && (s.differs || s.power) ? "GateOff" : "Running");
+	}
+}
+
+static void where_it_runs(void)
+{
+	static const struct row row = {.shown = "Running", .phase = "Running"};
+
+	see(&row);
+	is_str(vm_ready(&s).message, "runs");
+	vmi.node = "gpu-a";
+	is_str(vm_ready(&s).message, "runs on gpu-a");
+	s.vmi = NULL;
+	is_str(vm_ready(&s).message, "runs");
+}
+
+/* What is missing keeps back one that is not there or is to change, no other. */
+static void what_keeps_it_back(void)
+{
+	static const struct row row = {.shown = "Running"};
+
+	for (int i = 0; i < 4; i++) {
+		bool back = i != 1;
+
+		see(&row);
+		s.vm = i & 1 ? &vm : NULL;
+		s.differs = i & 2;
+		s.profile_exists = false;
+		s.profile_name = "windows";
+		is_str(vm_ready(&s).reason, back ? "PreferenceMissing" : "Running");
+		s.type_name = "big";
+		is_str(vm_ready(&s).reason, back ? "InstanceTypeMissing" : "Running");
+		if (back) {
+			has(vm_ready(&s).message, "VirtualMachineClusterInstancetype big");
+		}
+		s.type = &(const struct kv_instancetype){0};
+		is_str(vm_ready(&s).reason, back ? "PreferenceMissing" : "Running");
+	}
+}
+
 TESTS({"the first reason that holds is said", the_first_that_holds_is_said},
-      {"one that is not there starts, or is made", one_that_is_not_there})
+      {"one that is not there starts, or is made", one_that_is_not_there},
+      {"a gate that is off keeps a change back", a_gate_that_is_off},
+      {"where it runs is said", where_it_runs},
+      {"what is missing keeps back what is to be made or changed", what_keeps_it_back})
