@@ -104,6 +104,7 @@ struct cluster_seen {
 	const char *version; /* v1.35.6; NULL: unknown */
 	const char *minor;   /* v1.35 */
 	const char *known_versions;
+	const char *image; /* of a worker */
 	struct cluster_health health;
 
 	struct verdict missing; /* a neighbour that we cannot do without */
@@ -184,6 +185,8 @@ json_t *cluster_bootstrap(const struct cluster_seen *s, const struct cluster_gro
 /* spec of the KubevirtMachineTemplate, and the name that follows from it. */
 json_t *cluster_template_spec(const struct cluster_seen *s, const struct cluster_group *g);
 const char *cluster_template_name(const struct cluster_seen *s, const struct cluster_group *g);
+/* Of a worker; it goes by the minor version. */
+const char *cluster_worker_image(const struct cluster_seen *s);
 json_t *cluster_template(const struct cluster_seen *s, const struct cluster_group *g);
 json_t *cluster_deployment(const struct cluster_seen *s, const struct cluster_group *g);
 /* Of a group that scales: its number of workers and nothing else. */

@@ -149,7 +149,7 @@ void cluster_status(const struct cluster_seen *s, struct plan *plan)
 	struct cluster_status st = {
 		.observed_generation = s->app->obj.generation,
 		.state = state_word(&ready),
-		.message = ready.message,
+		.message = condition_text(s->pass->arena, ready.message),
 	};
 
 	if (made) {

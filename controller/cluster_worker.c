@@ -116,8 +116,7 @@ json_t *cluster_bootstrap(const struct cluster_seen *s, const struct cluster_gro
 
 /* --- machine template ------------------------------------------------------------------------- */
 
-/* The image of a worker, which goes by the minor version. */
-static const char *image(const struct cluster_seen *s)
+const char *cluster_worker_image(const struct cluster_seen *s)
 {
 	const char *text = s->options && s->options->worker_image ? s->options->worker_image : "";
 	const char *mark = strstr(text, "{minor}");
@@ -192,7 +191,7 @@ static json_t *vmi_template(const struct cluster_seen *s, const struct cluster_g
 				   s->child.owner->name, CAPI_DEPLOYMENT_LABEL, g->name);
 	json_t *volumes =
 		json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "name", "system", "containerDisk",
-			  "image", image(s), "name", KUBELET, "dataVolume", "name", KUBELET);
+			  "image", s->image, "name", KUBELET, "dataVolume", "name", KUBELET);
 
 	set_roles(labels, g, s->pass->arena);
 	return json_pack("{s:{s:{s:s}, s:o}, s:{s:o, s:s, s:[{s:s, s:{}}], s:o}}", "metadata",

@@ -159,7 +159,7 @@ void disk_status(const struct disk_seen *s, struct plan *plan)
 	struct vm_disk_status st = {
 		.observed_generation = s->disk->obj.generation,
 		.state = state_word(&r),
-		.message = r.message,
+		.message = condition_text(s->pass->arena, r.message),
 		.data_volume = named ? s->child.name : NULL,
 		.size = named ? disk_done_size(s) : NULL,
 	};

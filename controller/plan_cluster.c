@@ -206,6 +206,7 @@ static const void *gather(const struct pass *pass)
 		s->spec = (struct cluster_spec){0};
 	}
 	see_version(s);
+	s->image = cluster_worker_image(s);
 	see_neighbours(s);
 	see_cluster(s);
 	see_gpus(s);

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+#define CUT "..."
+
 #define T struct condition
 static const struct field condition_fields[] = {
 	FIELD(T, type, "type", TYPE_STR, .flags = TYPE_INTERN),
@@ -50,6 +52,20 @@ static struct condition *slot(struct condition_list *l, struct arena *a, const c
 	return &more[l->n++];
 }
 
+const char *condition_text(struct arena *a, const char *message)
+{
+	size_t n = CONDITION_TEXT_MAX - strlen(CUT);
+
+	if (!message || strlen(message) <= CONDITION_TEXT_MAX) {
+		return message;
+	}
+	/* Bytes 10xxxxxx go on with a character of UTF-8 that began before them. */
+	while (n && ((unsigned char)message[n] & 0xc0) == 0x80) {
+		n--;
+	}
+	return arena_printf(a, "%.*s" CUT, (int)n, message);
+}
+
 void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a,
 		   const struct condition *c, int64_t now_ms)
 {
@@ -58,6 +74,7 @@ void condition_set(struct condition_list *l, const struct condition_list *old, s
 	char now[CLOCK_TEXT_MAX];
 
 	*s = *c;
+	s->message = condition_text(a, c->message);
 	if (before && str_eq(before->status, c->status) && before->last_transition) {
 		s->last_transition = before->last_transition;
 	} else {

@@ -23,9 +23,16 @@ extern const struct type condition_type;
 const struct condition *condition_find(const struct condition_list *l, const char *type);
 bool condition_is(const struct condition_list *l, const char *type, const char *status);
 
+/* metav1.Condition: a message has 32768 bytes at most. */
+#define CONDITION_TEXT_MAX ((size_t)32768)
+
+/* The message as it stands in a status: one that is too long is cut, behind a whole character of
+ * UTF-8, and ends with "...". NULL stays NULL. */
+const char *condition_text(struct arena *a, const char *message);
+
 /*
- * Adds *c to l (or replaces the one of its type); its strings are borrowed, the list and the time
- * lie in the arena. old: the list in the cluster, or NULL. now_ms: wall clock.
+ * Adds *c to l (or replaces the one of its type); its strings are borrowed, the list, the time and a
+ * message that had to be cut lie in the arena. old: the list in the cluster, or NULL. now_ms: wall clock.
  */
 void condition_set(struct condition_list *l, const struct condition_list *old, struct arena *a,
 		   const struct condition *c, int64_t now_ms);

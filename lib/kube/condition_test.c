@@ -37,5 +37,44 @@ static void finding(void)
 	ok(!condition_find(NULL, "Ready"));
 }
 
-TESTS({"a condition's time changes with its status only", times},
+/* n times "\xc3\xa4" behind a few bytes: the cut falls before, into and behind a character. */
+static void cut_with(struct arena *a, size_t before)
+{
+	struct condition_list l = {0};
+	struct condition c = {"Ready", "False", "r", NULL, 1, NULL};
+	size_t n = before, all = CONDITION_TEXT_MAX + 10;
+	char *text = arena_alloc(a, all + 1);
+	const char *cut;
+
+	memset(text, 'x', before);
+	for (; n + 2 <= all; n += 2) {
+		memcpy(text + n, "\xc3\xa4", 2);
+	}
+	c.message = text;
+	condition_set(&l, NULL, a, &c, 0);
+	cut = l.items[0].message;
+	n = strlen(cut);
+	ok(n <= CONDITION_TEXT_MAX && n >= CONDITION_TEXT_MAX - 1);
+	is_str(cut + n - 3, "...");
+	is_int((unsigned char)cut[n - 4], 0xa4);
+	ok(strncmp(cut, text, n - 3) == 0);
+}
+
+static void long_message(void)
+{
+	char fits[CONDITION_TEXT_MAX + 1];
+	struct arena a;
+
+	arena_init(&a, MiB);
+	cut_with(&a, 0);
+	cut_with(&a, 1);
+	memset(fits, 'x', CONDITION_TEXT_MAX);
+	fits[CONDITION_TEXT_MAX] = '\0';
+	ok(condition_text(&a, fits) == fits);
+	ok(!condition_text(&a, NULL));
+	arena_finish(&a);
+}
+
+TESTS({"a message that is too long is cut behind a whole character", long_message},
+      {"a condition's time changes with its status only", times},
       {"conditions are found by type", finding})
