@@ -222,6 +222,11 @@ static void strings_are_unescaped(void)
 		SCAN_OBJECT,
 		"{\"metadata\":{\"name\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00 \xc3\xa9\"}}",
 		"ITEM {\"metadata\":{\"name\":\"\\\"\\\\/\\b\\f\\n\\r\\tA\u00e9\u20ac\U0001F600 \u00e9\"}}\nok");
+	/* the first and the last character of each length */
+	is_scanned(
+		SCAN_OBJECT,
+		"{\"metadata\":{\"name\":\"\\u007f\\u0080\\u07ff\\u0800\\ud7ff\\ue000\\uffff\\ud800\\udc00\\udbff\\udfff\"}}",
+		"ITEM {\"metadata\":{\"name\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}}\nok");
 }
 
 static void keys_are_unescaped(void)
@@ -283,6 +288,8 @@ static void huge_numbers(void)
 	memset(digits, '7', sizeof(digits));
 	check_value(digits, 1024, "accepted", false);
 	check_value(digits, 1025, "refused", false);
+	is_str(token_number(digits, digits + 1024).why, token_cut); /* whatever comes next */
+	is_str(token_number(digits, digits + 1025).why, "a number of over 1024 digits");
 }
 
 static void literals(void)

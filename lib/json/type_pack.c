@@ -325,9 +325,9 @@ static bool equal_field(const struct field *f, const char *a, const char *b)
 	case TYPE_MAP:
 		return equal_strings(x, y, 2);
 	case TYPE_INTS:
-		return equal_ints(x, y);
+		break;
 	}
-	return false;
+	return equal_ints(x, y);
 }
 
 bool type_equal(const struct type *t, const void *a, const void *b)

@@ -153,17 +153,12 @@ static json_t *convert(struct reader *r, int index, int depth)
 					       : "nested too deeply");
 		return NULL;
 	}
-	switch (node->type) {
-	case YAML_SCALAR_NODE:
+	if (node->type == YAML_SCALAR_NODE) {
 		return scalar(r, node);
-	case YAML_SEQUENCE_NODE:
-		return sequence(r, node, depth);
-	case YAML_MAPPING_NODE:
-		return mapping(r, node, depth);
-	default:
-		fail(r, node, "an empty node");
-		return NULL;
 	}
+	/* libyaml makes no others: an alias is the node that it means */
+	return node->type == YAML_SEQUENCE_NODE ? sequence(r, node, depth)
+						: mapping(r, node, depth);
 }
 
 static int parser_error(const yaml_parser_t *p, const char *name, struct err *err)
