@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "kube/http_test.h"
+#include "kube/intent.h"
 #include "kube/thing_test.h"
 
 /* Not cached, as a Secret. */
@@ -229,6 +230,114 @@ static void after_a_refusal_only_the_status_goes_out(void)
 	ok(strstr(srv->requests[0]->path, "/status"));
 }
 
+/* What the server stored is seen by the next pass, and what it made of our apply is remembered. */
+static void answer_is_taken_in(void)
+{
+	static const struct {
+		enum action_what what;
+		const char *manager, *name;
+		bool cached, learned;
+	} rows[] = {
+		{ACTION_APPLY, "vmgpu", "x", true, true},
+		{ACTION_APPLY, "vmgpu-power", "x", true, false},
+		{ACTION_MERGE, "vmgpu", "x", true, false},
+		{ACTION_APPLY, "vmgpu", "", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *wanted = body(), *stored;
+		auto_free char *text = NULL;
+		const struct obj *o;
+
+		start_plan();
+		intent_stamp(&thing, wanted);
+		if (rows[i].what == ACTION_APPLY) {
+			plan_apply(&plan, &thing, rows[i].manager, wanted, "wanted");
+		} else {
+			plan_merge(&plan, &thing, "n", "x", wanted, "wanted");
+		}
+		stored = json_deep_copy(plan.actions[0].body);
+		json_object_update_new(json_object_get(stored, "metadata"),
+				       json_pack("{s:s, s:s, s:[{s:s, s:s, s:{s:{}}}]}", "name",
+						 rows[i].name, "resourceVersion", "8",
+						 "managedFields", "manager", "vmgpu", "operation",
+						 "Apply", "fieldsV1", "f:odd"));
+		text = json_dumps(stored, 0);
+		json_decref(stored);
+		answer_status = 200;
+		answer_body = text;
+		carry_out(false);
+		is_int(got.result, ACT_DONE);
+		o = cache_get(cache, &thing, "n", "x");
+		is_str(o ? o->rv : NULL, rows[i].cached ? "8" : NULL);
+		is_int(cache_learned_owned(cache, &thing, "n", "x") != 0, rows[i].learned);
+		answer_body = NULL;
+	}
+}
+
+static int n_events, n_logged;
+
+static void on_event(void *ctx attr_unused, const struct kube_kind *k, const struct key *key,
+		     const struct action *a)
+{
+	ok(k == &thing);
+	is_str(key->name, "x");
+	is_str(a->reason, "Made");
+	n_events++;
+}
+
+static void on_log(void *ctx attr_unused, const struct action *a attr_unused, const char *t)
+{
+	ok(!t);
+	n_logged++;
+}
+
+/* The soonest of all times to look again; events; kinds that went away since: no requests. */
+static void what_needs_no_request(void)
+{
+	static const int64_t after[] = {500, 200, 900};
+	const struct act_env env = {.http = NULL, .cache = NULL, .event = on_event, .log = on_log};
+	struct act_env here = env;
+
+	start_plan();
+	here.http = http;
+	here.cache = cache;
+	answer_status = 200;
+	answer_body = NULL;
+	add(ACTION_APPLY);
+	cache_set_served(cache, &thing, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(after); i++) {
+		plan_again(&plan, after[i], "later");
+	}
+	plan_event(&plan, false, "Made", "made it");
+	plan_apply(&plan, &unseen, "vmgpu", body(), "wanted");
+	ended = false;
+	act_start(&here, &thing, (struct key){"n", "x"}, &plan, false, done, NULL);
+	wait_for(ended);
+	is_int(got.result, ACT_DONE);
+	is_int(got.again_ms, 200);
+	is_int(n_events, 1);
+	is_int(srv->n_requests, 1);
+	is_int(n_logged, 1);
+	start_plan();
+	carry_out(false);
+	is_int(got.again_ms, -1);
+}
+
+static void body_that_no_server_takes(void)
+{
+	auto_free char *text = xmalloc(9 * MiB);
+
+	memset(text, 'x', 9 * MiB - 1);
+	text[9 * MiB - 1] = 0;
+	start_plan();
+	plan_merge(&plan, &thing, "n", "x", json_pack("{s:s}", "a", text), "wanted");
+	carry_out(false);
+	is_int(got.result, ACT_REFUSED);
+	is_str(trouble, "its body is larger than 8 MiB, which no API server takes");
+	is_int(srv->n_requests, 0);
+}
+
 static double half(void *ctx attr_unused)
 {
 	return 0.5;
@@ -418,6 +527,9 @@ static void while_it_is_held_it_does(void)
 }
 
 TESTS({"each answer is judged", each_answer_is_judged},
+      {"what the server stored is taken in", answer_is_taken_in},
+      {"times, events and kinds that went away need no request", what_needs_no_request},
+      {"a body that no server takes is refused", body_that_no_server_takes},
       {"a conflict that no condition explains is known as such",
        conflict_without_a_condition_is_known},
       {"a refusal is told in the server's words", refusal_is_told_in_the_servers_words},

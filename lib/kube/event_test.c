@@ -302,6 +302,45 @@ static void failing_event_does_not_hold_up_others(void)
 	is_str(text_of("note"), "b");
 }
 
+/* 300 is no success, and what it says is final; 299 and 200 are. */
+static void each_answer_is_one_of_three(void)
+{
+	static const struct {
+		int status;
+		bool again, dropped;
+	} rows[] = {
+		{0, true, false},   {199, false, true}, {200, false, false}, {299, false, false},
+		{300, false, true}, {404, false, true}, {409, false, false}, {428, false, true},
+		{429, true, false}, {430, false, true}, {499, false, true},  {500, true, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start(100);
+		tell("a");
+		ok(send(rows[i].status));
+		is_int(event_counts(b)->dropped, rows[i].dropped);
+		is_str(next(), "");
+		now += 10000;
+		is_int(*next() != 0, rows[i].again);
+	}
+}
+
+static void long_names_of_ours_are_cut(void)
+{
+	char name[131];
+
+	for (size_t n = 127; n < 131; n++) {
+		memset(name, 'p', n);
+		name[n] = 0;
+		event_book_destroy(b);
+		b = event_book_create("vmgpu.io/controller", name, 100);
+		tell_of("x", name, "n");
+		ok(*next());
+		is_int(strlen(text_of("reportingInstance")), MIN(n, (size_t)128));
+		is_int(strlen(text_of("reason")), MIN(n, (size_t)128));
+	}
+}
+
 static void refused_event_is_not_tried_again(void)
 {
 	start(100);
@@ -470,7 +509,9 @@ static void flying_event_survives_the_flood(void)
 	free(take(out_name));
 }
 
-TESTS({"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complete},
+TESTS({"an answer is a success, a refusal, or tried again", each_answer_is_one_of_three},
+      {"instance and reason are cut to what the API server takes", long_names_of_ours_are_cut},
+      {"an Event is complete, as events.k8s.io/v1 wants it", an_event_is_complete},
       {"Events about cluster-scoped objects live in default",
        cluster_scoped_objects_events_live_in_default},
       {"one write at a time", one_write_at_a_time},

@@ -52,6 +52,32 @@ static void release_waits_for_the_request_in_flight(void)
 	lease_destroy(l);
 }
 
+/* Who releases before it leads is told apart by what is on its way: an answer could make it lead. */
+static void release_waits_for_the_first_request(void)
+{
+	for (int taken = 0; taken < 2; taken++) {
+		struct lease *l = make("me");
+
+		reset();
+		if (taken) {
+			store(foreign("", ANCIENT)); /* released: to be taken by an update */
+		}
+		while (ask(l) == LEASE_GET) {
+			lease_answer(l, now, now, serve(LEASE_GET, NULL), stored);
+		}
+		lease_release(l);
+		ok(!lease_released(l, now)); /* a create or an update is on its way */
+		lease_answer(l, now, now, 409, NULL);
+		ok(lease_released(l, now));
+		lease_destroy(l);
+		l = make("me");
+		is_int(ask(l), LEASE_GET);
+		lease_release(l);
+		ok(lease_released(l, now)); /* a look makes no leader */
+		lease_destroy(l);
+	}
+}
+
 static void release_after_a_conflict_looks_first(void)
 {
 	struct lease *l = make("me");
@@ -438,7 +464,9 @@ static void never_two_hold_the_lease(void)
 	}
 }
 
-TESTS({"a release lets the next one in at once", release_lets_the_next_one_in},
+TESTS({"a release waits for a request that could make it lead",
+       release_waits_for_the_first_request},
+      {"a release lets the next one in at once", release_lets_the_next_one_in},
       {"a release waits for the request in flight", release_waits_for_the_request_in_flight},
       {"a release after a conflict looks first", release_after_a_conflict_looks_first},
       {"a release never touches another's Lease", release_never_touches_anothers_lease},

@@ -70,8 +70,54 @@ static void failures_wait_ever_longer(void)
 		want = MIN(want * 2, 30000);
 		now = wake;
 	}
-	has(watch_trouble(w), "connection refused");
+	is_str(watch_trouble(w), "watching things: connection refused");
 	is_int(watch_trouble_since(w), 1000000);
+	is_int(watch_counts(w)->failures, 10);
+}
+
+/* What a server may say to a stream with initial events, and whether that means that it has none. */
+static void what_refuses_a_stream(void)
+{
+	static const struct {
+		int status;
+		bool refuses;
+	} rows[] = {
+		{399, false}, {400, true}, {401, false}, {403, true}, {407, true}, {408, false},
+		{409, true},  {428, true}, {429, false}, {430, true}, {499, true}, {500, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start();
+		takes();
+		answers(rows[i].status, -1, "");
+		is_str(takes(), rows[i].refuses ? "limit=500" : "");
+		if (!rows[i].refuses) {
+			now = wake;
+			is_str(takes(), STREAM_FROM(""));
+		}
+	}
+}
+
+static void trouble_names_what_was_under_way(void)
+{
+	start();
+	takes();
+	answers(400, -1, "");
+	is_str(takes(), "limit=500");
+	answers(503, -1, "");
+	is_str(watch_trouble(w), "listing things: the API server answered 503");
+	is_str(takes(), "");
+	now = wake;
+	is_str(takes(), "limit=500");
+	answers(500, -1, STATUS("500", "InternalError", "boom", ""));
+	is_str(watch_trouble(w), "listing things: 500 InternalError: boom");
+	is_str(takes(), "");
+	now = wake;
+	is_str(takes(), "limit=500");
+	answers(200, -1, LIST_OF_("5", "", ITEM("a", "3", "red")));
+	is_str(takes(), WATCH_FROM("5"));
+	breaks(NULL);
+	is_str(watch_trouble(w), "watching things: the connection broke");
 }
 
 static void jitter_up_to_twice(void)
@@ -138,6 +184,27 @@ static void recovery_elsewhere_ends_the_wait(void)
 	}
 	watch_hurry(w, now);
 	ok(*takes());
+	/* after 10 s to the millisecond */
+	for (int less = 1; less >= 0; less--) {
+		int64_t hurried;
+
+		start();
+		takes();
+		breaks("x");
+		watch_hurry(w, now);
+		hurried = now;
+		ok(*takes());
+		for (int i = 0; i < 6; i++) {
+			breaks("x");
+			is_str(takes(), "");
+			now = wake;
+			takes();
+		}
+		now = hurried + WATCH_HURRY_MS - less;
+		breaks("x");
+		watch_hurry(w, now);
+		is_int(*takes() != 0, !less);
+	}
 }
 
 static void watch_closed_at_once_is_bounded(void)
@@ -204,6 +271,23 @@ static void redirect_is_an_error(void)
 	is_str(takes(), "");
 	has(watch_trouble(w), "300");
 	is_str(watch_position(w), "5");
+	now = wake;
+	takes();
+	answers(300, -1, ITEM("a", "99", "blue"));
+	is_str(color("a"), "red");
+	is_str(takes(), "");
+	now = wake;
+	takes();
+	answers(300, -1, STATUS("300", "Many", "which of them", ""));
+	is_str(watch_trouble(w), "watching things: 300 Many: which of them");
+	is_int(watch_recovered(w), 0);
+	/* what is below it is none */
+	is_str(takes(), "");
+	now = wake;
+	takes();
+	watch_status(w, now, 299, -1);
+	says(EVENT("MODIFIED", "a", "9", "blue"));
+	is_str(color("a"), "blue");
 }
 
 static void network_errors_keep_the_position_for_ever(void)
@@ -553,6 +637,8 @@ static void late_calls_do_no_harm(void)
 }
 
 TESTS({"an answer of 300 is an error like those above it", redirect_is_an_error},
+      {"some answers mean that there are no streams with initial events", what_refuses_a_stream},
+      {"trouble names what was under way", trouble_names_what_was_under_way},
       {"429 keeps the position and obeys Retry-After", too_many_requests_keeps_the_position},
       {"429 keeps the page", too_many_requests_keeps_the_page},
       {"an absurd Retry-After is bounded", absurd_retry_after_is_bounded},

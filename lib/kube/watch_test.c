@@ -237,6 +237,45 @@ static void expired_or_too_large_relist_asks_for_the_newest(void)
 {
 	relist_falls_back_to_the_newest(GONE, 410);
 	relist_falls_back_to_the_newest(TOO_LARGE, 504);
+	/* as servers said it before it had a cause */
+	relist_falls_back_to_the_newest(
+		STATUS("504", "Timeout", "Too large resource version: 5, current: 3", ""), 504);
+}
+
+static void other_timeouts_keep_the_position(void)
+{
+	static const char *const said[] = {
+		STATUS("504", "Timeout", "the request timed out", ""),
+		STATUS("500", "InternalError", "Too large resource version: 5", ""),
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		start_synced();
+		now += 300000;
+		ends();
+		takes();
+		answers(i ? 500 : 504, -1, said[i]);
+		is_str(takes(), "");
+		now = wake;
+		is_str(takes(), WATCH_FROM("5"));
+	}
+}
+
+/* At once, if the last time was half a minute ago. */
+static void gone_rarely_waits_never(void)
+{
+	for (int less = 0; less < 2; less++) {
+		start_synced();
+		bytes(ERROR("410", "Expired", "too old", ""));
+		breaks(err.text);
+		is_str(takes(), STREAM_FROM("5"));
+		watch_status(w, now, 200, -1);
+		says(END("6"));
+		now += WATCH_BACKOFF_MAX - less;
+		bytes(ERROR("410", "Expired", "too old", ""));
+		breaks(err.text);
+		is_str(takes(), less ? "" : STREAM_FROM("6"));
+	}
 }
 
 static void relist_without_streams(void)
@@ -393,7 +432,9 @@ static void everything_is_counted(void)
 	is_int(watch_counts(w)->watches, 2);
 }
 
-TESTS({"lists, watches, failures, events and bytes are counted", everything_is_counted},
+TESTS({"other timeouts keep the position", other_timeouts_keep_the_position},
+      {"a position that expires rarely is no reason to wait", gone_rarely_waits_never},
+      {"lists, watches, failures, events and bytes are counted", everything_is_counted},
       {"a first list is streamed, and the stream goes on as a watch", streamed_list},
       {"selectors are part of each request", selectors},
       {"a watch's timeout is random, 5 to 10 minutes", timeouts_are_random},
