@@ -166,6 +166,19 @@ static void device_ids(void)
 	resolves_to("10de:ffff", "");
 	resolves_to("10de:26b", "");
 	resolves_to("10de:26b9:", "");
+	resolves_to("10de:20f1", "nvidia.com/GA100_A100_PCIE_40GB");
+	/* digits that are none, though near them in ASCII */
+	resolves_to("10de:26b@", "");
+	resolves_to("10cu:26b9", "");
+	resolves_to("10de:26b9:10de:157", "");
+	resolves_to("10de:26b9:10de:157e0", "");
+	resolves_to("10de:26b9-10de:157e", "");
+	resolves_to("10de:26b9:10de-157e", "");
+	resolves_to("10de:26b9:10dg:157e", "");
+	resolves_to("10de:26b9:10de:157g", "");
+	resolves_to("10de-26b9", "");
+	resolves_to("10de-26b9:10de:157e", "");
+	resolves_to("10de:26b9:zzzz:zzzz", "");
 }
 
 static void unknown_spelling(void)
@@ -367,6 +380,8 @@ static void rule(void)
 	made(NVIDIA, NULL, "A  \t B", "nvidia.com/A_B");
 	made(NVIDIA, NULL, "GA100 [A800-SXM4-80GB]", "nvidia.com/GA100_A800SXM480GB");
 	made(NVIDIA, NULL, "caf\xc3\xa9", "nvidia.com/CAF");
+	made(NVIDIA, NULL, "A\tB\rC\x0e D\bE", "nvidia.com/A_B_C_DE");
+	made(NVIDIA, NULL, "AZaz09", "nvidia.com/AZAZ09");
 }
 
 static void rule_repairs(void)
@@ -394,6 +409,9 @@ static void rule_vendors(void)
 	made(0x1234, "Words [Moore Threads/X]", "S80", "moorethreads.com/S80");
 	made(0x1234, "Acme[Moore Threads/X]", "S80", "moorethreads.com/S80");
 	made(0x1234, "  Test Vendor", "S80", "test.com/S80");
+	made(0x1234, "[AZaz09@`{:/]", "S80", "azaz09.com/S80");
+	made(0x1234, "[0123456789012345678901234567890123456789012345678901234567890123]", "S80",
+	     "012345678901234567890123456789012345678901234567890123456789012.com/S80");
 	made(0x1ed5, NULL, NULL, "pci1ed5.vmgpu.io/26b9");
 	made(0x1ed5, "[]", "S80", "pci1ed5.vmgpu.io/S80");
 }

@@ -31,6 +31,10 @@ static void no_addresses(void)
 					    "0000-41-00.0",
 					    "0000:4g:00.0",
 					    "123456789:00:00.0",
+					    "0000:410:00.0",
+					    "0000:41:000.0",
+					    "0000:41:0.0",
+					    "0000:41:00.",
 					    "0x00:00:00.0",
 					    "00\x10\x10:41:00.0",
 					    "0000:4`:00.0"};
@@ -91,10 +95,27 @@ static void no_modalias(void)
 	}
 }
 
+/* Each character counts: without it, or with it twice, it is none. */
+static void modalias_to_the_character(void)
+{
+	static const char whole[] = "pci:v000010DEd000025B6sv000010DEsd0000157Ebc03sc02i00";
+
+	for (size_t i = 0; i < sizeof(whole) - 1; i++) {
+		auto_free char *less = xprintf("%.*s%s", (int)i, whole, whole + i + 1),
+			       *more = xprintf("%.*s%s", (int)i + 1, whole, whole + i);
+		struct pci_ids ids;
+
+		is_int(pcifn_modalias(less, &ids), -1);
+		is_int(pcifn_modalias(more, &ids), -1);
+	}
+}
+
 static void hex(void)
 {
 	uint32_t v = 0;
 
+	is_int(pcifn_hex("0x7", 4, &v), 0);
+	is_int(v, 7);
 	is_int(pcifn_hex("0x030200", 6, &v), 0);
 	is_int(v, 0x030200);
 	is_int(pcifn_hex("10de", 4, &v), 0);
@@ -177,6 +198,7 @@ TESTS({"an address reads and prints as the same text, domains of up to eight dig
       {"addresses are ordered by domain, bus, device and function", order},
       {"modalias holds all ids", modalias},
       {"a modalias with anything else in it is none", no_modalias},
+      {"each character of a modalias counts", modalias_to_the_character},
       {"hex numbers with and without 0x, up to their digits", hex},
       {"GPUs, companions, bridges and consoles are told apart by vendor and class", roles},
       {"classes have words for sentences", words},

@@ -404,6 +404,7 @@ static void types_are(const char *file, const char *text, const char *want)
 		}
 	}
 	is_str(buf_text(&got), want);
+	is_int(m.troubles.n, 0);
 	machine_finish(&m);
 }
 
@@ -444,6 +445,7 @@ static void words_of_a_description(void)
 		{"framebuffer=0M, max_instance=", "T-1 T-1 0 0 0"},
 		{"framebuffer=999999M", "T-1 T-1 999999 0 0"},
 		{"framebuffer=1000000M", "T-1 T-1 1000000 0 0"},
+		{"framebuffer=10000000M", "T-1 T-1 1000000 0 0"},
 		{"framebuffer=1234567890123M", "T-1 T-1 1234567 0 0"},
 		{"framebuffer=-1M, max_instance=x", "T-1 T-1 0 0 0"},
 		{"9/:", "T-1 T-1 0 0 0"},
@@ -452,6 +454,8 @@ static void words_of_a_description(void)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		types_are("mdev_supported_types/T-1/description", rows[i][0], rows[i][1]);
 	}
+	types_are("mdev_supported_types/T-1/name", "", "T-1 T-1 0 0 0");
+	types_are("mdev_supported_types/T-1/name", "A", "T-1 A 0 0 0");
 	types_are("mdev_supported_types/T-1/name", "A name", "T-1 A name 0 0 0");
 	types_are("mdev_supported_types/T-1/available_instances", "7", "T-1 T-1 0 0 7");
 	types_are("mdev_supported_types/T-1/available_instances", "-7", "T-1 T-1 0 0 0");

@@ -172,6 +172,86 @@ static void names_of_types(void)
 	is_str(vgpu_type_name(&card, "46"), "46");
 }
 
+/* How many of a card's profiles MIG makes; ones that are made of this id, on a full card. */
+static void profiles_beside(const char *made, size_t n, size_t n_mig)
+{
+	size_t mig = 0;
+
+	begin(VGPU_VENDOR, 2);
+	card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x20f1};
+	vfs[0].type = made;
+	vgpu_profiles(&card, &arena, &unit);
+	list_each(p, &unit.profiles) {
+		const char *dash = strchr(p->name, '-');
+
+		mig += dash && strchr(dash + 1, '-');
+		is_int(p->available, 0);
+	}
+	is_int(unit.profiles.n, n);
+	is_int(mig, n_mig);
+}
+
+/* With MIG and without it a card has types of its own, of which only those are told. */
+static void types_of_a_full_card(void)
+{
+	size_t n, mig = 0, plain = 0;
+	const struct vgpu_known *k = vgpu_known_all(0x20f1, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *dash = strchr(k[i].name, '-');
+
+		mig += k[i].id && strchr(dash + 1, '-');
+		plain += k[i].id && !strchr(dash + 1, '-');
+	}
+	ok(mig > 3 && plain > 3);
+	profiles_beside("476", mig, mig); /* GRID A100-3-20C */
+	profiles_beside("475", mig, mig); /* GRID A100-2-10C */
+	for (size_t i = 0; i < n; i++) {
+		if (k[i].id && !strchr(strchr(k[i].name, '-') + 1, '-')) {
+			auto_free char *id = xprintf("%u", k[i].id);
+
+			profiles_beside(id, plain, 0);
+			break;
+		}
+	}
+	/* names that only look like it: they are told beside the types without MIG */
+	for (int c = '0' - 1; c <= '9' + 1; c++) {
+		auto_free char *name = xprintf("X-%c-4C", c);
+
+		begin(VGPU_VENDOR, 1);
+		card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x20f1};
+		types[0] = (struct vgpu_type){"9999", name, 0, 0, 0};
+		card.types.n = 1;
+		vfs[0].type = "9999";
+		vgpu_profiles(&card, &arena, &unit);
+		is_int(unit.profiles.n, 1 + (c >= '0' && c <= '9' ? mig : plain));
+	}
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = {"-4C", "4-4C", "X12-4C"};
+
+		begin(VGPU_VENDOR, 1);
+		card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x20f1};
+		types[0] = (struct vgpu_type){"9999", names[i], 0, 0, 0};
+		card.types.n = 1;
+		vfs[0].type = "9999";
+		vgpu_profiles(&card, &arena, &unit);
+		is_int(unit.profiles.n, 1 + plain);
+	}
+}
+
+static void a_function_that_is_gone_has_no_slot(void)
+{
+	begin(VGPU_VENDOR, 3);
+	vfs[0].gone = true;
+	vfs[1].type = "7";
+	vgpu_slots(&card, &arena, &unit);
+	is_int(unit.slots.n, 2);
+	is_str(unit.slots.items[0].type, "7");
+	is_str(unit.slots.items[0].vf, "0041:00:00.2");
+	ok(!unit.slots.items[1].type);
+	is_str(unit.slots.items[1].vf, "0041:00:00.3");
+}
+
 /* In the order of the numbers in their ids, then of names. */
 static void profiles_are_ordered(void)
 {
@@ -195,4 +275,6 @@ TESTS({"no more fit than are offered, than memory and maximum leave", what_still
       {"a report takes 256 slots", a_report_takes_so_many_slots},
       {"functions that can carry one more are counted", places_that_are_free},
       {"types have the driver's name, the table's, or their id", names_of_types},
+      {"a full card tells what it can have with MIG, or without", types_of_a_full_card},
+      {"a function that is gone has no slot", a_function_that_is_gone_has_no_slot},
       {"profiles are in the order of their numbers", profiles_are_ordered})
