@@ -2,114 +2,12 @@
 /* Field by field of a Kubernetes: what is said of it, and where it goes. A case has whole objects. */
 #include "controller/plan_cluster.h"
 
-#include "base/buf.h"
-#include "base/test.h"
 #include "controller/kinds.h"
-#include "controller/options.h"
-#include "json/yaml.h"
+#include "controller/spec_world.h"
 
-static struct cache *c;
-static struct arena arena;
-static struct plan plan;
-static struct options options;
-
-static void put(const char *text)
-{
-	struct err err = {""};
-	json_t *docs = yaml_read("test", text, strlen(text), &err), *o;
-	size_t i;
-
-	is_str(err.text, "");
-	json_array_foreach(docs, i, o) {
-		is_int(cache_load_json(c, o, &err), 0);
-		is_str(err.text, "");
-	}
-	json_decref(docs);
-}
-
-/* A world that has all but workers of GPUs, and beside it these objects. */
-static void begin(const char *more)
-{
-	plan_finish(&plan);
-	arena_finish(&arena);
-	cache_destroy(c);
-	options = (struct options){.worker_image = "w"};
-	c = cache_create(controller_kinds);
-	for (size_t k = 0; controller_kinds[k]; k++) {
-		const char *versions = controller_kinds[k]->versions;
-		auto_free char *first = xstrndup(versions, strcspn(versions, " "));
-
-		cache_set_served(c, controller_kinds[k], first);
-	}
-	arena_init(&arena, 16 * MiB);
-	put("{apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: k}, "
-	    "status: {phase: Deployed}}");
-	if (more) {
-		put(more);
-	}
-}
-
-/* One pass over an object with this spec. */
 static void look(const char *spec)
 {
-	static struct pass pass;
-
-	put(arena_printf(&arena,
-			 "{apiVersion: apps.cozystack.io/v1alpha1, kind: Kubernetes, metadata: "
-			 "{name: k, namespace: t, uid: u}, spec: %s}",
-			 spec));
-	plan_init(&plan, &arena, c);
-	pass = (struct pass){
-		.arena = &arena,
-		.cache = c,
-		.kind = reconcile_kubernetes.primary,
-		.key = {"t", "k"},
-		.options = &options,
-	};
-	reconcile_kubernetes.plan(reconcile_kubernetes.gather(&pass), &plan);
-}
-
-/* What stands there in the body of the first object of this kind, as JSON: "spec/network". */
-static const char *at(const char *kind, const char *path)
-{
-	for (size_t k = 0; k < plan.n; k++) {
-		const struct action *a = &plan.actions[k];
-		const json_t *o = a->body;
-		auto_free char *text = NULL;
-
-		if (a->what == ACTION_DELETE || !str_eq(a->kind ? a->kind->kind : NULL, kind)) {
-			continue;
-		}
-		for (const char *p = path; *p; p += strcspn(p, "/"), p += *p == '/') {
-			auto_free char *key = xstrndup(p, strcspn(p, "/"));
-
-			o = json_object_get(o, key);
-		}
-		text = o ? json_dumps(o, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-		return text ? arena_strdup(&arena, text) : "nothing";
-	}
-	return "no object";
-}
-
-/* reason or message of a condition. */
-static const char *condition(const char *type, const char *what)
-{
-	const json_t *one;
-	size_t i;
-
-	for (size_t k = 0; k < plan.n; k++) {
-		const json_t *status = json_object_get(plan.actions[k].body, "status");
-
-		if (plan.actions[k].what != ACTION_STATUS) {
-			continue;
-		}
-		json_array_foreach(json_object_get(status, "conditions"), i, one) {
-			if (str_eq(json_string_value(json_object_get(one, "type")), type)) {
-				return json_string_value(json_object_get(one, what));
-			}
-		}
-	}
-	return "no condition";
+	spec_look(&reconcile_kubernetes, spec);
 }
 
 /* --- without effect --------------------------------------------------------------------------- */
@@ -688,6 +586,25 @@ static void words_of_a_control_plane(void)
 	}
 }
 
+/* Is as one that says nothing. The API server lets none through. */
+static void a_spec_that_cannot_be_read(void)
+{
+	const struct cluster_app app = {
+		.obj = {.ns = "t", .name = "k", .uid = "u", .rv = "1"},
+		.spec = "{\"nodeGroups\":{\"g\":",
+	};
+	struct pass pass = {
+		.arena = &arena, .kind = &kind_kubernetes, .key = {"t", "k"}, .options = &options};
+
+	begin(NULL);
+	pass.cache = c;
+	cache_put(c, &kind_kubernetes, &app);
+	plan_init(&plan, &arena, c);
+	reconcile_kubernetes.plan(reconcile_kubernetes.gather(&pass), &plan);
+	is_str(at("MachineDeployment", "metadata/name"), "\"kubernetes-k-md0\"");
+	is_str(at("KamajiControlPlane", "spec/replicas"), "2");
+}
+
 TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"a field of a node group without effect is named", fields_of_a_group_without_effect},
       {"which sizes may be 0, and which per cent", what_a_size_may_be},
@@ -702,4 +619,5 @@ TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"the gpu-operator has the values of the manifest", values_of_the_operator},
       {"where Cozystack's chart is", where_the_chart_is},
       {"an operator that is not wanted goes", an_operator_that_is_not_wanted},
-      {"why the control plane is not up", words_of_a_control_plane})
+      {"why the control plane is not up", words_of_a_control_plane},
+      {"a spec that cannot be read says nothing", a_spec_that_cannot_be_read})

@@ -393,6 +393,23 @@ static void an_unknown_number_is_never_too_small(void)
 	has(gpus_available(&g).message, "has; b has an unknown number of " CARD ", 0 free");
 }
 
+/* A node group of no workers asks for none of its name: every node has enough of it. */
+static void none_of_a_name_is_everywhere(void)
+{
+	struct inventory_place first[] = {{.node = "a", .total = 1, .open = 1}},
+			       second[] = {{.node = "b", .total = 1, .open = 1}};
+	const struct inventory_model models[] = {
+		{.name = "example.com/A", .places = first, .n_places = 1},
+		{.name = "example.com/B", .places = second, .n_places = 1}};
+
+	begin(models, 2);
+	ask("example.com/A", 1);
+	ask("example.com/B", 0);
+	is_str(gpus_available(&g).reason, "Free");
+	ask("example.com/B", 1);
+	is_str(gpus_available(&g).reason, "TooMany");
+}
+
 TESTS({"asks grow with their number, a status has 64 at most", any_number_of_names},
       {"spellings of one device count together", spellings_of_one_device_count_together},
       {"one spelling of two devices counts apart", one_spelling_of_two_devices_counts_apart},
@@ -405,4 +422,5 @@ TESTS({"asks grow with their number, a status has 64 at most", any_number_of_nam
       {"nodes that have them are named, three at most", nodes_that_have_them_are_named},
       {"it is free up to the last one", it_is_free_up_to_the_last},
       {"one node must have all that is asked", one_node_must_have_all_of_them},
-      {"an unknown number is never too small", an_unknown_number_is_never_too_small})
+      {"an unknown number is never too small", an_unknown_number_is_never_too_small},
+      {"none of a name is everywhere", none_of_a_name_is_everywhere})

@@ -76,13 +76,14 @@ static void add_name(struct wants *w, const char *name)
 		return;
 	}
 	if (s->n_names == w->size) {
-		const char **more = arena_array(s->pass->arena, const char *, w->size * 2 + 16);
+		const char **more;
 
+		w->size = w->size * 2 + 16;
+		more = arena_array(s->pass->arena, const char *, w->size);
 		if (s->n_names) {
 			memcpy(more, s->names, s->n_names * sizeof(*more));
 		}
 		s->names = more;
-		w->size = w->size * 2 + 16;
 	}
 	s->names[s->n_names++] = name;
 }
