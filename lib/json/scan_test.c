@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/scan.h"
+
+#include <limits.h>
+
 #include "json/scan_test.h"
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -571,6 +574,41 @@ static void a_long_token_in_small_pieces_is_not_read_again(void)
 	scan_destroy(s);
 }
 
+/* Feeds it up to n times: how often it was taken. */
+static int feed_again(struct scan *s, const char *text, int n)
+{
+	int i = 0;
+
+	while (i < n && scan_feed(s, text, strlen(text), NULL) == 0) {
+		i++;
+	}
+	return i;
+}
+
+/* A second "object" clears the first, which may have left no room for the empty one. */
+static void an_object_that_is_taken_back_leaves_room(void)
+{
+	static const char start[] = "{\"type\":\"ADDED\",\"object\":{\"spec\":{",
+			  again[] = "\"best\":{},";
+	struct scan *s = scan_create(&sample_type, SCAN_WATCH, NULL, NULL);
+	auto_scan_buf out;
+	struct err err;
+	int most;
+
+	is_int(feed_again(s, start, 1), 1);
+	most = feed_again(s, again, INT_MAX);
+	ok(most * sizeof(struct sample_gpu) > SCAN_MAX_MEMORY / 2);
+	scan_destroy(s);
+	buf_init(&out, KiB);
+	s = scan_create(&sample_type, SCAN_WATCH, describe, &out);
+	is_int(feed_again(s, start, 1), 1);
+	is_int(feed_again(s, again, most), most);
+	is_int(feed_again(s, "\"x\":0}},\"object\":null}", 1), 1);
+	is_int(scan_end(s, &err), 0);
+	is_str(buf_text(&out), "ADDED {}\n");
+	scan_destroy(s);
+}
+
 /* Of the answer as a whole: not of an event, and not before the document is complete. */
 static void ignore_(void *ctx attr_unused, const struct scan_event *e attr_unused)
 {
@@ -641,5 +679,7 @@ TESTS({"scan_status is of a whole answer, never of an event", status_is_of_a_who
       {"an object that decodes to too much memory is refused", an_object_that_decodes_to_too_much},
       {"a list of 100 MB needs no memory", an_endless_list_needs_no_memory},
       {"the memory of a big object is given back", a_big_objects_memory_is_given_back},
+      {"an object that is taken back leaves room for the empty one",
+       an_object_that_is_taken_back_leaves_room},
       {"a long token in small pieces is not read again",
        a_long_token_in_small_pieces_is_not_read_again})

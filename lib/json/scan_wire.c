@@ -133,8 +133,13 @@ static enum scan_event_type event_type(const char *name)
 /* Only now, since an event's type may stand behind its object. */
 static void deliver_event(struct scan *s)
 {
-	void *given = s->root ? s->root : arena_alloc(&s->item_arena, s->type->size);
+	void *given = s->root;
 
+	if (!given) {
+		/* "object" came before, and again as null: what the first left may fill the arena. */
+		reset(&s->item_arena);
+		given = arena_alloc(&s->item_arena, s->type->size);
+	}
 	deliver(s, &(struct scan_event){
 			   .type = event_type(s->said.event),
 			   .object = given,
