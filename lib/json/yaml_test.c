@@ -259,13 +259,14 @@ static void files(void)
 static void words_that_others_take_for_something_else(void)
 {
 	static const char *const quoted[] = {
-		"y",	"n",	"yes",	    "no",	  "on",	   "off",  "Yes", "No",	   "On",
-		"Off",	"YES",	"NO",	    "ON",	  "OFF",   "Y",	   "N",	  "<<",	   "=",
-		"null", "true", "~",	    "",		  "1",	   "-1",   "010", "1_000", "0x1f",
-		".5",	"+1",	"12:30:00", "2026-01-01", "1.2.3", "26b9", "0",	  "9a",	   "-a",
-		"?a",	":a",	",a",	    "[a",	  "]a",	   "{a",   "}a",  "#a",	   "&a",
-		"*a",	"!a",	"|a",	    ">a",	  "'a",	   "%a",   "@a",  "`a",	   " a",
-		"a: b", "a:",	"a #b",	    "a ",	  "a b ",
+		"y",	"n",	"yes",	    "no",	  "on",	   "off",  "Yes",  "No",    "On",
+		"Off",	"YES",	"NO",	    "ON",	  "OFF",   "Y",	   "N",	   "<<",    "=",
+		"null", "true", "~",	    "",		  "1",	   "-1",   "010",  "1_000", "0x1f",
+		".5",	"+1",	"12:30:00", "2026-01-01", "1.2.3", "26b9", "0",	   "9a",    "-a",
+		"?a",	":a",	",a",	    "[a",	  "]a",	   "{a",   "}a",   "#a",    "&a",
+		"*a",	"!a",	"|a",	    ">a",	  "'a",	   "%a",   "@a",   "`a",    " a",
+		"a: b", "a:",	"a #b",	    "a ",	  "a b ",  "0X1F", "0o17", "0O17",  "0b11",
+		"0B11", "-0x1", "-.5",
 	};
 	static const char *const plain[] = {
 		"ye",  "yess", "oN",  "a",    "z",    "Z",    "10Gi", "1/2", "9g",  "0G",    "a-b",
