@@ -285,10 +285,11 @@ static int read_cluster(const struct config_node *cluster, struct config *c, str
 				       "is missing; give the API server's URL (https://host:6443)");
 	}
 	if (parse_server(server, &c->server, &problem) < 0) {
-		/* What holds an @ may hold a password. */
-		return strchr(server, '@') ? config_node_bad(cluster, "server", err, "%s", problem)
-					   : config_node_bad(cluster, "server", err, "\"%s\" %s",
-							     server, problem);
+		/* What holds a user or a query may hold a password. */
+		return strpbrk(server, "@?#")
+			       ? config_node_bad(cluster, "server", err, "%s", problem)
+			       : config_node_bad(cluster, "server", err, "\"%s\" %s", server,
+						 problem);
 	}
 	return read_proxy(cluster, c, err) < 0 ? -1 : read_trust(cluster, c, err);
 }

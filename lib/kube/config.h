@@ -61,6 +61,8 @@ char *const *config_exec_argv(const struct config *c);
 char *const *config_exec_environ(
 	const struct config *c); /* includes KUBERNETES_EXEC_INFO; lent until the next call */
 bool config_exec_stdin(const struct config *c);
+bool config_exec_blind(
+	const struct config *c); /* it must ask (interactiveMode: Always), and cannot */
 const char *config_exec_hint(const struct config *c); /* installHint, or NULL */
 int config_exec_result(struct config *c, const char *json, size_t n, int64_t wall_ms,
 		       struct err *err);

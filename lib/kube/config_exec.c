@@ -246,6 +246,11 @@ bool config_exec_stdin(const struct config *c)
 	return plugin(c) && plugin(c)->ask != CONFIG_ASK_NEVER && c->source->env.terminal;
 }
 
+bool config_exec_blind(const struct config *c)
+{
+	return plugin(c) && plugin(c)->ask == CONFIG_ASK_ALWAYS && !c->source->env.terminal;
+}
+
 void config_exec_expire(struct config *c)
 {
 	if (plugin(c)) {

@@ -67,6 +67,27 @@ static void exec_plugin_may_ask_on_a_terminal(void)
 	ok(!config_exec_stdin(&c));
 }
 
+static void exec_plugin_that_must_ask_needs_a_terminal(void)
+{
+	auto_free char *path = NULL;
+	struct config_env env = {.terminal = true};
+
+	begin();
+	path = xprintf("%s/c", dir);
+	env.kubeconfig = path;
+	put("c", EXEC("v1", ", interactiveMode: Always"));
+	is_int(config_load(&env, &c, &err), 0);
+	ok(config_exec_stdin(&c));
+	ok(!config_exec_blind(&c));
+	config_finish(&c);
+	is_int(load("$D/c"), 0);
+	ok(config_exec_blind(&c));
+	config_finish(&c);
+	put("c", EXEC("v1", ", interactiveMode: IfAvailable"));
+	is_int(load("$D/c"), 0);
+	ok(!config_exec_blind(&c));
+}
+
 static void exec_plugin_gets_the_cluster(void)
 {
 	auto_free char *want = NULL;
@@ -190,6 +211,7 @@ static void bad_answers_of_an_exec_plugin_change_nothing(void)
 
 TESTS({"an exec plugin is described", exec_plugin_is_described},
       {"an exec plugin may ask on a terminal", exec_plugin_may_ask_on_a_terminal},
+      {"an exec plugin that must ask needs a terminal", exec_plugin_that_must_ask_needs_a_terminal},
       {"an exec plugin gets the cluster when it asks", exec_plugin_gets_the_cluster},
       {"an extension that holds itself is refused", extension_that_holds_itself_is_refused},
       {"an exec plugin's credential is used until it expires",

@@ -136,7 +136,14 @@ static const struct {
 	{"clusters: [{name: k, cluster: {server: \"https://u:p@h\"}}]\n" USER CONTEXT,
 	 "$D/c:1: cluster \"k\": server: must not hold a user; put credentials into the users section"},
 	{"clusters: [{name: k, cluster: {server: \"https://h/?a=b\"}}]\n" USER CONTEXT,
-	 "$D/c:1: cluster \"k\": server: \"https://h/?a=b\" must not hold a query or fragment"},
+	 "$D/c:1: cluster \"k\": server: must not hold a query or fragment"},
+	{"clusters: [{name: k, cluster: {server: \"https://h/#t\"}}]\n" USER CONTEXT,
+	 "$D/c:1: cluster \"k\": server: must not hold a query or fragment"},
+	{"clusters: [{name: k, cluster: {server: \"ftp://u:p@h/?a=b\"}}]\n" USER CONTEXT,
+	 "$D/c:1: cluster \"k\": server: is no URL like https://host:6443"},
+	{"clusters: [{name: k, cluster: {server: \"https://h\", proxy-url: \"ftp://u:p@h\"}}]\n" USER
+		 CONTEXT,
+	 "$D/c:1: cluster \"k\": proxy-url: is no URL with http, https or socks5"},
 	{"clusters: [{name: k, cluster: {server: \"https://h\", insecure-skip-tls-verify: maybe}}]\n" USER
 		 CONTEXT,
 	 "$D/c:1: cluster \"k\": insecure-skip-tls-verify: is \"maybe\", must be true or false"},

@@ -145,6 +145,12 @@ static void start_plugin(struct http *h)
 	struct err err;
 
 	h->plugin_ms = loop_now(h->loop);
+	if (config_exec_blind(h->config)) { /* client-go's words */
+		plugin_failed(
+			h,
+			"exec plugin cannot support interactive mode: standard input is not a terminal");
+		return;
+	}
 	h->plugin = process_start(h->loop, &spec, &err);
 	if (!h->plugin) {
 		err_wrap(&err, "exec plugin");
@@ -174,7 +180,10 @@ bool http_cred_ready(struct http *h)
 		struct http_peer *was = h->peer;
 
 		h->peer = http_peer_create(h->config, h);
-		h->peer->http1 |= was && was->http1 && http_peer_same_way(was, h->peer);
+		if (was && http_peer_same_way(was, h->peer)) { /* what was learned of the way */
+			h->peer->http1 = was->http1;
+			h->peer->https_proxy = was->https_proxy;
+		}
 		http_peer_unref(was);
 		http_measure_peer(h);
 	}

@@ -401,6 +401,24 @@ static void missing_plugin_is_named_with_its_hint(void)
 	       "no credentials: exec plugin: no-such-plugin is not installed, or not in PATH (No such file or directory); get it from example.org");
 }
 
+/* Standard input is no terminal where no config_env says so. */
+static void plugin_that_must_ask_is_refused_without_a_terminal(void)
+{
+	struct seen *s;
+
+	begin_plugin("printf x >>$0.runs; " ANSWER);
+	http = http_destroy(http);
+	make_client(
+		", certificate-authority: ca.crt",
+		"exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Always, installHint: get it}");
+	s = get_done("/x");
+	is_str(s->error,
+	       "no credentials: exec plugin cannot support interactive mode: standard input is not a terminal; get it");
+	has(notices, s->error);
+	is_int(plugin_runs(), 0);
+	is_int(srv->n_requests, 0);
+}
+
 static void failed_plugin_is_tried_again_after_a_while(void)
 {
 	begin_plugin("printf x >>$0.runs; exit 1");
@@ -434,10 +452,13 @@ static void client_may_end_while_its_plugin_runs(void)
 static void run_proxy(int fd, int log)
 {
 	char line[4096];
-	int peer = accept(fd, NULL, NULL), up, port = 0;
-	ssize_t n = recv(peer, line, sizeof(line) - 1, 0);
+	int peer, up, port = 0;
+	ssize_t n;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
+	alarm(60); /* nobody comes */
+	peer = accept(fd, NULL, NULL);
+	n = recv(peer, line, sizeof(line) - 1, 0);
 	line[MAX(n, 0)] = '\0';
 	(void)!write(log, line, strcspn(line, "\r"));
 	if (sscanf(line, "CONNECT 127.0.0.1:%d", &port) != 1) {
@@ -494,6 +515,7 @@ static void through_a_proxy(const char *more, bool by_environment)
 	is_int(get_done("/x")->status, 200);
 	is_int(get_done("/y")->status, 200);
 	is_int(srv->n_conns, 1);
+	fcntl(log[0], F_SETFL, O_NONBLOCK); /* it was asked before the answers came */
 	ok(read(log[0], line, sizeof(line) - 1) > 0);
 	snprintf(want, sizeof(want), "CONNECT 127.0.0.1:%d HTTP/1.1", srv->port);
 	is_str(line, want);
@@ -506,6 +528,16 @@ static void through_a_proxy(const char *more, bool by_environment)
 static void proxy_is_used(void)
 {
 	through_a_proxy("", false);
+}
+
+/* That is of the environment's proxies. */
+static void no_proxy_says_nothing_of_proxy_url(void)
+{
+	setenv("NO_PROXY", "127.0.0.1,*", 1);
+	setenv("no_proxy", "*", 1);
+	through_a_proxy("", false);
+	unsetenv("NO_PROXY");
+	unsetenv("no_proxy");
 }
 
 static void proxy_of_the_environment_is_used(void)
@@ -544,9 +576,12 @@ TESTS({"a rotated token is used after a 401, nobody sees it", rotated_token_is_u
       {"the exec plugin runs again after a 401", exec_plugin_runs_again_after_a_401},
       {"bad exec plugins are named, with the reason", bad_plugins_are_named_with_the_reason},
       {"a missing exec plugin is named, with its hint", missing_plugin_is_named_with_its_hint},
+      {"an exec plugin that must ask is refused without a terminal",
+       plugin_that_must_ask_is_refused_without_a_terminal},
       {"a failed exec plugin is tried again after a while",
        failed_plugin_is_tried_again_after_a_while},
       {"the client may end while its plugin runs", client_may_end_while_its_plugin_runs},
       {"a proxy is used", proxy_is_used},
+      {"NO_PROXY says nothing of proxy-url", no_proxy_says_nothing_of_proxy_url},
       {"a proxy of the environment is used", proxy_of_the_environment_is_used},
       {"proxy and tls-server-name go together", proxy_and_tls_server_name_go_together})

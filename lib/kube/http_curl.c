@@ -22,6 +22,8 @@
 
 /* Sockets */
 
+#define SOCK_NAME "API server connection"
+
 static void after(struct http *h);
 
 static void on_sock(void *ctx, int fd, uint32_t events)
@@ -74,6 +76,38 @@ static long local_port(int fd)
 					 : 0;
 }
 
+/*
+ * epoll refuses a file: the limit of watched ones, or no memory. An error of set_sock would end
+ * every transfer, and take no new one until all had ended; so this one waits until there is room,
+ * or until its own time is over.
+ */
+static void watch_sock(struct http_sock *s)
+{
+	struct http *h = s->http;
+
+	s->io = loop_add(h->loop, s->fd, s->events, s->fn, s->ctx, SOCK_NAME);
+	if (s->io) {
+		return;
+	}
+	http_notice(
+		h, true,
+		"the kernel watches no more connections for us; raise fs.epoll.max_user_watches, or give the machine memory");
+	if (loop_timer_at(h->unwatched_timer) == INT64_MAX) {
+		loop_timer_set(h->unwatched_timer, loop_now(h->loop) + HTTP_UNWATCHED_MS);
+	}
+}
+
+static void on_unwatched(void *ctx)
+{
+	struct http *h = ctx;
+
+	for (struct http_sock *s = h->socks; s; s = s->next) {
+		if (!s->io) {
+			watch_sock(s);
+		}
+	}
+}
+
 static struct http_sock *sock_add(struct http *h, int fd, uint32_t events, loop_io_fn *fn,
 				  void *ctx)
 {
@@ -81,6 +115,9 @@ static struct http_sock *sock_add(struct http *h, int fd, uint32_t events, loop_
 
 	*s = (struct http_sock){.http = h,
 				.next = h->socks,
+				.fn = fn,
+				.ctx = ctx ? ctx : s,
+				.events = events,
 				.fd = fd,
 				.port = local_port(fd),
 				.byte_ms = loop_now(h->loop)};
@@ -88,7 +125,7 @@ static struct http_sock *sock_add(struct http *h, int fd, uint32_t events, loop_
 		h->socks->prev = s;
 	}
 	h->socks = s;
-	s->io = loop_add(h->loop, fd, events, fn, ctx ? ctx : s, "API server connection");
+	watch_sock(s);
 	return s;
 }
 
@@ -96,20 +133,16 @@ struct http_sock *http_sock_open(struct http *h, struct http_slot *s, loop_io_fn
 {
 	curl_socket_t fd = CURL_SOCKET_BAD;
 
-	struct http_sock *sock;
-
 	curl_easy_getinfo(s->easy, CURLINFO_ACTIVESOCKET, &fd);
-	sock = sock_add(h, fd, EPOLLIN, fn, ctx);
-	if (!sock->io) {
-		http_sock_remove(sock);
-		return NULL;
-	}
-	return sock;
+	return sock_add(h, fd, EPOLLIN, fn, ctx);
 }
 
 void http_sock_want(struct http_sock *s, uint32_t events)
 {
-	loop_change(s->io, events);
+	s->events = events;
+	if (s->io) {
+		loop_change(s->io, events);
+	}
 }
 
 void http_sock_remove(struct http_sock *s)
@@ -138,14 +171,9 @@ static int set_sock(CURL *easy attr_unused, curl_socket_t fd, int what, void *ct
 			http_sock_remove(s);
 		}
 	} else if (!s) {
-		s = sock_add(h, fd, events, on_sock, NULL);
-		if (!s->io) { /* the kernel's limit of watched files: libcurl ends the transfer */
-			http_sock_remove(s);
-			return -1;
-		}
-		curl_multi_assign(h->multi, fd, s);
+		curl_multi_assign(h->multi, fd, sock_add(h, fd, events, on_sock, NULL));
 	} else {
-		loop_change(s->io, events);
+		http_sock_want(s, events);
 		s->port = s->port ? s->port : local_port(fd); /* 0 until connect was called */
 	}
 	return 0;
@@ -503,6 +531,7 @@ int http_curl_init(struct http *h, struct err *err)
 		return err_set(err, "libcurl does not start");
 	}
 	h->curl_timer = loop_timer_create(h->loop, on_curl_timer, h, "API server");
+	h->unwatched_timer = loop_timer_create(h->loop, on_unwatched, h, SOCK_NAME);
 	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 4L);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_sock);
@@ -520,4 +549,5 @@ void http_curl_finish(struct http *h)
 			h->multi); /* closes the connections: set_sock removes the sockets */
 	}
 	loop_timer_destroy(h->curl_timer);
+	loop_timer_destroy(h->unwatched_timer);
 }

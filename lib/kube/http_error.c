@@ -41,6 +41,14 @@ static bool refused_our_certificate(const char *why)
 	return false;
 }
 
+/* http://USER:PASSWORD@HOST as HOST: who the user is, is not for the log. */
+static const char *without_user(const char *url)
+{
+	const char *sep = strstr(url, "://"), *at = strrchr(sep ? sep : url, '@');
+
+	return at ? at + 1 : url;
+}
+
 static void connection_error(const struct http_request *r, CURLcode code, const char *why,
 			     char *text, size_t size)
 {
@@ -56,7 +64,7 @@ static void connection_error(const struct http_request *r, CURLcode code, const 
 		snprintf(
 			text, size,
 			"the host of the proxy %s is not known; mend proxy-url or HTTPS_PROXY (%s)",
-			c->proxy ? c->proxy : "", why);
+			c->proxy ? without_user(c->proxy) : "", why);
 		return;
 	case CURLE_COULDNT_CONNECT:
 		snprintf(
@@ -86,6 +94,9 @@ void http_error(const struct http_request *r, CURLcode code, const char *why, ch
 {
 	int n = snprintf(text, size, "%s %s: ", r->call.method, r->call.path);
 
+	if (strcasestr(why, "proxy") && strchr(why, '@')) {
+		why = "its URL cannot be used"; /* libcurl quotes it, password and all */
+	}
 	n = MIN(n, (int)size - 1);
 	text += n, size -= (size_t)n;
 	if (r->too_big) {

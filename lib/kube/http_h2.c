@@ -500,10 +500,6 @@ static void begin_session(struct http_conn *c)
 	struct http *h = c->http;
 
 	c->sock = http_sock_open(h, c->slot, on_ready, c);
-	if (!c->sock) {
-		conn_end(c, CURLE_COULDNT_CONNECT, "no place for it in the event loop");
-		return;
-	}
 	c->session = session_create(c);
 	http_health_fence(h);
 	for (struct http_request *r = h->active.first; r; r = r->next) {
@@ -522,6 +518,11 @@ void http_h2_connected(struct http_conn *c, CURLcode code)
 		conn_broke(c, code);
 	} else if (!http_peer_same_way(c->peer, c->http->peer)) {
 		hand_over(c); /* today's credentials are not for yesterday's server */
+	} else if (!c->slot->h2 && c->slot->handshakes == 1) {
+		/* One handshake where the proxy's comes first: it was the server's, and h2 was not
+		 * offered. libcurl goes there directly, by NO_PROXY. */
+		c->http->peer->https_proxy = false;
+		hand_over(c);
 	} else if (!c->slot->h2) {
 		c->http->peer->http1 = true;
 		hand_over(c);

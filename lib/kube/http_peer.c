@@ -104,15 +104,20 @@ static char *copy(const char *s)
 }
 
 /* libcurl asks for these by itself, six walks through the environment for every request: only where
- * one is set. */
-static const char *environment_proxy(void)
+ * one is set. HTTP_PROXY is none: a CGI program has it from whoever asks. */
+static const char *environment_proxy(const struct http_peer *p)
 {
-	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-					    "ALL_PROXY"};
+	static const char *const names[][4] = {
+		{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
+		{"http_proxy", "all_proxy", "ALL_PROXY"},
+	};
+	bool plain = strncasecmp(p->base, "https:", 6) != 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (getenv(names[i])) {
-			return getenv(names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(names[0]) && names[plain][i]; i++) {
+		const char *value = getenv(names[plain][i]);
+
+		if (!str_empty(value)) {
+			return value;
 		}
 	}
 	return NULL;
@@ -149,7 +154,7 @@ struct http_peer *http_peer_create(const struct config *c, const struct http *h)
 	}
 	split_base(p);
 	make_fields(p);
-	proxy = p->proxy ? p->proxy : environment_proxy();
+	proxy = p->proxy ? p->proxy : environment_proxy(p);
 	p->https_proxy = proxy && strncasecmp(proxy, "https:", 6) == 0;
 	return p;
 }
@@ -239,7 +244,7 @@ void http_peer_apply(const struct http_peer *p, CURL *easy)
 	set_blob(easy, CURLOPT_SSLKEY_BLOB, p->key);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, p->insecure ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, p->insecure ? 0L : 2L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_proxy() ? p->proxy : "");
+	curl_easy_setopt(easy, CURLOPT_PROXY, p->proxy || environment_proxy(p) ? p->proxy : "");
 	/* NO_PROXY is of the environment's proxies; the kubeconfig's is used for whatever it says. */
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, p->proxy ? "" : NULL);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, p->connect_to);

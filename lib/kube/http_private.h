@@ -22,6 +22,7 @@
 #define HTTP_PLUGIN_ASK_MS 300000 /* with one: a person types */
 #define HTTP_PLUGIN_AGAIN_MS 5000
 #define HTTP_TCP_DEAD_MS 30000 /* TCP_USER_TIMEOUT */
+#define HTTP_UNWATCHED_MS 200  /* the kernel takes no more watched files: tried again after this */
 #define HTTP_RETRIES 3
 #define HTTP_SLOTS_KEPT 2 /* easy handles kept while nothing happens */
 
@@ -33,14 +34,14 @@ struct http_peer {
 	char *authority, *prefix; /* of base: host:port, and what stands before each path */
 	char *ca, *cert, *key, *proxy;
 	bool insecure;
-	bool http1;		       /* the server does not speak HTTP/2 */
-	bool https_proxy;	       /* TLS to a proxy comes first */
+	bool http1;	  /* the server does not speak HTTP/2 */
+	bool https_proxy; /* TLS to a proxy comes first, unless NO_PROXY has us go directly */
 	struct curl_slist *connect_to; /* tls-server-name: the name in base, the address here */
 	struct curl_slist *headers;    /* Authorization, Impersonate-*, Host, User-Agent, ... */
 	struct http_variant *variants; /* headers with Accept and Content-Type in front */
 	struct http_field {
 		char *name, *value; /* the name in small letters */
-	} *fields;		    /* headers, for HTTP/2 */
+	} * fields;		    /* headers, for HTTP/2 */
 	size_t n_fields;
 };
 
@@ -92,7 +93,10 @@ struct http_list {
 struct http_sock {
 	struct http *http;
 	struct http_sock *prev, *next;
-	struct loop_io *io;
+	struct loop_io *io; /* NULL: the kernel refused, on_unwatched tries again */
+	loop_io_fn *fn;
+	void *ctx;
+	uint32_t events;
 	int fd;
 	long port;
 	int64_t byte_ms; /* when it was last readable */
@@ -105,7 +109,8 @@ struct http {
 	char *user_agent;
 	char *host; /* label of the metrics */
 	CURLM *multi;
-	struct loop_timer *curl_timer, *watch_timer, *refresh_timer, *pump_timer, *more_timer;
+	struct loop_timer *curl_timer, *watch_timer, *refresh_timer, *pump_timer, *more_timer,
+		*unwatched_timer;
 	struct http_sock *socks;
 	struct http_conn *conns; /* of HTTP/2, the newest first */
 	struct http_slot *free_slots;
