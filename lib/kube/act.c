@@ -273,6 +273,15 @@ static bool is_of_release(const json_t *metadata, const char *release)
 	       str_eq(by, "Helm") && release && str_eq(of, release);
 }
 
+/* What a look found out, and ends or skips the write: as an answer to that would be told. */
+static const char *told(const struct act *a, const struct action *action, const char *trouble)
+{
+	if (a->env.log) {
+		a->env.log(a->env.ctx, action, trouble);
+	}
+	return trouble;
+}
+
 static void looked_at(struct act *a, const struct action *action, const json_t *metadata)
 {
 	const char *uid = json_string_value(json_object_get(metadata, "uid"));
@@ -286,15 +295,29 @@ static void looked_at(struct act *a, const struct action *action, const json_t *
 	}
 	forget(a, action);
 	if (action->what == ACTION_DELETE) {
+		told(a, action, "it is somebody else's: it is left as it is");
 		advance(a); /* ours has gone, this one stays */
 		step(a);
 	} else {
 		finish(a, ACT_REFUSED, action,
-		       arena_printf(
-			       a->plan->arena,
-			       "%s %s is there and is somebody else's: it is left as it is; remove it, or take another name",
-			       action->kind->kind, action->name));
+		       told(a, action,
+			    arena_printf(
+				    a->plan->arena,
+				    "%s %s is there and is somebody else's: it is left as it is; remove it, or take another name",
+				    action->kind->kind, action->name)));
 	}
+}
+
+/* That it was the look which failed, not the write: nothing of that went out. */
+static const char *look_sentence(struct act *a, const struct action *action,
+				 const struct http_answer *answer)
+{
+	const char *text = answer->status / 100 == 2
+				   ? arena_printf(a->plan->arena, "%s %s: the answer is no object",
+						  action->kind->kind, action->name)
+				   : sentence(a, action, answer);
+
+	return arena_printf(a->plan->arena, "%s (at the look before the write)", text);
 }
 
 static void look_answered(void *ctx, const struct http_answer *answer)
@@ -316,7 +339,7 @@ static void look_answered(void *ctx, const struct http_answer *answer)
 		enum verdict verdict = judge(action, answer);
 
 		finish(a, verdict == REFUSED ? ACT_REFUSED : ACT_FAILED, action,
-		       sentence(a, action, answer));
+		       told(a, action, look_sentence(a, action, answer)));
 	}
 	json_decref(object);
 }

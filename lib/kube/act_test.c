@@ -98,10 +98,21 @@ static void done(void *ctx attr_unused, const struct act_end *end)
 	ended = true;
 }
 
+static char told[ERR_MAX]; /* to the log, the last; "": that all is well */
+static int n_told;
+
+static void note(void *ctx attr_unused, const struct action *action, const char *text)
+{
+	ok(action);
+	snprintf(told, sizeof(told), "%s", text ? text : "");
+	n_told++;
+}
+
 static void carry_out(bool only_status)
 {
-	const struct act_env env = {.http = http, .cache = cache, .lease = lease};
+	const struct act_env env = {.http = http, .cache = cache, .lease = lease, .log = note};
 
+	n_told = 0;
 	ended = false;
 	act_start(&env, &thing, (struct key){"n", "x"}, &plan, only_status, done, NULL);
 	wait_for(ended);
@@ -407,6 +418,7 @@ static void what_is_somebodys_is_not_applied(void)
 		is_int(got.result, ACT_REFUSED);
 		is_int(srv->n_requests, 1);
 		ok(strstr(trouble, "Unseen x is there and is somebody else's"));
+		is_str(told, trouble);
 	}
 }
 
@@ -415,6 +427,7 @@ static void what_is_somebodys_is_not_deleted(void)
 	carry_out_unseen(ACTION_DELETE, 200, NOBODYS);
 	is_int(got.result, ACT_DONE);
 	is_int(srv->n_requests, 1);
+	is_str(told, "it is somebody else's: it is left as it is");
 	carry_out_unseen(ACTION_DELETE, 200, OURS);
 	is_int(got.result, ACT_DONE);
 	is_int(srv->n_requests, 2);
@@ -478,10 +491,15 @@ static void look_that_fails_ends_the_plan(void)
 {
 	carry_out_unseen(ACTION_APPLY, 503, NULL);
 	is_int(got.result, ACT_FAILED);
+	is_str(told, "Unseen x: the API server answered 503 (at the look before the write)");
+	is_str(trouble, told);
 	carry_out_unseen(ACTION_APPLY, 403, "{\"message\":\"no\"}");
 	is_int(got.result, ACT_REFUSED);
+	is_str(told, "Unseen x: no (at the look before the write)");
 	carry_out_unseen(ACTION_APPLY, 200, "half an obj");
 	is_int(got.result, ACT_FAILED);
+	is_str(told, "Unseen x: the answer is no object (at the look before the write)");
+	is_int(n_told, 1);
 	is_int(srv->n_requests, 1);
 }
 

@@ -41,7 +41,7 @@ struct http_peer {
 	struct http_variant *variants; /* headers with Accept and Content-Type in front */
 	struct http_field {
 		char *name, *value; /* the name in small letters */
-	} * fields;		    /* headers, for HTTP/2 */
+	} *fields;		    /* headers, for HTTP/2 */
 	size_t n_fields;
 };
 

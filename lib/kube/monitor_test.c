@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "kube/http_test.h"
 #include "kube/runtime.h"
+#include "kube/thing_test.h"
 
 static int status = 200;
 
@@ -85,6 +86,52 @@ static void health_follows_the_runtime(void)
 	end();
 }
 
+static double half(void *ctx attr_unused)
+{
+	return 0.5;
+}
+
+static void answer_with_a_secret(struct srv_request *r)
+{
+	if (!strstr(r->path, "watch=")) {
+		srv_reply(r, 200, NULL, "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}");
+		return;
+	}
+	srv_reply(
+		r, 200, NULL,
+		"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"message\":\"no way to http://admin:S3cret@h\"}}");
+}
+
+/* Anybody may ask there. */
+static void nothing_of_others_words_is_served(void)
+{
+	static const struct kube_kind *const kinds[] = {&thing, NULL};
+	static const struct reconciler *const reconcilers[] = {NULL};
+	const struct monitor_options o = {"0", "127.0.0.1:0"};
+	struct monitor *m = monitor_create(&o);
+	struct runtime *r;
+	struct err err;
+
+	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, NULL);
+	begin(answer_with_a_secret);
+	r = runtime_create(loop, http,
+			   &(struct runtime_settings){.kinds = kinds,
+						      .reconcilers = reconcilers,
+						      .identity = "test",
+						      .component = "test",
+						      .random = half});
+	is_int(monitor_start(m, &(struct measure_sources){loop, http, r, NULL}, &err), 0);
+	runtime_start(r);
+	wait_for(runtime_trouble(r) && strstr(runtime_trouble(r), "S3cret"));
+	is_asked(monitor_health_port(m), "/readyz", "HTTP/1.1 200 ",
+		 "\r\n\r\nok: watching things fails, the log says why\n");
+	monitor_destroy(m);
+	runtime_close(r);
+	http = http_destroy(http);
+	runtime_destroy(r);
+	end();
+}
+
 static void metrics_are_served_under_their_names(void)
 {
 	const struct monitor_options o = {"127.0.0.1:0", "0"};
@@ -125,5 +172,6 @@ static void zero_switches_off(void)
 }
 
 TESTS({"health follows the runtime", health_follows_the_runtime},
+      {"nothing of others' words is served", nothing_of_others_words_is_served},
       {"metrics are served under their names", metrics_are_served_under_their_names},
       {"zero switches off", zero_switches_off}, )
