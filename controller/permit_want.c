@@ -11,14 +11,14 @@
 
 /* Of a spec, which may have megabytes of cloud-init, its names alone: the rest is not decoded. */
 static const struct field name_fields[] = {FIELD(struct named, name, "name", TYPE_STR), {0}};
-static const struct type name_type = {sizeof(struct named), name_fields, NULL, false};
+static const struct type name_type = {sizeof(struct named), name_fields, NULL};
 
 #define T struct permit_group
 static const struct field group_fields[] = {
 	FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &name_type),
 	{0},
 };
-static const struct type group_type = {sizeof(T), group_fields, NULL, false};
+static const struct type group_type = {sizeof(T), group_fields, NULL};
 #undef T
 
 #define T struct permit_asks
@@ -26,13 +26,13 @@ static const struct field vm_fields[] = {
 	FIELD(T, gpus, "gpus", TYPE_OBJS, .sub = &name_type),
 	{0},
 };
-const struct type permit_vm_asks = {sizeof(T), vm_fields, NULL, false};
+const struct type permit_vm_asks = {sizeof(T), vm_fields, NULL};
 
 static const struct field cluster_fields[] = {
 	FIELD(T, groups, "nodeGroups", TYPE_DICT, .sub = &group_type),
 	{0},
 };
-static const struct type cluster_asks = {sizeof(T), cluster_fields, NULL, false};
+static const struct type cluster_asks = {sizeof(T), cluster_fields, NULL};
 #undef T
 
 /* --- who wants what --------------------------------------------------------------------------- */
