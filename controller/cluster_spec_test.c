@@ -605,6 +605,69 @@ static void a_spec_that_cannot_be_read(void)
 	is_str(at("KamajiControlPlane", "spec/replicas"), "2");
 }
 
+static void who_wants_the_operator(void)
+{
+	static const struct {
+		const char *groups;
+		bool wanted;
+	} rows[] = {
+		{"a: {}", false},
+		{"a: {gpus: [{name: amd.com/X}]}", false},
+		{"a: {gpus: [{name: nvidia.com/X}]}", true},
+		{"a: {gpus: [{name: amd.com/X}]}, b: {gpus: [{name: nvidia.com/X}]}", true},
+		{"a: {gpus: [{name: nvidia.com/X}]}, b: {gpus: [{name: amd.com/X}]}", true},
+		{"a: {gpus: [{name: amd.com/X}]}, b: {gpus: [{name: amd.com/Y}]}", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		begin(NULL);
+		look(arena_printf(&arena, "{nodeGroups: {%s}}", rows[i].groups));
+		is_str(at("HelmRelease", "kind"), rows[i].wanted ? "\"HelmRelease\"" : "no object");
+	}
+}
+
+/* Only where a bootstrap template was before, and workers are that have it. */
+static void workers_keep_what_they_joined_with(void)
+{
+	static const struct {
+		const char *replicas;
+		bool template, told;
+	} rows[] = {
+		{"replicas: 1", true, true},   {"replicas: 2", true, true},
+		{"replicas: 0", true, false},  {"readyReplicas: 0", true, false},
+		{"replicas: 1", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *template, *version;
+		bool told = false;
+
+		begin(NULL);
+		look("{}");
+		template = at("MachineDeployment", "spec/template/spec/infrastructureRef/name");
+		version = at("MachineDeployment", "spec/template/spec/version");
+		put(arena_printf(
+			&arena,
+			"{apiVersion: cluster.x-k8s.io/v1beta2, kind: MachineDeployment, metadata: "
+			"{name: kubernetes-k-md0, namespace: t, uid: d, ownerReferences: "
+			"[{apiVersion: a/v1, kind: Kubernetes, name: k, uid: u, controller: true}]}, "
+			"spec: {replicas: 1, template: {spec: {version: %s, infrastructureRef: "
+			"{name: %s}}}}, status: {%s}}",
+			version, template, rows[i].replicas));
+		if (rows[i].template) {
+			put("{apiVersion: bootstrap.cluster.x-k8s.io/v1beta2, kind: "
+			    "KubeadmConfigTemplate, metadata: {name: kubernetes-k-md0, namespace: t, "
+			    "uid: b, ownerReferences: [{apiVersion: a/v1, kind: Kubernetes, name: k, "
+			    "uid: u, controller: true}]}, spec: {}}");
+		}
+		look("{}");
+		for (size_t k = 0; k < plan.n; k++) {
+			told |= str_eq(plan.actions[k].reason, "NewWorkersOnly");
+		}
+		is_int(told, rows[i].told);
+	}
+}
+
 TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"a field of a node group without effect is named", fields_of_a_group_without_effect},
       {"which sizes may be 0, and which per cent", what_a_size_may_be},
@@ -620,4 +683,6 @@ TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"where Cozystack's chart is", where_the_chart_is},
       {"an operator that is not wanted goes", an_operator_that_is_not_wanted},
       {"why the control plane is not up", words_of_a_control_plane},
-      {"a spec that cannot be read says nothing", a_spec_that_cannot_be_read})
+      {"a spec that cannot be read says nothing", a_spec_that_cannot_be_read},
+      {"a group with GPUs of NVIDIA's wants the operator", who_wants_the_operator},
+      {"workers keep what they joined with, and that is told", workers_keep_what_they_joined_with})

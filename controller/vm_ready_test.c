@@ -274,8 +274,221 @@ static void what_keeps_it_back(void)
 	}
 }
 
+/* --- the status ------------------------------------------------------------------------------- */
+
+static struct plan plan;
+
+static const json_t *status(void)
+{
+	plan_finish(&plan);
+	plan_init(&plan, &arena, c);
+	vm_status(&s, &plan);
+	is_int(plan.n, 1);
+	return json_object_get(plan.actions[0].body, "status");
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+/* The message of a condition that is True, or NULL. */
+static const char *true_one(const char *type)
+{
+	json_t *all = json_object_get(status(), "conditions"), *one;
+	size_t i;
+
+	json_array_foreach(all, i, one) {
+		if (str_eq(text(one, "type"), type)) {
+			is_str(text(one, "status"), "True");
+			is_str(text(one, "reason"), type);
+			return text(one, "message");
+		}
+	}
+	return NULL;
+}
+
+/* State is what KubeVirt shows, unless what keeps the VM has a state of its own. */
+static void each_reason_has_its_state(void)
+{
+	static const char *const own[][2] = {
+		{"StartFailure", "Failed"},
+		{"NotPermitted", "WaitingForGPU"},
+		{"WaitingForGPU", "WaitingForGPU"},
+		{"Starting", "Starting"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *state = rows[i].shown ? rows[i].shown : "Stopped";
+
+		for (size_t k = 0; k < ARRAY_LEN(own); k++) {
+			state = str_eq(rows[i].reason, own[k][0]) ? own[k][1] : state;
+		}
+		see(&rows[i]);
+		is_str(text(status(), "state"), state);
+		is_str(text(status(), "message"), vm_ready(&s).message);
+	}
+}
+
+static void what_kubevirt_says_is_carried_up(void)
+{
+	static const struct row shown = {.shown = "Running", .phase = "Running"};
+	static const struct {
+		struct condition is;
+		const char *restart, *quota;
+	} conditions[] = {
+		{COND("RestartRequired", "True", "x", "cores differ"), "cores differ", NULL},
+		{COND("RestartRequired", "False", "x", "cores differ"), NULL, NULL},
+		{COND("Synchronized", "False", "x", "a exceeded quota: b"), NULL,
+		 "a exceeded quota: b"},
+		{COND("Synchronized", "True", "x", "a exceeded quota: b"), NULL, NULL},
+		{COND("Synchronized", "False", "x", "a is not permitted"), NULL, NULL},
+		{COND("Synchronized", "False", "x", NULL), NULL, NULL},
+		{COND("Other", "False", "x", "a exceeded quota: b"), NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+		struct condition is = conditions[i].is;
+
+		see(&shown); /* of the VM, whose machine is there */
+		vm.conditions.items = &is;
+		vm.conditions.n = 1;
+		is_str(true_one("RestartRequired"), conditions[i].restart);
+		is_str(true_one("QuotaExceeded"), NULL);
+		s.vmi = NULL; /* of the VM alone */
+		is_str(true_one("QuotaExceeded"), conditions[i].quota);
+		see(&shown); /* of the machine */
+		vmi.conditions.items = &is;
+		vmi.conditions.n = 1;
+		is_str(true_one("QuotaExceeded"), conditions[i].quota);
+		is_str(true_one("RestartRequired"), NULL);
+	}
+	see(&shown);
+	s.vm = NULL;
+	s.vmi = NULL;
+	is_str(true_one("RestartRequired"), NULL);
+	is_str(true_one("QuotaExceeded"), NULL);
+}
+
+static void where_it_is(void)
+{
+	static const struct row row = {.shown = "Running", .phase = "Running"};
+	struct kv_interface nics[] = {{"default", "10.0.0.1"}, {"more", "10.0.0.2"}};
+
+	see(&row);
+	is_str(text(status(), "node"), NULL);
+	is_str(text(status(), "ip"), NULL);
+	is_str(text(status(), "virtualMachine"), "vm-instance-a");
+	vmi.node = "gpu-a";
+	vmi.interfaces.items = nics;
+	vmi.interfaces.n = 2;
+	is_str(text(status(), "node"), "gpu-a");
+	is_str(text(status(), "ip"), "10.0.0.1");
+	s.vmi = NULL;
+	is_str(text(status(), "node"), NULL);
+	s.accepted = verdict_no("InvalidDisk", "x");
+	is_str(text(status(), "virtualMachine"), "vm-instance-a");
+	s.vm = NULL;
+	is_str(text(status(), "virtualMachine"), NULL);
+}
+
+/* All that is asked, in either list of a machine that has a node, and nothing else. */
+static void gpus_that_are_attached(void)
+{
+	static const struct row row = {.shown = "Running"};
+	static const struct {
+		const char *phase, *node;
+		size_t cards, others;
+		bool attached;
+	} machines[] = {
+		{"Running", "n", 2, 0, true},	 {"Scheduled", "n", 2, 0, true},
+		{"Running", NULL, 2, 0, false},	 {"Scheduling", "n", 2, 0, false},
+		{"Succeeded", "n", 2, 0, false}, {"Running", "n", 1, 0, false},
+		{"Running", "n", 1, 1, false},	 {"Running", "n", 2, 1, false},
+		{"Running", "n", 0, 0, false},
+	};
+	struct kv_gpu all[] = {{"a", CARD}, {"b", CARD}, {"c", "example.com/OTHER"}};
+	struct device two[] = {{.device = CARD}, {.device = CARD}};
+
+	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
+		size_t n = machines[i].cards + machines[i].others,
+		       first = machines[i].cards == 1 && machines[i].others ? 1 : 0;
+
+		for (size_t host = 0; host <= n; host++) {
+			bool has = machines[i].attached;
+
+			see(&row);
+			s.asked = (struct gpus){
+				.pass = &pass, .inventory = &s.inventory, .cr = &s.cr};
+			gpus_ask(&s.asked, CARD, CARD)->count = 2;
+			s.devices.items = two;
+			s.devices.n = 2;
+			s.vmi = &vmi;
+			vmi.phase = machines[i].phase;
+			vmi.node = machines[i].node;
+			vmi.gpus.items = all + first;
+			vmi.gpus.n = n - host;
+			vmi.host_devices.items = all + first + n - host;
+			vmi.host_devices.n = host;
+			is_int(vm_gpus_attached(&s), has);
+			s.devices.n = 0;
+			is_int(vm_gpus_attached(&s), false);
+			s.devices.n = 2;
+			s.vmi = NULL;
+			is_int(vm_gpus_attached(&s), false);
+			is_int(vm_gpus_in_machine(&s, CARD), 0);
+		}
+	}
+}
+
+static void gpus_of_its_own_or_of_its_type(void)
+{
+	static const struct row row = {.shown = "Running"};
+	struct kv_gpu one = {"a", CARD};
+	struct kv_instancetype type = {0};
+
+	see(&row);
+	is_int(vm_gpus_any(&s), false);
+	s.type = &type;
+	is_int(vm_gpus_any(&s), false);
+	type.gpus.items = &one;
+	type.gpus.n = 1;
+	is_int(vm_gpus_any(&s), true);
+	type.host_devices = type.gpus;
+	type.gpus.n = 0;
+	is_int(vm_gpus_any(&s), true);
+	s.type = NULL;
+	is_int(vm_gpus_any(&s), false);
+	s.devices.n = 1;
+	is_int(vm_gpus_any(&s), true);
+}
+
+/* Whichever of its devices the scheduler names. */
+static void each_device_may_be_the_one_that_lacks(void)
+{
+	static const struct row row = {
+		.shown = "Starting",
+		.vmi = COND("PodScheduled", "False", "Unschedulable", "Insufficient e/B"),
+		.gpu = true,
+	};
+	struct device two[] = {{.device = "e/A"}, {.device = "e/B"}};
+
+	for (size_t n = 0; n <= ARRAY_LEN(two); n++) {
+		see(&row);
+		s.devices.items = two;
+		s.devices.n = n;
+		is_str(vm_ready(&s).reason, n == 2 ? "WaitingForGPU" : "Unschedulable");
+	}
+}
+
 TESTS({"the first reason that holds is said", the_first_that_holds_is_said},
       {"one that is not there starts, or is made", one_that_is_not_there},
       {"a gate that is off keeps a change back", a_gate_that_is_off},
       {"where it runs is said", where_it_runs},
-      {"what is missing keeps back what is to be made or changed", what_keeps_it_back})
+      {"what is missing keeps back what is to be made or changed", what_keeps_it_back},
+      {"each reason has its state", each_reason_has_its_state},
+      {"what KubeVirt says is carried up", what_kubevirt_says_is_carried_up},
+      {"where it is", where_it_is},
+      {"GPUs are attached when the machine has them all", gpus_that_are_attached},
+      {"GPUs are its own or those of its type", gpus_of_its_own_or_of_its_type},
+      {"each device may be the one that lacks", each_device_may_be_the_one_that_lacks})
