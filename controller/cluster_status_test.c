@@ -370,86 +370,79 @@ static void workers_that_have_devices(void)
 	}
 }
 
+static const struct {
+	struct condition said;
+	const char *phase, *node, *reason, *message;
+	bool going;
+} troubles[] = {
+	{{"Synchronized", "False", .message = "exceeded quota: x"},
+	 "Pending",
+	 NULL,
+	 "QuotaExceeded",
+	 "exceeded quota: x",
+	 false},
+	{{"Synchronized", "True", .message = "exceeded quota: x"},
+	 "Pending",
+	 NULL,
+	 "Ready",
+	 "",
+	 false},
+	{{"Synchronized", "False"}, "Pending", NULL, "Ready", "", false},
+	{{"Synchronized", "False", .message = ""}, "Pending", NULL, "Ready", "", false},
+	{{"Synchronized", "False", .message = "GPU x is not permitted"},
+	 "Pending",
+	 NULL,
+	 "NotPermitted",
+	 "worker %s: GPU x is not permitted",
+	 false},
+	{{"Synchronized", "False", .message = "GPU x is not permitted"},
+	 "Running",
+	 "n",
+	 "Ready",
+	 "",
+	 false},
+	{{"Synchronized", "False", .message = "GPU x is not permitted"},
+	 "Pending",
+	 NULL,
+	 "Ready",
+	 "",
+	 true},
+	{{"Synchronized", "False", .message = "no such disk"},
+	 "Pending",
+	 NULL,
+	 "StartFailure",
+	 "worker %s: no such disk",
+	 false},
+	{{"Synchronized", "False", .message = "no such disk"}, "Pending", NULL, "Ready", "", true},
+	{{"Other", "False", .message = "no such disk"}, "Pending", NULL, "Ready", "", false},
+};
+
 /* Each of three workers may be the one with a trouble, and each kind of trouble has its reason. */
 static void the_trouble_of_each_worker_is_said(void)
 {
-	static const struct {
-		struct condition said;
-		const char *phase, *node, *reason, *message;
-		bool going;
-	} rows[] = {
-		{{"Synchronized", "False", .message = "exceeded quota: x"},
-		 "Pending",
-		 NULL,
-		 "QuotaExceeded",
-		 "exceeded quota: x",
-		 false},
-		{{"Synchronized", "True", .message = "exceeded quota: x"},
-		 "Pending",
-		 NULL,
-		 "Ready",
-		 "",
-		 false},
-		{{"Synchronized", "False"}, "Pending", NULL, "Ready", "", false},
-		{{"Synchronized", "False", .message = ""}, "Pending", NULL, "Ready", "", false},
-		{{"Synchronized", "False", .message = "GPU x is not permitted"},
-		 "Pending",
-		 NULL,
-		 "NotPermitted",
-		 "worker %s: GPU x is not permitted",
-		 false},
-		{{"Synchronized", "False", .message = "GPU x is not permitted"},
-		 "Running",
-		 "n",
-		 "Ready",
-		 "",
-		 false},
-		{{"Synchronized", "False", .message = "GPU x is not permitted"},
-		 "Pending",
-		 NULL,
-		 "Ready",
-		 "",
-		 true},
-		{{"Synchronized", "False", .message = "no such disk"},
-		 "Pending",
-		 NULL,
-		 "StartFailure",
-		 "worker %s: no such disk",
-		 false},
-		{{"Synchronized", "False", .message = "no such disk"},
-		 "Pending",
-		 NULL,
-		 "Ready",
-		 "",
-		 true},
-		{{"Other", "False", .message = "no such disk"},
-		 "Pending",
-		 NULL,
-		 "Ready",
-		 "",
-		 false},
-	};
 	static const char *const names[] = {"w0", "w1", "w2"};
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(troubles); i++) {
 		for (size_t bad = 0; bad < ARRAY_LEN(names); bad++) {
 			struct kv_vmi fine = {.phase = "Running", .node = "n"},
 				      v = {
-					      .phase = rows[i].phase,
-					      .node = rows[i].node,
+					      .phase = troubles[i].phase,
+					      .node = troubles[i].node,
 					      .conditions =
-						      {(struct condition *)(uintptr_t)&rows[i].said,
+						      {(struct condition *)(uintptr_t)&troubles[i]
+							       .said,
 						       1},
 				      };
 			struct capi_machine m[ARRAY_LEN(names)] = {{{{0}}}};
 			struct cluster_machine machines[ARRAY_LEN(names)];
-			const char *want = rows[i].message, *at = strstr(want, "%s");
+			const char *want = troubles[i].message, *at = strstr(want, "%s");
 
 			begin(1);
 			for (size_t k = 0; k < ARRAY_LEN(names); k++) {
 				m[k].of.obj.name = names[k];
-				m[k].of.obj.deleting =
-					k == bad && rows[i].going ? "2026-01-01T00:00:00Z" : NULL;
+				m[k].of.obj.deleting = k == bad && troubles[i].going
+							       ? "2026-01-01T00:00:00Z"
+							       : NULL;
 				machines[k] = (struct cluster_machine){
 					.machine = &m[k],
 					.vmi = k == bad ? &v
@@ -459,7 +452,7 @@ static void the_trouble_of_each_worker_is_said(void)
 			}
 			s.machines = machines;
 			s.n_machines = ARRAY_LEN(names);
-			is_str(cluster_ready(&s).reason, rows[i].reason);
+			is_str(cluster_ready(&s).reason, troubles[i].reason);
 			has(cluster_ready(&s).message,
 			    at ? arena_printf(&arena, "%.*s%s%s", (int)(at - want), want,
 					      names[bad], at + 2)

@@ -2,11 +2,12 @@
 /*
  * spec_world.h: for tests of a spec field by field: a world in which all is installed, one pass over
  * one object, and what is planned, as text. One world at a time; texts are lent until the next
- * begin.
+ * begin. Shared by the files cluster_spec_test.c and vm_spec_test.c.
  */
 #pragma once
 
 #include "base/test.h"
+#include "controller/kinds.h"
 #include "controller/options.h"
 #include "json/yaml.h"
 
