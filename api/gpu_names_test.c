@@ -208,6 +208,21 @@ static void room_for_one(void)
 	is_int(gpu_names_resolve("H100_94GB", got, 0), 0);
 }
 
+/* The id alone, and with its vendor's, means this name (of several vendors' perhaps among others). */
+static void is_resolved(uint16_t vendor, const char *device, const char *want)
+{
+	auto_free char *both = xprintf("%04x:%s", vendor, device);
+	const char *got[GPU_NAMES_MAX];
+	size_t n = gpu_names_resolve(device, got, ARRAY_LEN(got)), found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		found += str_eq(got[i], want);
+	}
+	is_int(found, strlen(device) == 4); /* one of a subsystem needs the vendor */
+	is_int(gpu_names_resolve(both, got, ARRAY_LEN(got)), 1);
+	is_str(got[0], want);
+}
+
 static void every_line(void)
 {
 	FILE *f = open_table();
@@ -220,6 +235,7 @@ static void every_line(void)
 		snprintf(want, sizeof(want), "%s/%s", l.prefix, l.name);
 		is_str(name_of(l.vendor, device), want);
 		ok(is_valid(want));
+		is_resolved(l.vendor, l.device, want);
 	}
 	fclose(f);
 	ok(n > 1900);

@@ -67,6 +67,9 @@ static void modalias(void)
 	is_int(ids.sub_vendor, 0x10de);
 	is_int(ids.sub_device, 0x157e);
 	is_int(ids.class_code, 0x030200);
+	is_int(pcifn_modalias("pci:v0000FFFFd0000FFFFsv0000FFFFsd0000FFFFbcFFscFFiFF", &ids), 0);
+	is_int(ids.device, 0xffff);
+	is_int(ids.class_code, 0xffffff);
 }
 
 static void no_modalias(void)
@@ -116,6 +119,13 @@ static void hex(void)
 
 	is_int(pcifn_hex("0x7", 4, &v), 0);
 	is_int(v, 7);
+	is_int(pcifn_hex("ABCDEF", 6, &v), 0);
+	is_int(v, 0xabcdef);
+	is_int(pcifn_hex("abcdef09", 8, &v), 0);
+	is_int(v, 0xabcdef09);
+	for (const char *c = "/:@G`g"; *c; c++) {
+		is_int(pcifn_hex((const char[]){*c, 0}, 4, &v), -1);
+	}
 	is_int(pcifn_hex("0x030200", 6, &v), 0);
 	is_int(v, 0x030200);
 	is_int(pcifn_hex("10de", 4, &v), 0);

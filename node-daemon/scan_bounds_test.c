@@ -354,6 +354,24 @@ static void what_does_not_belong(void)
 	}
 }
 
+static void a_machine_without_pci(void)
+{
+	auto_tree struct tree t = tree_make("");
+	struct err err;
+
+	unlinkat(t.fd, "bus/pci/devices", AT_REMOVEDIR);
+	card_of(&t);
+	is_int(m.functions.n, 0);
+	is_int(m.troubles.n, 0);
+	unlinkat(t.fd, "bus/pci", AT_REMOVEDIR);
+	card_of(&t);
+	is_int(m.functions.n, 0);
+	tree_file(&t, "bus/pci/devices", "x");
+	is_int(scan(t.fd, &m, &err), -1);
+	is_str(err.text,
+	       "bus/pci/devices: Not a directory: the directory must be the machine's /sys");
+}
+
 /* The time of a condition is that of the unit in the last report, if it stands there. */
 static void what_was_not_reported_before_is_new(void)
 {
@@ -390,4 +408,5 @@ TESTS({"a word of one letter is one", short_words},
       {"more mediated devices than one block takes", more_mdevs_than_one_block},
       {"more groups than one block takes", more_groups_than_one_block},
       {"what does not belong on the bus is told, as often as is kept", what_does_not_belong},
+      {"a machine without PCI is one, and what is no /sys is none", a_machine_without_pci},
       {"what was not reported before is new", what_was_not_reported_before_is_new})

@@ -7,7 +7,7 @@
 #define AT 0x410000 /* 0041:00:00.0 */
 
 static struct arena arena;
-static struct vgpu_type types[3];
+static struct vgpu_type types[4];
 static struct pci_vf vfs[MACHINE_MAX_VFS];
 static struct mdev mdevs[4];
 static struct pci_function card;
@@ -155,6 +155,11 @@ static void names_of_types(void)
 		{"nvidia-9", "NINE"},
 		{"9", "NINE"},
 		{"x-y", "TEXT"},
+		{"nvidia-1", "ONE"},
+		{"1", "ONE"},
+		{"x-65535", "LAST"},
+		{"65535", "LAST"},
+		{"65536", "65536"},
 		{"nvidia-45", "nvidia-45"},
 		{"0", "0"},
 		{"x-z", "x-z"},
@@ -164,7 +169,9 @@ static void names_of_types(void)
 	card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x1b38};
 	types[0] = (struct vgpu_type){"x-y", "TEXT", 0, 0, 0};
 	types[1] = (struct vgpu_type){"nvidia-9", "NINE", 0, 0, 0};
-	card.types.n = 2;
+	types[2] = (struct vgpu_type){"x-1", "ONE", 0, 0, 0};
+	types[3] = (struct vgpu_type){"y-65535", "LAST", 0, 0, 0};
+	card.types.n = 4;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		is_str(vgpu_type_name(&card, rows[i].id), rows[i].name);
 	}
@@ -226,8 +233,8 @@ static void types_of_a_full_card(void)
 		vgpu_profiles(&card, &arena, &unit);
 		is_int(unit.profiles.n, 1 + (c >= '0' && c <= '9' ? mig : plain));
 	}
-	for (size_t i = 0; i < 3; i++) {
-		static const char *const names[] = {"-4C", "4-4C", "X12-4C"};
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const names[] = {"-4C", "4-4C", "X12-4C", "-4-4C"};
 
 		begin(VGPU_VENDOR, 1);
 		card.ids = (struct pci_ids){.vendor = 0x10de, .device = 0x20f1};
@@ -235,8 +242,43 @@ static void types_of_a_full_card(void)
 		card.types.n = 1;
 		vfs[0].type = "9999";
 		vgpu_profiles(&card, &arena, &unit);
-		is_int(unit.profiles.n, 1 + plain);
+		is_int(unit.profiles.n, 1 + (i < 3 ? plain : mig));
 	}
+}
+
+/* What stands behind a device's rows in the table is another's. */
+static void rows_of_the_next_device(void)
+{
+	const struct vgpu_known *before = NULL;
+	size_t n_before = 0, pairs = 0;
+
+	for (unsigned device = 0; device <= UINT16_MAX; device++) {
+		size_t n;
+		const struct vgpu_known *k = vgpu_known_all((uint16_t)device, &n);
+
+		is_int(n != 0, k != NULL);
+		for (size_t i = 0; i < n; i++) {
+			is_int(k[i].device, device);
+			ok(!k[i].id || vgpu_known_id((uint16_t)device, k[i].id)->id == k[i].id);
+			ok(vgpu_known_name((uint16_t)device, k[i].name));
+		}
+		if (k && before) {
+			bool same_id = !k->id, same_name = false;
+
+			ok(before + n_before == k);
+			for (size_t i = 0; i < n_before; i++) {
+				same_id |= before[i].id == k->id;
+				same_name |= str_eq(before[i].name, k->name);
+			}
+			ok(same_id || !vgpu_known_id(before->device, k->id));
+			ok(same_name || !vgpu_known_name(before->device, k->name) ||
+			   !str_eq(vgpu_known_name(before->device, k->name)->name, k->name));
+			pairs += !same_id && !same_name;
+		}
+		before = k ? k : before;
+		n_before = k ? n : n_before;
+	}
+	ok(pairs > 3);
 }
 
 static void a_function_that_is_gone_has_no_slot(void)
@@ -276,5 +318,6 @@ TESTS({"no more fit than are offered, than memory and maximum leave", what_still
       {"functions that can carry one more are counted", places_that_are_free},
       {"types have the driver's name, the table's, or their id", names_of_types},
       {"a full card tells what it can have with MIG, or without", types_of_a_full_card},
+      {"a device has the rows of its own in the table", rows_of_the_next_device},
       {"a function that is gone has no slot", a_function_that_is_gone_has_no_slot},
       {"profiles are in the order of their numbers", profiles_are_ordered})

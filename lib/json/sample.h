@@ -86,6 +86,8 @@ static const struct field sample_more_metadata_fields[] = {
 };
 static const struct type sample_more_metadata = {sizeof(T), sample_more_metadata_fields, NULL};
 static const struct field sample_spec_fields[] = {
+	FIELD(T, spare, "spare", TYPE_OBJS, .flags = TYPE_TRANSIENT, .sub = &sample_gpu_type),
+	FIELD(T, n_spare, "number of spare", TYPE_INT, .flags = TYPE_DERIVED),
 	FIELD(T, running, "running", TYPE_BOOL),
 	FIELD(T, replicas, "replicas", TYPE_OPT_INT),
 	FIELD(T, size, "size", TYPE_SCALAR, .flags = TYPE_INTERN),
@@ -96,8 +98,6 @@ static const struct field sample_spec_fields[] = {
 	FIELD(T, ports, "ports", TYPE_INTS),
 	FIELD(T, values, "values", TYPE_RAW),
 	FIELD(T, fingerprint, "owned", TYPE_HASH),
-	FIELD(T, spare, "spare", TYPE_OBJS, .flags = TYPE_TRANSIENT, .sub = &sample_gpu_type),
-	FIELD(T, n_spare, "number of spare", TYPE_INT, .flags = TYPE_DERIVED),
 	{0},
 };
 static const struct type sample_spec = {sizeof(T), sample_spec_fields, NULL};

@@ -362,6 +362,9 @@ static void nothing_behind_the_document(void)
 
 static void zero_bytes(void)
 {
+	static const char zero[] = "a\0b\"";
+
+	is_str(token_string(zero, zero + 4).why, "a control character in a string");
 	refuses_document("\0{}");
 	refuses_document("{\0}");
 	refuses_document("{}\0");
@@ -399,6 +402,9 @@ static void errors_name_the_offset(void)
 	is_scanned(SCAN_OBJECT, "{\"abcdefghijklmnopqrstuvw\xc3(\":0}",
 		   "refused: byte 25: a byte that is no UTF-8\n");
 	is_scanned(SCAN_OBJECT, "{\"a\":1,\x80}", "refused: byte 7: expected a key, not 0x80\n");
+	is_scanned(SCAN_OBJECT, "{\"a\":~}", "refused: byte 5: expected a value, not '~'\n");
+	is_scanned(SCAN_OBJECT, "{\"a\":\x7f}", "refused: byte 5: expected a value, not 0x7f\n");
+	is_scanned(SCAN_OBJECT, "{\"a\":!}", "refused: byte 5: expected a value, not '!'\n");
 	is_scanned(SCAN_OBJECT, "{}\n\nx",
 		   "ITEM {}\nrefused: byte 4: expected nothing behind the document, not 'x'\n");
 	is_scanned(SCAN_OBJECT, "{\"a\":\"b", "refused: byte 7: the document ends in its middle\n");

@@ -61,6 +61,63 @@ static void silent_holder_is_replaced_after_its_duration(void)
 	takes_over_after("no time at all");
 }
 
+/* Whose Lease lasts no time is followed at once; a number below none is none. */
+static void lease_that_lasts_no_time(void)
+{
+	for (int seconds = -1; seconds < 2; seconds++) {
+		struct lease *l = make("me");
+		json_t *theirs = foreign("other", FAR_OFF);
+
+		reset();
+		json_object_set_new(json_object_get(theirs, "spec"), "leaseDurationSeconds",
+				    json_integer(seconds));
+		store(theirs);
+		is_int(step(l), LEASE_GET);
+		is_int(ask(l), seconds > 0 ? LEASE_WAIT : LEASE_UPDATE);
+		lease_destroy(l);
+	}
+}
+
+/* What is no answer of 200 with an object says nothing of who holds it. */
+static void look_without_an_answer(void)
+{
+	for (int status = 200; status < 504; status += 303) {
+		struct lease *l = make("me");
+
+		reset();
+		store(foreign("", ANCIENT));
+		is_int(ask(l), LEASE_GET);
+		lease_answer(l, now, now, status, status == 200 ? NULL : stored);
+		is_int(ask(l), LEASE_WAIT);
+		is_int(wake, now + settings.retry_ms);
+		now = wake;
+		is_int(step(l), LEASE_GET);
+		is_int(step(l), LEASE_UPDATE);
+		ok(lease_held(l, now));
+		lease_destroy(l);
+	}
+}
+
+static void what_is_a_success(void)
+{
+	static const struct {
+		int status;
+		bool held;
+	} rows[] = {{199, false}, {200, true}, {299, true}, {300, false}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct lease *l = make("me");
+
+		reset();
+		is_int(step(l), LEASE_GET);
+		is_int(ask(l), LEASE_CREATE);
+		serve(LEASE_CREATE, body);
+		lease_answer(l, now, now, rows[i].status, stored);
+		is_int(lease_held(l, now), rows[i].held);
+		lease_destroy(l);
+	}
+}
+
 static void any_change_of_the_record_is_a_sign_of_life(void)
 {
 	struct lease *l = make("me");
@@ -436,7 +493,10 @@ static void times_must_fit(void)
 	}
 }
 
-TESTS({"an absent Lease is created as client-go would", absent_lease_is_created},
+TESTS({"a Lease that lasts no time is taken at once", lease_that_lasts_no_time},
+      {"a look that is not answered says nothing", look_without_an_answer},
+      {"only 2xx is a success", what_is_a_success},
+      {"an absent Lease is created as client-go would", absent_lease_is_created},
       {"a released Lease is taken at once, one transition later", released_lease_is_taken_at_once},
       {"a silent holder is replaced after its duration, whatever its timestamps say",
        silent_holder_is_replaced_after_its_duration},

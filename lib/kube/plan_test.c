@@ -131,6 +131,12 @@ static void changed_status_is_one_patch_of_what_differs(void)
 	action = plan_status_of(&p, &thing, &owner.obj, &status_type, &old, &now, "w");
 	is_int(action->what, ACTION_STATUS);
 	is_json(action->body, "{\"status\":{\"message\":null,\"observedGeneration\":2}}");
+	now = (struct status){1, "other", {items, 1}};
+	action = plan_status_of(&p, &thing, &owner.obj, &status_type, &old, &now, "w");
+	is_json(action->body, "{\"status\":{\"message\":\"other\"}}");
+	now = (struct status){2, "m", {items, 1}};
+	action = plan_status_of(&p, &thing, &owner.obj, &status_type, &old, &now, "w");
+	is_json(action->body, "{\"status\":{\"observedGeneration\":2}}");
 	now = (struct status){1, "m", {NULL, 0}};
 	action = plan_status_of(&p, &thing, &owner.obj, &status_type, &old, &now, "w");
 	is_json(action->body, "{\"status\":{\"conditions\":null}}");

@@ -159,6 +159,23 @@ static void two_healthy_minutes_forget_failures(void)
 	is_int(wake - now, 800);
 }
 
+/* To the millisecond. */
+static void failures_are_forgotten_after_two_minutes(void)
+{
+	for (int less = 0; less < 2; less++) {
+		start();
+		takes();
+		breaks("x");
+		is_str(takes(), "");
+		is_int(wake - now, 800);
+		now += WATCH_HEALTHY_MS - less;
+		takes();
+		breaks("x");
+		is_str(takes(), "");
+		is_int(wake - now, less ? 1600 : 800);
+	}
+}
+
 static void recovery_elsewhere_ends_the_wait(void)
 {
 	start();
@@ -644,6 +661,7 @@ TESTS({"an answer of 300 is an error like those above it", redirect_is_an_error}
       {"an absurd Retry-After is bounded", absurd_retry_after_is_bounded},
       {"failures wait 0.8 s x 2 to 30 s", failures_wait_ever_longer},
       {"jitter makes a wait up to twice as long", jitter_up_to_twice},
+      {"two minutes are two minutes", failures_are_forgotten_after_two_minutes},
       {"two healthy minutes forget failures", two_healthy_minutes_forget_failures},
       {"recovery elsewhere ends the wait", recovery_elsewhere_ends_the_wait},
       {"a watch that is closed at once is bounded", watch_closed_at_once_is_bounded},
