@@ -282,6 +282,7 @@ static const json_t *status(void)
 {
 	plan_finish(&plan);
 	plan_init(&plan, &arena, c);
+	s.asked = (struct gpus){.pass = &pass, .inventory = &s.inventory, .cr = &s.cr};
 	vm_status(&s, &plan);
 	is_int(plan.n, 1);
 	return json_object_get(plan.actions[0].body, "status");
@@ -325,6 +326,11 @@ static void each_reason_has_its_state(void)
 			state = str_eq(rows[i].reason, own[k][0]) ? own[k][1] : state;
 		}
 		see(&rows[i]);
+		if (!vm_looked_at(&s)) {
+			/* Stopped is KubeVirt's default then, and says nothing. */
+			state = vm_strategy_runs(s.live) ? "Starting" : "Stopped";
+			state = str_eq(rows[i].reason, "StartFailure") ? "Failed" : state;
+		}
 		is_str(text(status(), "state"), state);
 		is_str(text(status(), "message"), vm_ready(&s).message);
 	}
