@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/child.h"
 
+#include <string.h>
+
+#define CHILD_FIELD_MAX 63 /* characters of a field that a message names */
+
 const char *child_name(struct arena *a, const char *app, const char *name, bool plain)
 {
 	return plain ? name : arena_printf(a, "%s-%s", app, name);
@@ -65,4 +69,41 @@ enum child_whose child_whose(const struct child_of *c, const struct obj *have, t
 		return str_eq(have->owner_uid, c->owner->uid) ? CHILD_OURS : CHILD_TAKEN;
 	}
 	return helms == TRI_TRUE ? CHILD_HELM : CHILD_TAKEN;
+}
+
+/* The field of the top level that has most bytes, or NULL. In the arena. */
+static const char *largest_field(struct arena *a, const char *spec)
+{
+	json_t *o = json_loads(spec, JSON_ALLOW_NUL, NULL), *value;
+	const char *key, *found = NULL;
+	size_t most = 0;
+
+	json_object_foreach(o, key, value) {
+		size_t n = strlen(key) + json_dumpb(value, NULL, 0, JSON_ENCODE_ANY | JSON_COMPACT);
+
+		if (n > most) {
+			most = n;
+			found = key;
+		}
+	}
+	found = found ? arena_printf(a, "%.*s", CHILD_FIELD_MAX, found) : NULL;
+	json_decref(o);
+	return found;
+}
+
+struct verdict child_spec_fits(struct arena *a, const char *spec)
+{
+	size_t n = spec ? strlen(spec) : 0;
+	const char *field = n > CHILD_SPEC_MAX ? largest_field(a, spec) : NULL;
+
+	if (n <= CHILD_SPEC_MAX) {
+		return verdict_none();
+	}
+	return verdict_no(
+		"TooLarge",
+		arena_printf(a,
+			     "spec has %zu bytes, at most %zu are acted on%s%s: shorten it; until "
+			     "then what was made for this object stays as it is",
+			     n, CHILD_SPEC_MAX, field ? "; most of them are in spec." : "",
+			     field ? field : ""));
 }

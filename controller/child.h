@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "controller/verdict.h"
 #include "kube/plan.h"
 
 struct child_of {
@@ -40,3 +41,12 @@ enum child_whose {
 };
 /* helms: made by Helm, by the release of its own name, as far as its kind keeps that. */
 enum child_whose child_whose(const struct child_of *c, const struct obj *have, tri helms);
+
+/*
+ * The longest spec, as JSON, that a plan reads. A pass has 16 MiB, and of what a tenant writes some
+ * is kept several times: as read, in names, in messages (child_test.c measures it). The limits of
+ * the CRDs do not bind objects that are older than they, nor the sum of all fields.
+ */
+#define CHILD_SPEC_MAX MiB
+/* Nothing, or TooLarge with the largest field of the spec and the remedy. */
+struct verdict child_spec_fits(struct arena *a, const char *spec);

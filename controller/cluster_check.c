@@ -314,6 +314,9 @@ void cluster_check(struct cluster_seen *s)
 		check_taken, check_groups_taken, check_operator_taken, check_devices,
 	};
 
+	if (s->accepted.status) {
+		return; /* too large: nothing of it was read */
+	}
 	for (size_t i = 0; i < ARRAY_LEN(checks) && !s->accepted.status; i++) {
 		s->accepted = checks[i](s);
 	}

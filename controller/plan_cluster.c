@@ -201,7 +201,8 @@ static const void *gather(const struct pass *pass)
 		(struct child_of){.kind = &kind_kubernetes, .owner = &app->obj, .app = CLUSTER_APP};
 	s->child.name = child_name(pass->arena, CLUSTER_APP, app->obj.name,
 				   s->options && s->options->plain_naming);
-	if (app->spec &&
+	s->accepted = child_spec_fits(pass->arena, app->spec);
+	if (app->spec && !s->accepted.status &&
 	    type_read_text(&cluster_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
 		s->spec = (struct cluster_spec){0};
 	}

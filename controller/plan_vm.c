@@ -86,6 +86,9 @@ static void see_power(struct vm_seen *s)
 						      : "Halted";
 	}
 	s->applied = s->app->status ? s->app->status->applied_run_strategy : NULL;
+	if (s->accepted.status) {
+		return; /* too large to be read: what it asks for is not known */
+	}
 	if (vm && !s->applied) {
 		/* We made it and died before the status: it shows what we wrote. An older one keeps
 		 * its state. */
@@ -115,7 +118,8 @@ static struct vm_seen *see_app(const struct pass *pass, const struct vm_app *app
 	};
 	s->child.name = child_name(pass->arena, s->child.app, app->obj.name,
 				   s->options && s->options->plain_naming);
-	if (app->spec &&
+	s->accepted = child_spec_fits(pass->arena, app->spec);
+	if (app->spec && !s->accepted.status &&
 	    type_read_text(&vm_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
 		s->spec = (struct vm_spec){0};
 	}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the largest objects cost a pass. Every text that the CRDs let a tenant write is tried, once
+ * at its largest in as many places as there may be, and once as an object that is older than the
+ * limits had it: as long as a spec may be. None may fill the pass, whose end is the program's.
+ */
+#include "controller/child.h"
+
+#include "api/apps.h"
+#include "api/kubevirt.h"
+#include "base/buf.h"
+#include "base/test.h"
+#include "controller/kinds.h"
+#include "controller/options.h"
+#include "controller/plan_cluster.h"
+#include "controller/plan_disk.h"
+#include "controller/plan_vm.h"
+#include "json/write.h"
+#include "json/yaml.h"
+
+#define PASS_ARENA (16 * MiB) /* as a controller that runs has it */
+
+static const struct {
+	const char *crd, *kind;
+	const struct reconciler *reconciler;
+} kinds[] = {
+	{"crds/apps.cozystack.io_virtualmachines.yaml", "VirtualMachine",
+	 &reconcile_virtual_machine},
+	{"crds/apps.cozystack.io_vminstances.yaml", "VMInstance", &reconcile_vm_instance},
+	{"crds/apps.cozystack.io_vmdisks.yaml", "VMDisk", &reconcile_vm_disk},
+	{"crds/apps.cozystack.io_kuberneteses.yaml", "Kubernetes", &reconcile_kubernetes},
+};
+
+static size_t most; /* bytes of the dearest pass */
+
+static struct cache *a_cluster(void)
+{
+	static const struct kv_config cr = {
+		.obj = {.name = "kubevirt", .ns = "k", .rv = "1"},
+		.permitted = "{\"pciHostDevices\":[]}",
+		.phase = "Deployed",
+	};
+	struct cache *c = cache_create(controller_kinds);
+
+	for (size_t k = 0; controller_kinds[k]; k++) {
+		const char *versions = controller_kinds[k]->versions;
+		auto_free char *first = xstrndup(versions, strcspn(versions, " "));
+
+		cache_set_served(c, controller_kinds[k], first);
+	}
+	cache_put(c, &kind_kv_config, &cr);
+	return c;
+}
+
+/* One pass; the message of Accepted, or NULL where it is not TooLarge. To be freed. */
+static char *pass_over(size_t kind, json_t *spec_new)
+{
+	static const struct options options = {.worker_image = "registry/worker:{minor}"};
+	const struct reconciler *r = kinds[kind].reconciler;
+	json_t *o = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:o}", "apiVersion",
+			      "apps.cozystack.io/v1alpha1", "kind", kinds[kind].kind, "metadata",
+			      "name", "k", "namespace", "t", "uid", "u", "spec", spec_new),
+	       *conditions, *one;
+	struct arena arena, plan_arena;
+	struct cache *c = a_cluster();
+	struct plan plan;
+	struct err err = {""};
+	struct pass pass = {.arena = &arena, .cache = c, .kind = r->primary, .key = {"t", "k"}};
+	char *found = NULL;
+	size_t i;
+
+	pass.options = &options;
+	is_int(cache_load_json(c, o, &err), 0);
+	is_str(err.text, "");
+	json_decref(o);
+	arena_init(&arena, PASS_ARENA);
+	arena_init(&plan_arena, PASS_ARENA);
+	plan_init(&plan, &plan_arena, c);
+	r->plan(r->gather(&pass), &plan);
+	most = MAX(most, MAX(arena.used, plan_arena.used));
+	ok(plan.n > 0 && plan.actions[plan.n - 1].what == ACTION_STATUS);
+	o = json_object_get(plan.actions[plan.n - 1].body, "status");
+	conditions = json_object_get(o, "conditions");
+	json_array_foreach(conditions, i, one) {
+		if (str_eq(json_string_value(json_object_get(one, "reason")), "TooLarge")) {
+			is_str(json_string_value(json_object_get(one, "type")), "Accepted");
+			is_int(plan.n, 1);
+			found = xstrdup(json_string_value(json_object_get(one, "message")));
+		}
+	}
+	plan_finish(&plan);
+	arena_finish(&plan_arena);
+	arena_finish(&arena);
+	cache_destroy(c);
+	return found;
+}
+
+/* --- every text of a CRD ---------------------------------------------------------------------- */
+
+struct step {
+	const struct step *above;
+	const char *key; /* of an object; NULL: items of an array or values of a map */
+	bool map;
+	int64_t many; /* entries */
+};
+
+struct text_field {
+	size_t kind;
+	const struct step *path;
+	int64_t limit; /* maxLength */
+};
+
+static char *filler(size_t n, const char *with)
+{
+	char *s = xmalloc(n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		s[i] = with[i % strlen(with)];
+	}
+	s[n] = '\0';
+	return s;
+}
+
+/* inner stands in all places that the path allows, or in `many` of each level. */
+static json_t *built(const struct step *s, json_t *inner, int64_t many)
+{
+	for (; s; s = s->above) {
+		int64_t n = s->key ? 1 : MIN(s->many, many);
+		json_t *outer = s->key || s->map ? json_object() : json_array();
+
+		for (int64_t i = 0; i < n; i++) {
+			char name[24];
+
+			snprintf(name, sizeof(name), "g%" PRId64, i);
+			if (s->key || s->map) {
+				json_object_set(outer, s->key ? s->key : name, inner);
+			} else {
+				json_array_append(outer, inner);
+			}
+		}
+		json_decref(inner);
+		inner = outer;
+	}
+	return inner;
+}
+
+static int64_t places(const struct step *s, int64_t many)
+{
+	int64_t n = 1;
+
+	for (; s; s = s->above) {
+		n *= s->key ? 1 : MIN(s->many, many);
+	}
+	return n;
+}
+
+/* One pass with this text in all those places; too many of them are cut down to what a spec has. */
+static void try_text(const struct text_field *f, const char *with, int64_t length, int64_t many)
+{
+	auto_free char *text = filler((size_t)length, with), *said = NULL;
+
+	while (many > 1 && places(f->path, many) * (length + 40) > (int64_t)CHILD_SPEC_MAX) {
+		many--;
+	}
+	said = pass_over(f->kind, built(f->path, json_string(text), many));
+	if (said) {
+		printf("# %s\n", said);
+	}
+	ok(!said);
+}
+
+static void try_field(const struct text_field *f)
+{
+	static const char *const fillers[] = {"a", "1h"};
+
+	for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
+		int64_t all = places(f->path, 64), old = (int64_t)CHILD_SPEC_MAX - 4 * KiB;
+
+		try_text(f, fillers[i], f->limit, 256);
+		/* of older objects: all in one place, and in as many as there may be */
+		try_text(f, fillers[i], old, 1);
+		try_text(f, fillers[i], MAX(old / all - 40, (int64_t)1), 64);
+	}
+}
+
+static int64_t maximum(const json_t *schema, const char *name)
+{
+	const json_t *n = json_object_get(schema, name);
+
+	return n ? json_integer_value(n) : 1;
+}
+
+static void walk(size_t kind, const json_t *schema, const struct step *path, size_t *fields)
+{
+	const json_t *items = json_object_get(schema, "items"),
+		     *values = json_object_get(schema, "additionalProperties");
+	struct text_field f = {kind, path, maximum(schema, "maxLength")};
+	const char *key;
+	json_t *property;
+
+	if (json_object_get(schema, "maxLength")) {
+		try_field(&f);
+		++*fields;
+	}
+	if (items) {
+		walk(kind, items, &(struct step){path, NULL, false, maximum(schema, "maxItems")},
+		     fields);
+	}
+	if (values) {
+		walk(kind, values,
+		     &(struct step){path, NULL, true, maximum(schema, "maxProperties")}, fields);
+	}
+	json_object_foreach(json_object_get(schema, "properties"), key, property) {
+		walk(kind, property, &(struct step){path, key, false, 1}, fields);
+	}
+}
+
+static const json_t *spec_schema(const json_t *docs)
+{
+	const json_t *spec = json_object_get(json_array_get(docs, 0), "spec"),
+		     *version = json_array_get(json_object_get(spec, "versions"), 0),
+		     *schema = json_object_get(json_object_get(version, "schema"),
+					       "openAPIV3Schema");
+
+	return json_object_get(json_object_get(schema, "properties"), "spec");
+}
+
+static void every_text(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct err err = {""};
+		json_t *docs = yaml_read_file(kinds[i].crd, &err);
+		size_t fields = 0;
+
+		ok(docs);
+		most = 0;
+		walk(i, spec_schema(docs), NULL, &fields);
+		json_decref(docs);
+		printf("# %s: %zu texts, at most %zu KiB of a pass\n", kinds[i].kind, fields,
+		       (size_t)(most / KiB));
+		ok(fields > 3);
+		ok(most < PASS_ARENA / 4 * 3);
+	}
+}
+
+/* --- too large -------------------------------------------------------------------------------- */
+
+static void too_large(void)
+{
+	auto_free char *text = filler(4 * MiB, "x");
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		auto_free char *said = pass_over(
+			i, json_pack("{s:s, s:s}", "storageClass", "fast", "cloudInit", text));
+
+		is_str(said, "spec has 4194342 bytes, at most 1048576 are acted on; most of them "
+			     "are in spec.cloudInit: shorten it; until then what was made for "
+			     "this object stays as it is");
+	}
+}
+
+TESTS({"the largest texts leave a quarter of a pass free", every_text},
+      {"a spec that is too large is refused, with its largest field", too_large})
