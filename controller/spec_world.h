@@ -61,6 +61,7 @@ static void spec_look(const struct reconciler *r, const char *spec)
 			 "{apiVersion: apps.cozystack.io/v1alpha1, kind: %s, metadata: "
 			 "{name: k, namespace: t, uid: u, generation: 3}, spec: %s}",
 			 r->primary->kind, spec));
+	plan_finish(&plan);
 	plan_init(&plan, &arena, c);
 	pass = (struct pass){
 		.arena = &arena,
