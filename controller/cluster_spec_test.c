@@ -668,6 +668,57 @@ static void workers_keep_what_they_joined_with(void)
 	}
 }
 
+/* --- what is not wanted any more -------------------------------------------------------------- */
+
+#define LEFT(version, kind, name, ns, cluster, uid)                                                \
+	"{apiVersion: " version ", kind: " kind ", metadata: {name: " name ", namespace: " ns      \
+	", uid: " name ", labels: {cluster.x-k8s.io/cluster-name: " cluster                        \
+	"}, ownerReferences: [{apiVersion: a/v1, kind: Kubernetes, name: k, uid: " uid             \
+	", controller: true}]}}\n---\n"
+#define HEALTH(name, ns, cluster, uid)                                                             \
+	LEFT("cluster.x-k8s.io/v1beta2", "MachineHealthCheck", name, ns, cluster, uid)
+#define TEMPLATE(name, ns)                                                                         \
+	LEFT("infrastructure.cluster.x-k8s.io/v1alpha1", "KubevirtMachineTemplate", name, ns,      \
+	     "kubernetes-k", "u")
+#define USES(kind, name, ns, template)                                                             \
+	"{apiVersion: cluster.x-k8s.io/v1beta2, kind: " kind ", metadata: {name: " name            \
+	", namespace: " ns ", uid: " name                                                          \
+	"}, spec: {template: {spec: {infrastructureRef: {name: " template "}}}}}\n---\n"
+
+static void what_is_left_goes(void)
+{
+	static const char *const rows[][2] = {
+		{HEALTH("old", "t", "kubernetes-k", "u"), "old"},
+		{HEALTH("b", "t", "kubernetes-k", "u") HEALTH("a", "t", "kubernetes-k", "u")
+			 HEALTH("c", "t", "kubernetes-k", "u"),
+		 "a b c"},
+		{HEALTH("old", "x", "kubernetes-k", "u"), ""},
+		{HEALTH("old", "t", "kubernetes-other", "u"), ""},
+		{HEALTH("old", "t", "kubernetes-k", "other"), ""},
+		{HEALTH("kubernetes-k-md0", "t", "kubernetes-k", "u"), ""},
+		{TEMPLATE("b", "t") TEMPLATE("a", "t"), "a b"},
+		{TEMPLATE("a", "t") TEMPLATE("b", "t") USES("MachineSet", "s", "t", "a"), "b"},
+		{TEMPLATE("a", "t") TEMPLATE("b", "t") USES("MachineDeployment", "d", "t", "b"),
+		 "a"},
+		{TEMPLATE("a", "t") USES("MachineSet", "s", "x", "a"), "a"},
+		{TEMPLATE("a", "t") USES("MachineDeployment", "d", "x", "a"), "a"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *gone = "";
+
+		begin(rows[i][0]);
+		look("{}");
+		for (size_t k = 0; k < plan.n; k++) {
+			if (plan.actions[k].what == ACTION_DELETE) {
+				gone = arena_printf(&arena, "%s%s%s", gone, *gone ? " " : "",
+						    plan.actions[k].name);
+			}
+		}
+		is_str(gone, rows[i][1]);
+	}
+}
+
 TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"a field of a node group without effect is named", fields_of_a_group_without_effect},
       {"which sizes may be 0, and which per cent", what_a_size_may_be},
@@ -685,4 +736,5 @@ TESTS({"a field without effect is named, and no other", fields_without_effect},
       {"why the control plane is not up", words_of_a_control_plane},
       {"a spec that cannot be read says nothing", a_spec_that_cannot_be_read},
       {"a group with GPUs of NVIDIA's wants the operator", who_wants_the_operator},
-      {"workers keep what they joined with, and that is told", workers_keep_what_they_joined_with})
+      {"workers keep what they joined with, and that is told", workers_keep_what_they_joined_with},
+      {"what is not wanted any more goes, by name", what_is_left_goes})
