@@ -143,6 +143,41 @@ static const char *also(const struct disk_seen *s, const char *list, const char 
 	return list ? arena_printf(s->pass->arena, "%s; %s", list, what) : what;
 }
 
+/* An image has two origins, and another name of its golden copy: what counts is the image. */
+static bool of_image(const struct kv_data_volume *d, const char *image)
+{
+	const char *made = d->source_url     ? volumes_url_image(d->source_url)
+			   : d->source_claim ? volumes_golden_image(d->source_claim)
+					     : NULL;
+
+	return made ? str_eq(made, image) : d->source_url || d->source_claim;
+}
+
+/*
+ * CDI fills a volume once. The CRD keeps a source from being changed, but not from being added to a
+ * disk that had none. What an upload has brought the DataVolume does not show.
+ */
+static bool other_source(const struct disk_seen *s)
+{
+	const struct kv_data_volume *d = s->data;
+
+	if (s->source.image) {
+		return !of_image(d, s->source.image->name);
+	}
+	if (s->source.disk) {
+		return !str_eq(d->source_claim, s->pvc_name);
+	}
+	if (s->source.http) {
+		return !str_eq(d->source_url, s->url);
+	}
+	return d->source_url || d->source_claim;
+}
+
+static const char *made_from(const struct kv_data_volume *d)
+{
+	return d->source_url ? d->source_url : d->source_claim ? d->source_claim : "nothing";
+}
+
 static const char *not_handled(const struct disk_seen *s)
 {
 	const struct vm_disk_spec *spec = &s->spec;
@@ -164,6 +199,13 @@ static const char *not_handled(const struct disk_seen *s)
 			    arena_printf(a, "storageClass (the disk is of %s%s and stays there)",
 					 s->data->storage_class ? "class " : "the default class",
 					 s->data->storage_class ? s->data->storage_class : ""));
+	}
+	if (s->data && other_source(s)) {
+		list = also(s, list,
+			    arena_printf(a,
+					 "source (the disk was made from %s and keeps that: for "
+					 "another content make another VMDisk)",
+					 made_from(s->data)));
 	}
 	return list;
 }
