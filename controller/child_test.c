@@ -219,8 +219,8 @@ static const json_t *spec_schema(const json_t *docs)
 {
 	const json_t *spec = json_object_get(json_array_get(docs, 0), "spec"),
 		     *version = json_array_get(json_object_get(spec, "versions"), 0),
-		     *schema = json_object_get(json_object_get(version, "schema"),
-					       "openAPIV3Schema");
+		     *schema =
+			     json_object_get(json_object_get(version, "schema"), "openAPIV3Schema");
 
 	return json_object_get(json_object_get(schema, "properties"), "spec");
 }
