@@ -9,6 +9,7 @@
 #   ONLY=TEXT       only cases whose id has this part, e.g. permit-admin/kill
 #   CLUSTERS=N      how many clusters share the work, 1.5 GB of memory each (four times as many as cores: runs mostly wait)
 #   STATES=A,B      folders of clusters that run already, instead of CLUSTERS
+#   LATE=A,B        more of them, each from when there is a file A.free, B.free on
 #   ETCD=built|debian
 #   V=dev|asan      build of the controller
 #   OUT=FOLDER      for logs of what fails (build/faults)
@@ -65,7 +66,7 @@ mkdir -p "$cache/faults" "${OUT:-build/faults}"
 args=()
 [ "${LONG:-1}" != 0 ] || args+=(--calm 0 --long-lease 0)
 [ ! -e e2e/scenarios/failed.txt ] || args+=(--also e2e/scenarios/failed.txt)
-build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
+build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --late "${LATE:-}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
 	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
 	e2e/scenarios

@@ -14,8 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (two a core, and two more a
-#               core for faults once other parts have ended)
+#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (four a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,9 +53,11 @@ part() {
 lane() {
 	local p
 	for p; do
-		case " $wanted " in *" $p "*) part "$p" ;; esac
+		! part_is_wanted "$p" || part "$p"
 	done
 }
+
+part_is_wanted() { [[ " $wanted " == *" $1 "* ]]; }
 
 part_unit() {
 	make -s -j"$(nproc)" V=asan tests fuzzers || return 1
@@ -80,11 +81,32 @@ part_tools() {
 part_programs() { bash e2e/programs.sh; }
 part_neighbours() { bash e2e/neighbours.sh; }
 part_data() { on 0 bash e2e/data/check.sh; }
-part_seeds() { on 0 seeds; }
-part_cluster() { all_but_0 && STATE=$others scenarios e2e/scenarios e2e/scenarios/violations; }
+part_seeds() {
+	local rc=0
+	on 0 seeds || rc=1
+	bash e2e/cluster/down.sh "$rig/0" # nobody needs it any more
+	return $rc
+}
+part_cluster() {
+	local i rc=0 states=''
+	for ((i = 1; i <= for_cluster; i++)); do
+		up $i || rc=1
+		states=$states${states:+,}$rig/$i
+	done
+	[ $rc != 0 ] || STATE=$states scenarios e2e/scenarios e2e/scenarios/violations || rc=1
+	for ((i = 1; i <= for_cluster; i++)); do touch "$rig/$i.free"; done
+	return $rc
+}
+# Begins on the first cluster that is free; the others join when they are.
 part_faults() {
+	local i first='' late=''
 	rm -f "$out/faults.results"
-	all_that_are_free && PERCENT=5 LONG=0 STATES=$others OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
+	until [ -n "$first" ]; do
+		for ((i = clusters - 1; i > 0; i--)); do [ ! -e "$rig/$i.free" ] || first=$i; done
+		sleep 0.2
+	done
+	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
+	up "$first" && PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
 }
 part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 # An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
@@ -105,14 +127,19 @@ with_cluster() {
 	return $rc
 }
 
-# --- the clusters that data, seeds, cluster and faults share: the first for the first two, the others for the others ---
+# --- the clusters that data, seeds, cluster and faults share --------------------------------------------------------------
 
+# rig FROM TO STEP: starts those clusters, one after the other
 rig() {
 	local i
-	for ((i = $1; i < clusters; i += $(nproc))); do
+	for ((i = $1; i < $2; i += $3)); do
 		NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" && touch "$rig/$i.up" || touch "$rig/$i.failed"
+		[ $i -le $for_cluster ] || touch "$rig/$i.free"
 	done
 }
+
+# spare: the others, once the lanes that need much memory have ended
+spare() { [ "$clusters" -gt "$at_first" ] && rig $at_first "$clusters" 1 >"$out/rig.spare.log" 2>&1; }
 
 # up INDEX: waits until that cluster is there
 up() {
@@ -126,38 +153,6 @@ on() { # INDEX COMMAND...
 	up "$1" || return 1
 	# shellcheck source=/dev/null
 	(. "$rig/$1/env" && STATE=$rig/$1 && shift && "$@")
-}
-
-# all_but_0: sets others to the states of all clusters but the first, with commas
-all_but_0() {
-	local i
-	others=''
-	for ((i = 1; i < clusters; i++)); do
-		up $i || return 1
-		others=$others${others:+,}$rig/$i
-	done
-}
-
-# spare: more clusters for the faults, where most of the time is waiting, once the lanes that need much memory have ended
-spare() {
-	local i most
-	case " $wanted " in *\ faults\ *) ;; *) return ;; esac
-	[ -z "${CLUSTERS:-}" ] || return
-	most=$((clusters + $(clusters_that_fit 2)))
-	for ((i = clusters; i < most; i++)); do : >"$rig/$i.spare"; done
-	for ((i = clusters; i < most; i++)); do
-		NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" >>"$out/rig.spare.log" 2>&1 && touch "$rig/$i.up" || touch "$rig/$i.failed"
-	done
-}
-
-# all_that_are_free: the same with those of spare; the first has the neighbours' other generation after seeds
-all_that_are_free() {
-	local i file
-	all_but_0 || return 1
-	for file in "$rig"/*.spare; do
-		i=${file##*/} i=${i%.spare}
-		[ ! -e "$file" ] || ! up "$i" || others=$others,$rig/$i
-	done
 }
 
 down() {
@@ -196,19 +191,23 @@ for p; do rm -f "$out/$p.log"; done
 # A collector that runs a third as often saves an API server a quarter of its time, for 300 MB; where clusters are more than cores,
 # a program that never wakes a second core saves a seventh.
 export GOGC=300 PROCS=1
-# Two clusters a core: the other lanes compute meanwhile.
-clusters=0 rig=$(mktemp -d) others=''
-case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clusters=${CLUSTERS:-$(clusters_that_fit 2)} ;; esac
+# Two clusters a core to begin with: the other lanes compute meanwhile. The first is for data and seeds; cluster shares those behind it.
+clusters=0 for_cluster=0 rig=$(mktemp -d)
+case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clusters=${CLUSTERS:-$(clusters_that_fit 4)} ;; esac
 [ "$clusters" != 1 ] || clusters=2
+at_first=$((clusters < 2 * $(nproc) ? clusters : 2 * $(nproc)))
+! part_is_wanted cluster || for_cluster=$((at_first - 1))
+part_is_wanted faults || clusters=$((at_first < for_cluster + 1 ? at_first : for_cluster + 1)) at_first=$clusters
 say "logs in $out; $clusters clusters: ${wanted// /, }"
 trap down EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
-for ((i = 0; i < $(nproc); i++)); do rig $i >"$out/rig.$i.log" 2>&1 & done
+for ((i = 0; i < $(nproc); i++)); do rig $i $at_first "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds &
-lane cluster faults &
+lane cluster &
+lane faults &
 lane unit tools programs &
 {
 	lane neighbours oldetcd # not while all the clusters start

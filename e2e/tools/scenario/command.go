@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"vmgpu.io/e2e/kube"
@@ -21,15 +22,17 @@ const Usage = "scenario --state STATE --controller 'COMMAND {kubeconfig}' [--out
 
 // Flags are those that every command which runs scenarios has.
 type Flags struct {
-	State, Controller, Out, Lease string
-	Slack                         float64
-	Quiet, LeaseTime              time.Duration
-	Keep                          bool
+	State, Late            string
+	Controller, Out, Lease string
+	Slack                  float64
+	Quiet, LeaseTime       time.Duration
+	Keep                   bool
 }
 
 // Add declares them.
 func (f *Flags) Add(set *flag.FlagSet) {
 	set.StringVar(&f.State, "state", "", "cluster's folder or kubeconfig; several with commas between them share the work")
+	set.StringVar(&f.Late, "late", "", "more of them, each of which joins when there is a file of its name with .free behind it")
 	set.StringVar(&f.Controller, "controller", "", "command of a controller; {kubeconfig}, {name}, {port} and {metrics} (free ones), {lease}, {renew}, {period} and {retry} are filled in")
 	set.StringVar(&f.Out, "out", "", "folder for logs, default a new one; logs of what passes are removed")
 	set.StringVar(&f.Lease, "lease-path", "/leases/vmgpu", "part of the path of the leader's Lease")
@@ -63,20 +66,55 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 			removeRecords(folders)
 		}
 	}
-	for i, state := range strings.Split(f.State, ",") {
+	states, late := strings.Split(f.State, ","), strings.FieldsFunc(f.Late, func(r rune) bool { return r == ',' })
+	for i := range len(states) + len(late) {
 		folder := f.Out
 		if i > 0 {
 			folder = filepath.Join(f.Out, fmt.Sprint(i+1))
 		}
 		folders = append(folders, folder)
-		b, err := f.open(watching, state, folder)
+	}
+	for i, state := range states {
+		b, err := f.open(watching, state, folders[i])
 		if err != nil {
 			end()
 			return nil, nil, err
 		}
 		benches = append(benches, b)
 	}
-	return newPool(benches), end, nil
+	p := newPool(slices.Clone(benches))
+	var mu sync.Mutex
+	for i, state := range late {
+		p.Join(func(ctx context.Context) *Bench {
+			if !appears(ctx, state+".free") {
+				return nil
+			}
+			b, err := f.open(watching, state, folders[len(states)+i])
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "%s does not join: %v\n", state, err)
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			benches = append(benches, b)
+			return b
+		})
+	}
+	return p, end, nil
+}
+
+// appears waits for a file; false if ctx ends before.
+func appears(ctx context.Context, file string) bool {
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // removeRecords removes folders, the first of which has the others, with what every bench records, unless something else is in them.

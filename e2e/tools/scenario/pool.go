@@ -15,6 +15,7 @@ type Pool struct {
 	changed *sync.Cond
 	waiting []Task
 	busy    int
+	late    []func(ctx context.Context) *Bench
 }
 
 func newPool(benches []*Bench) *Pool {
@@ -31,21 +32,36 @@ func (p *Pool) Add(tasks ...Task) {
 	p.changed.Broadcast()
 }
 
+// Join adds a bench that is not there yet: open waits for it, and gives nil if there is none before its context ends.
+func (p *Pool) Join(open func(ctx context.Context) *Bench) { p.late = append(p.late, open) }
+
 // Run works until no task is left or ctx ends.
 func (p *Pool) Run(ctx context.Context) {
-	var all sync.WaitGroup
+	var all, late sync.WaitGroup
 	for _, b := range p.benches {
-		all.Go(func() {
-			for task := p.next(ctx); task != nil; task = p.next(ctx) {
-				task(b)
-				p.mu.Lock()
-				p.busy--
-				p.changed.Broadcast()
-				p.mu.Unlock()
+		all.Go(func() { p.work(ctx, b) })
+	}
+	waiting, stop := context.WithCancel(ctx)
+	for _, open := range p.late {
+		late.Go(func() {
+			if b := open(waiting); b != nil {
+				p.work(ctx, b)
 			}
 		})
 	}
 	all.Wait()
+	stop()
+	late.Wait()
+}
+
+func (p *Pool) work(ctx context.Context, b *Bench) {
+	for task := p.next(ctx); task != nil; task = p.next(ctx) {
+		task(b)
+		p.mu.Lock()
+		p.busy--
+		p.changed.Broadcast()
+		p.mu.Unlock()
+	}
 }
 
 // next waits for a task; nil if there is none and no busy bench could add one.

@@ -106,6 +106,38 @@ func TestAPoolDoesAllTasksAlsoThoseThatCameLater(t *testing.T) {
 	}
 }
 
+func TestABenchThatJoinsAPoolLaterWorksToo(t *testing.T) {
+	first, second := &Bench{}, &Bench{}
+	p := newPool([]*Bench{first})
+	file := filepath.Join(t.TempDir(), "late.free")
+	p.Join(func(ctx context.Context) *Bench {
+		if !appears(ctx, file) {
+			return nil
+		}
+		return second
+	})
+	p.Join(func(ctx context.Context) *Bench { // never comes, and holds nobody up
+		if appears(ctx, file+".never") {
+			t.Error("it is there")
+		}
+		return nil
+	})
+	joined := make(chan bool, 1)
+	p.Add(func(b *Bench) {
+		os.WriteFile(file, nil, 0o600)
+		p.Add(func(b *Bench) { joined <- b == second })
+		select {
+		case ok := <-joined:
+			if !ok {
+				t.Error("the first did it")
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("it does not join")
+		}
+	})
+	p.Run(context.Background())
+}
+
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{"2s": 2 * time.Second, "lease+1s": 16 * time.Second, "0s": 7 * time.Second} {
 		var d Duration
