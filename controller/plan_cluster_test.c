@@ -12,7 +12,7 @@
 
 #define PASS_ARENA (16 * MiB) /* as a controller that runs has it */
 #define MANY 64		      /* of what one level of the spec may have */
-#define LONG 8200	      /* characters of a key: 64 such are 0.5 MiB */
+#define LONG 8100	      /* characters of a key: 128 such are just less than a spec may have */
 
 static struct cache *c;
 static struct arena arena;
