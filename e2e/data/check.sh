@@ -33,5 +33,6 @@ J
 kubectl create --raw "/apis/apps.cozystack.io/v1alpha1/namespaces/$ns/vminstances" -f "$out.json" >"$out" 2>&1 &&
 	grep -qi 'warning.*unknown field "spec.gpuss"' "$out"
 result $? "a client without strict validation is warned of an unknown field"
+kubectl --namespace "$ns" delete vminstance warned >/dev/null 2>&1
 rm -f "$out.json"
 exit $failed
