@@ -173,9 +173,22 @@ static bool other_source(const struct disk_seen *s)
 	return d->source_url || d->source_claim;
 }
 
-static const char *made_from(const struct kv_data_volume *d)
+/* Of an address only the host: the rest may hold a password or a signature. */
+static const char *made_from(const struct disk_seen *s)
 {
-	return d->source_url ? d->source_url : d->source_claim ? d->source_claim : "nothing";
+	const struct kv_data_volume *d = s->data;
+	const char *host, *user;
+
+	if (!d->source_url) {
+		return d->source_claim ? d->source_claim : "nothing, or by an upload";
+	}
+	host = strstr(d->source_url, "://");
+	host = host ? host + 3 : d->source_url;
+	user = strchr(host, '@');
+	if (user && user < host + strcspn(host, "/?#")) {
+		host = user + 1;
+	}
+	return arena_printf(s->pass->arena, "what %.*s gave", (int)strcspn(host, "/?#"), host);
 }
 
 static const char *not_handled(const struct disk_seen *s)
@@ -200,12 +213,12 @@ static const char *not_handled(const struct disk_seen *s)
 					 s->data->storage_class ? "class " : "the default class",
 					 s->data->storage_class ? s->data->storage_class : ""));
 	}
-	if (s->data && other_source(s)) {
+	if (s->data && !s->data->obj.deleting && other_source(s)) {
 		list = also(s, list,
 			    arena_printf(a,
 					 "source (the disk was made from %s and keeps that: for "
 					 "another content make another VMDisk)",
-					 made_from(s->data)));
+					 made_from(s)));
 	}
 	return list;
 }

@@ -95,7 +95,7 @@ void http_error(const struct http_request *r, CURLcode code, const char *why, ch
 	int n = snprintf(text, size, "%s %s: ", r->call.method, r->call.path);
 
 	if (strcasestr(why, "proxy") && strchr(why, '@')) {
-		why = "its URL cannot be used"; /* libcurl quotes it, password and all */
+		why = "the proxy's URL cannot be used"; /* libcurl quotes it, password and all */
 	}
 	n = MIN(n, (int)size - 1);
 	text += n, size -= (size_t)n;

@@ -228,7 +228,7 @@ static void proxys_password_is_not_told(void)
 		{"http://admin:S3cret@no-such-host.invalid:1",
 		 "the host of the proxy no-such-host.invalid:1 is not known"},
 		{"http://admin:S3/c@ret@no-such-host.invalid:1", "proxy"},
-		{"http://admin:S3 cret@h:1", "its URL cannot be used"},
+		{"http://admin:S3 cret@h:1", "the proxy's URL cannot be used"},
 	};
 
 	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {

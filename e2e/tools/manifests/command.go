@@ -4,6 +4,7 @@ package manifests
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -45,13 +46,13 @@ func Command(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		return 2
 	}
-	for _, file := range files(set.Args()...) {
+	for _, file := range c.files(set.Args()...) {
 		c.result(file+" is accepted", c.accepted(ctx, file, false))
 	}
-	for _, file := range files(seeds) {
+	for _, file := range c.files(seeds) {
 		c.result(file+" is accepted", c.accepted(ctx, file, true))
 	}
-	for _, file := range files(refused) {
+	for _, file := range c.files(refused) {
 		words, err := c.refused(ctx, file)
 		c.result(fmt.Sprintf("%s is refused: %s", filepath.Base(file), words), err)
 	}
@@ -61,14 +62,20 @@ func Command(ctx context.Context, args []string) int {
 	return 0
 }
 
-// files are the manifests that names, folders and patterns mean, in order.
-func files(args ...string) []string {
+// files are the manifests that names, folders and patterns mean, in order. One that means none is a failure.
+func (c *check) files(args ...string) []string {
 	var all []string
 	for _, a := range args {
+		if a == "" {
+			continue
+		}
 		if info, err := os.Stat(a); err == nil && info.IsDir() {
 			a = filepath.Join(a, "*.yaml")
 		}
 		some, _ := filepath.Glob(a)
+		if len(some) == 0 {
+			c.result(a+" has manifests", errors.New("no such file"))
+		}
 		sort.Strings(some)
 		all = append(all, some...)
 	}

@@ -86,3 +86,14 @@ func TestSeedIsPrepared(t *testing.T) {
 		t.Errorf("%v", o)
 	}
 }
+
+func TestFilesThatAreNotThereFail(t *testing.T) {
+	c := &check{}
+	path := file(t, pool)
+	if got := c.files("", path, filepath.Dir(path)); len(got) != 2 || c.failed != 0 {
+		t.Errorf("%v, %d failed", got, c.failed)
+	}
+	if got := c.files(filepath.Join(filepath.Dir(path), "b*.yaml")); len(got) != 0 || c.failed != 1 {
+		t.Errorf("%v, %d failed", got, c.failed)
+	}
+}

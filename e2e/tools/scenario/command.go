@@ -75,7 +75,7 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 		folders = append(folders, folder)
 	}
 	for i, state := range states {
-		b, err := f.open(watching, state, folders[i])
+		b, err := f.open(watching, ctx, state, folders[i])
 		if err != nil {
 			end()
 			return nil, nil, err
@@ -89,7 +89,7 @@ func (f *Flags) Open(ctx context.Context) (*Pool, func(), error) {
 			if !appears(ctx, state+".free") {
 				return nil
 			}
-			b, err := f.open(watching, state, folders[len(states)+i])
+			b, err := f.open(watching, ctx, state, folders[len(states)+i])
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "%s does not join: %v\n", state, err)
 				return nil
@@ -126,7 +126,8 @@ func removeRecords(folders []string) {
 	}
 }
 
-func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) {
+// open makes a bench whose observer watches until ctx ends; it is given up if ready does before the observer has seen everything.
+func (f *Flags) open(ctx, ready context.Context, state, folder string) (*Bench, error) {
 	client, err := kube.Open(state, "vmgpu-e2e/scenario")
 	if err != nil {
 		return nil, err
@@ -155,12 +156,14 @@ func (f *Flags) open(ctx context.Context, state, folder string) (*Bench, error) 
 			return nil, err
 		}
 	}
-	ready, failed := make(chan struct{}), make(chan error, 1)
-	go func() { failed <- b.observer.Run(ctx, client, ready) }()
+	seen, failed := make(chan struct{}), make(chan error, 1)
+	go func() { failed <- b.observer.Run(ctx, client, seen) }()
 	select {
 	case err := <-failed:
 		return nil, err
-	case <-ready:
+	case <-ready.Done():
+		return nil, ready.Err()
+	case <-seen:
 		return b, nil
 	}
 }
