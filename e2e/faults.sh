@@ -69,4 +69,5 @@ args=()
 build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --late "${LATE:-}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
 	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
-	e2e/scenarios
+	e2e/scenarios &
+wait $! # in the foreground it would keep this script from ending when it is told to

@@ -99,7 +99,7 @@ part_cluster() {
 }
 # Begins on the first cluster that is free; the others join when they are.
 part_faults() {
-	local i first='' late=''
+	local i first='' late='' rc=0
 	rm -f "$out/faults.results"
 	until [ -n "$first" ]; do
 		for ((i = clusters - 1; i > 0; i--)); do [ ! -e "$rig/$i.free" ] || [ ! -e "$rig/$i.up" ] || first=$i; done
@@ -107,7 +107,9 @@ part_faults() {
 		sleep 0.2
 	done
 	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
-	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh
+	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
+	touch "$rig/faults.ended"
+	return $rc
 }
 part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 # An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
@@ -140,7 +142,7 @@ rig() {
 }
 
 # spare: the others, once the lanes that need much memory have ended
-spare() { [ "$clusters" -gt "$at_first" ] && rig $at_first "$clusters" 1 >"$out/rig.spare.log" 2>&1; }
+spare() { [ "$clusters" -gt "$at_first" ] && [ ! -e "$rig/faults.ended" ] && rig $at_first "$clusters" 1 >"$out/rig.spare.log" 2>&1; }
 
 # up INDEX: waits until that cluster is there
 up() {
