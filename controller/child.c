@@ -74,7 +74,7 @@ enum child_whose child_whose(const struct child_of *c, const struct obj *have, t
 /* The field of the top level that has most bytes, or NULL. In the arena. */
 static const char *largest_field(struct arena *a, const char *spec)
 {
-	json_t *o = json_loads(spec, JSON_ALLOW_NUL, NULL), *value;
+	json_t *o = type_raw(spec), *value;
 	const char *key, *found = NULL;
 	size_t most = 0;
 
@@ -106,4 +106,27 @@ struct verdict child_spec_fits(struct arena *a, const char *spec)
 			     "then what was made for this object stays as it is",
 			     n, CHILD_SPEC_MAX, field ? "; most of them are in spec." : "",
 			     field ? field : ""));
+}
+
+static bool reads(const char *text)
+{
+	json_t *value = type_raw(text);
+
+	json_decref(value);
+	return !text || value;
+}
+
+struct verdict child_raws_read(struct arena *a, const struct child_raw *raws, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!reads(raws[i].text)) {
+			return verdict_no("Unreadable",
+					  arena_printf(a,
+						       "%s" CHILD_UNREADABLE ": mend it; until "
+						       "then what was made for this object stays "
+						       "as it is",
+						       raws[i].field));
+		}
+	}
+	return verdict_none();
 }

@@ -50,3 +50,15 @@ enum child_whose child_whose(const struct child_of *c, const struct obj *have, t
 #define CHILD_SPEC_MAX MiB
 /* Nothing, or TooLarge with the largest field of the spec and the remedy. */
 struct verdict child_spec_fits(struct arena *a, const char *spec);
+
+/*
+ * Raw JSON that jansson cannot hold (type_raw) must not count as absent: without its disks a VM
+ * would lose them. What is acted on is refused, and what is not acted on is named with this word.
+ */
+#define CHILD_UNREADABLE                                                                           \
+	" cannot be read (a key has \\u0000, a number is beyond 64 bits, or it nests deeper than 2048)"
+struct child_raw {
+	const char *field, *text; /* "controlPlane.apiServer.extraArgs"; text: NULL, not there */
+};
+/* Nothing, or Unreadable with the first of them that cannot be read. */
+struct verdict child_raws_read(struct arena *a, const struct child_raw *raws, size_t n);

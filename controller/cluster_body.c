@@ -39,7 +39,7 @@ json_t *cluster_kubevirt(const struct cluster_seen *s)
 /* requests or limits of Cozystack to 0.31, under the cpu and memory of today, which are both. */
 static json_t *amounts(const struct vm_resources *r, const char *old)
 {
-	json_t *o = old ? json_loads(old, 0, NULL) : NULL, *result = json_object(), *v;
+	json_t *o = type_raw(old), *result = json_object(), *v;
 	const char *key;
 
 	json_object_foreach(o, key, v) {
@@ -78,9 +78,7 @@ static json_t *resources(const struct vm_resources *r)
 
 static void set_json(json_t *o, const char *key, const char *text)
 {
-	json_t *value = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-
-	set_unless_empty(o, key, value);
+	set_unless_empty(o, key, type_raw(text));
 }
 
 static void set_part(json_t *spec, const char *key, const struct control_plane_part *p)

@@ -7,6 +7,72 @@
 
 #include "base/quantity.h"
 
+/* --- what can be read ------------------------------------------------------------------------- */
+
+static struct verdict check_part(const struct cluster_seen *s, const char *part,
+				 const struct control_plane_part *p)
+{
+	static const struct vm_resources none;
+	const struct vm_resources *r = p && p->resources ? p->resources : &none;
+	struct arena *a = s->pass->arena;
+
+#define FIELD_OF(name) arena_printf(a, "controlPlane.%s." name, part)
+	const struct child_raw raws[] = {
+		{FIELD_OF("resources.requests"), r->requests},
+		{FIELD_OF("resources.limits"), r->limits},
+		{FIELD_OF("extraArgs"), p ? p->extra_args : NULL},
+		{FIELD_OF("extraVolumeMounts"), p ? p->extra_volume_mounts : NULL},
+	};
+#undef FIELD_OF
+
+	return child_raws_read(a, raws, ARRAY_LEN(raws));
+}
+
+static struct verdict check_parts(const struct cluster_seen *s)
+{
+	static const struct control_plane none;
+	const struct control_plane *c = s->spec.control_plane ? s->spec.control_plane : &none;
+	const struct {
+		const char *name;
+		const struct control_plane_part *part;
+	} parts[] = {
+		{"apiServer", c->api_server},
+		{"controllerManager", c->controller_manager},
+		{"scheduler", c->scheduler},
+		{"konnectivity.server", c->konnectivity ? c->konnectivity->server : NULL},
+	};
+	struct verdict v = verdict_none();
+
+	for (size_t i = 0; i < ARRAY_LEN(parts) && !v.status; i++) {
+		v = check_part(s, parts[i].name, parts[i].part);
+	}
+	return v;
+}
+
+/* What nobody acts on is named instead (cluster_fields.c). */
+static struct verdict check_raws(const struct cluster_seen *s)
+{
+	const struct cluster_operator *o = &s->gpu_operator;
+	struct arena *a = s->pass->arena;
+	struct child_raw raw = {"", o->wanted ? o->values : NULL};
+	struct verdict v = check_parts(s);
+
+	if (raw.text && !v.status) {
+		raw.field = arena_printf(a, "%s.valuesOverride", o->values_path);
+		v = child_raws_read(a, &raw, 1);
+	}
+	for (size_t i = 0; i < s->n_groups && !v.status; i++) {
+		const struct cluster_group *g = &s->groups[i];
+
+		if (g->spec->ephemeral_storage && str_empty(g->spec->disk_size)) {
+			raw.field = arena_printf(a, "nodeGroups.%s.ephemeralStorage", g->key);
+			raw.text = g->spec->ephemeral_storage;
+			v = child_raws_read(a, &raw, 1);
+		}
+	}
+	return v;
+}
+
 /* --- names and versions ----------------------------------------------------------------------- */
 
 static struct verdict check_names(const struct cluster_seen *s)
@@ -194,7 +260,7 @@ static struct verdict check_volumes(const struct cluster_seen *s)
 {
 	const struct control_plane *c = s->spec.control_plane;
 	const char *text = c && c->api_server ? c->api_server->extra_volumes : NULL, *key;
-	json_t *all = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL, *volume, *value;
+	json_t *all = type_raw(text), *volume, *value;
 	struct verdict v = verdict_none();
 	size_t i;
 
@@ -310,8 +376,8 @@ static struct verdict check_devices(const struct cluster_seen *s)
 void cluster_check(struct cluster_seen *s)
 {
 	static struct verdict (*const checks[])(const struct cluster_seen *) = {
-		check_names, check_version,	 cluster_labels_check, check_sizes,   check_volumes,
-		check_taken, check_groups_taken, check_operator_taken, check_devices,
+		check_raws,    check_names, check_version,	cluster_labels_check, check_sizes,
+		check_volumes, check_taken, check_groups_taken, check_operator_taken, check_devices,
 	};
 
 	if (s->accepted.status) {

@@ -180,9 +180,12 @@ static bool named_whole(const char *key, const json_t *addon)
 
 static void more_fields(const char *where, const char *text, struct listing *l)
 {
-	json_t *all = text ? json_loads(text, 0, NULL) : NULL, *addon, *value;
+	json_t *all = type_raw(text), *addon, *value;
 	const char *key, *field;
 
+	if (text && !all) {
+		add(l, where, "", CHILD_UNREADABLE);
+	}
 	json_object_foreach(all, key, addon) {
 		if (named_whole(key, addon)) {
 			continue;
@@ -190,7 +193,7 @@ static void more_fields(const char *where, const char *text, struct listing *l)
 		json_object_foreach(addon, field, value) {
 			if (!str_eq(field, "enabled") && !str_eq(field, "valuesOverride") &&
 			    !json_is_null(value)) {
-				listing_add(l, "%s%s.%s", where, key, field);
+				listing_add(l, "%s.%s.%s", where, key, field);
 			}
 		}
 	}
@@ -203,8 +206,8 @@ static void addons_more(const struct cluster_seen *s, struct listing *l)
 
 	if (s->app->spec &&
 	    type_read_text(&addons_text_type, s->app->spec, s->pass->arena, &t, NULL) == 0) {
-		more_fields("addons.", t.addons, l);
-		more_fields("plugins.", t.plugins, l);
+		more_fields("addons", t.addons, l);
+		more_fields("plugins", t.plugins, l);
 	}
 }
 

@@ -83,15 +83,13 @@ static void see_size(const struct cluster_seen *s, struct cluster_group *g)
 
 const char *cluster_ephemeral_size(const struct cluster_seen *s, const struct node_group *spec)
 {
-	json_t *v = spec->ephemeral_storage
-			    ? json_loads(spec->ephemeral_storage, JSON_DECODE_ANY, NULL)
-			    : NULL;
+	json_t *v = type_raw(spec->ephemeral_storage);
 	json_t *size = json_is_object(v) ? json_object_get(v, "size") : v;
 	struct arena *a = s->pass->arena;
 	const char *text = NULL;
 
-	if (json_is_string(size)) {
-		text = arena_strdup(a, json_string_value(size));
+	if (type_text(size)) {
+		text = arena_strdup(a, type_text(size));
 	} else if (json_is_integer(size)) {
 		text = arena_printf(a, "%lld", (long long)json_integer_value(size));
 	}

@@ -144,8 +144,7 @@ static json_t *chart_defaults(bool wrapped)
 
 static json_t *values(const struct cluster_seen *s, bool wrapped)
 {
-	json_t *override =
-		s->gpu_operator.values ? json_loads(s->gpu_operator.values, 0, NULL) : NULL;
+	json_t *override = type_raw(s->gpu_operator.values);
 	json_t *wrapper = wrapped ? wrapper_defaults() : NULL, *chart = chart_defaults(wrapped);
 
 	merge_override(chart, wrapper, override);

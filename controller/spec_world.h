@@ -53,7 +53,7 @@ static void begin(const char *more)
 }
 
 /* One pass over the object k of namespace t with this spec. */
-static void spec_look(const struct reconciler *r, const char *spec)
+attr_unused static void spec_look(const struct reconciler *r, const char *spec)
 {
 	static struct pass pass;
 

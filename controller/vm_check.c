@@ -6,6 +6,16 @@
 
 #define MAX_NAME 63
 
+static struct verdict check_raws(const struct vm_seen *s)
+{
+	const struct child_raw raws[] = {
+		{"disks", s->spec.disks},
+		{"externalPorts", s->spec.external_ports},
+	};
+
+	return child_raws_read(s->pass->arena, raws, ARRAY_LEN(raws));
+}
+
 /* A Service's name, and the label values that carry R, are RFC 1123 labels. */
 static struct verdict check_names(const struct vm_seen *s)
 {
@@ -83,10 +93,7 @@ static struct verdict check_devices(const struct vm_seen *s)
 void vm_check(struct vm_seen *s)
 {
 	static struct verdict (*const checks[])(const struct vm_seen *) = {
-		check_names,
-		check_clash,
-		check_taken,
-		check_devices,
+		check_raws, check_names, check_clash, check_taken, check_devices,
 	};
 
 	s->not_handled = vm_fields_not_handled(s);

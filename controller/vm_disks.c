@@ -59,10 +59,9 @@ static bool known_already(const struct vm_seen *s, const char *name)
 
 static void read_entry(struct vm_seen *s, const json_t *entry, size_t index)
 {
-	const char *name = json_is_string(entry)
-				   ? json_string_value(entry)
-				   : json_string_value(json_object_get(entry, "name"));
-	const char *bus = json_string_value(json_object_get(entry, "bus"));
+	const char *name =
+		type_text(json_is_string(entry) ? entry : json_object_get(entry, "name"));
+	const char *bus = type_text(json_object_get(entry, "bus"));
 	struct arena *a = s->pass->arena;
 	struct vm_disk_use *d;
 
@@ -109,8 +108,7 @@ static const struct kv_data_volume *volume_of_our_name(const struct vm_seen *s)
 /* VirtualMachine always has a system disk; a VMInstance when it says so. */
 void vm_disks_gather(struct vm_seen *s)
 {
-	json_t *all = s->spec.disks ? json_loads(s->spec.disks, JSON_DECODE_ANY, NULL) : NULL,
-	       *entry;
+	json_t *all = type_raw(s->spec.disks), *entry;
 	const struct kv_data_volume *d;
 	size_t i;
 
@@ -437,7 +435,7 @@ static void entry_not_handled(const json_t *entry, size_t index, struct listing 
 		}
 		if (!str_eq(key, "bus")) {
 			listing_add(l, "disks[%zu].%s (a disk has name and bus)", index, key);
-		} else if (!json_is_string(value) && !json_is_null(value)) {
+		} else if (!type_text(value) && !json_is_null(value)) {
 			listing_add(l, "disks[%zu].bus (is no text)", index);
 		}
 	}
@@ -445,8 +443,7 @@ static void entry_not_handled(const json_t *entry, size_t index, struct listing 
 
 void vm_disks_not_handled(const struct vm_seen *s, struct listing *l)
 {
-	json_t *all = s->spec.disks ? json_loads(s->spec.disks, JSON_DECODE_ANY, NULL) : NULL,
-	       *entry;
+	json_t *all = type_raw(s->spec.disks), *entry;
 	const struct system_disk *d = s->spec.system_disk;
 	size_t i;
 

@@ -13,8 +13,7 @@ struct ports {
 
 static struct ports ports_of(const struct vm_seen *s)
 {
-	json_t *list = s->spec.external_ports ? json_loads(s->spec.external_ports, 0, NULL) : NULL,
-	       *one;
+	json_t *list = type_raw(s->spec.external_ports), *one;
 	struct ports p = {.items = arena_array(s->pass->arena, int64_t, json_array_size(list) + 1),
 			  .given = json_is_array(list)};
 	size_t i;

@@ -161,6 +161,15 @@ bool type_equal(const struct type *t, const void *a, const void *b);
  */
 json_t *type_json(const struct type *t, const void *object);
 
+/*
+ * The text of a TYPE_RAW field as a tree, a new reference. NULL: there is none (text is NULL), or
+ * jansson cannot hold it, though it is JSON (scan.h lets it through): it nests deeper than 2048, a
+ * key has a \u0000, or a number is beyond int64 or double. A string may have a NUL: see type_text.
+ */
+json_t *type_raw(const char *text);
+/* The string of such a tree, NULL: it is none, or has a NUL, at which a C string would end. */
+const char *type_text(const json_t *value);
+
 struct err;
 /*
  * Reads a whole JSON tree into *ret (of t->size bytes, zeroed here), strings copied into the arena.

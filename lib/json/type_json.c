@@ -72,10 +72,22 @@ static json_t *pairs(const struct list *list)
 	return out;
 }
 
+json_t *type_raw(const char *text)
+{
+	return text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+}
+
+const char *type_text(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 static json_t *text(const struct field *f, const char *s, bool keep)
 {
 	if (f->kind == TYPE_RAW) {
-		return s ? json_loads(s, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+		return type_raw(s);
 	}
 	if (!s) {
 		return keep ? json_string("") : NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/write.h"
 
+#include <string.h>
+
 static void write_object(const json_t *v, struct buf *out)
 {
 	bool first = true;
@@ -35,12 +37,24 @@ static void write_array(const json_t *v, struct buf *out)
 	buf_char(out, ']');
 }
 
-/* As jansson writes it: 17 digits, and a ".0" where it would read as an integer. */
-static void write_real(const json_t *v, struct buf *out)
+/* As jansson writes it: a real with 17 digits, and a ".0" where it would read as an integer; a
+ * string beyond its first NUL. */
+static void write_slowly(const json_t *v, struct buf *out)
 {
 	auto_free char *text = json_text(v, JSON_ENCODE_ANY);
 
 	buf_str(out, text);
+}
+
+static void write_string(const json_t *v, struct buf *out)
+{
+	const char *text = json_string_value(v);
+
+	if (strlen(text) == json_string_length(v)) {
+		buf_json_str(out, text);
+	} else {
+		write_slowly(v, out);
+	}
 }
 
 void json_write(const json_t *v, struct buf *out)
@@ -53,13 +67,13 @@ void json_write(const json_t *v, struct buf *out)
 		write_array(v, out);
 		break;
 	case JSON_STRING:
-		buf_json_str(out, json_string_value(v));
+		write_string(v, out);
 		break;
 	case JSON_INTEGER:
 		buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 		break;
 	case JSON_REAL:
-		write_real(v, out);
+		write_slowly(v, out);
 		break;
 	case JSON_TRUE:
 		buf_str(out, "true");

@@ -2,7 +2,7 @@
 /*
  * write.h: a jansson value as compact text: what json_dumps(v, JSON_COMPACT) says, in a third of
  * its time. The strings were checked when they were made, and need no second look at their UTF-8;
- * control characters are all written as \u00XX. A string ends at its first NUL.
+ * control characters are all written as \u00XX, a NUL too.
  */
 #pragma once
 

@@ -41,6 +41,16 @@ static void control_characters_come_back(void)
 	json_decref(again);
 }
 
+static void nothing_ends_at_a_nul(void)
+{
+	json_t *v = json_pack("[o, s]", json_stringn("a\0b\"", 4), "c");
+	auto_buf struct buf got = {.max = KiB};
+
+	json_write(v, &got);
+	is_str(buf_text(&got), "[\"a\\u0000b\\\"\",\"c\"]");
+	json_decref(v);
+}
+
 static void values_by_themselves(void)
 {
 	json_t *v = json_pack("[s, i, b, n]", "x", 7, 1);
@@ -78,6 +88,7 @@ static void text_is_jansson_s_own_and_for_free(void)
 
 TESTS({"the same bytes as jansson writes", what_jansson_would_say},
       {"control characters come back", control_characters_come_back},
+      {"no text ends at a NUL", nothing_ends_at_a_nul},
       {"each kind of value by itself", values_by_themselves},
       {"a text is jansson's own, and for free()", text_is_jansson_s_own_and_for_free},
       {"what is too much for the buffer is said", too_much_is_said})
