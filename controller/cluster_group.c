@@ -216,12 +216,16 @@ static void see_gpus(struct cluster_seen *s, struct cluster_group *g)
 	g->asked.n = 0;
 	g->asked.host_devices = false;
 	g->devices = devices_make(&g->spec->gpus, g->current ? &before : NULL, &g->asked);
-	for (size_t i = 0; i < g->asked.n; i++) {
-		const struct gpus_ask *ask = &g->asked.asks[i];
+}
 
-		gpus_ask(&s->total, ask->asked, ask->device)->count += ask->count * g->desired;
+static void see_total(struct cluster_seen *s)
+{
+	struct gpus_group *groups = arena_array(s->pass->arena, struct gpus_group, s->n_groups);
+
+	for (size_t i = 0; i < s->n_groups; i++) {
+		groups[i] = (struct gpus_group){&s->groups[i].asked, s->groups[i].desired};
 	}
-	s->total.host_devices |= g->asked.host_devices;
+	gpus_sum(&s->total, groups, s->n_groups);
 }
 
 /* --- the group -------------------------------------------------------------------------------- */
@@ -322,4 +326,5 @@ void cluster_groups_gather(struct cluster_seen *s)
 	for (s->n_groups = 0; s->n_groups < n; s->n_groups++) {
 		see_group(s, &s->groups[s->n_groups], specs[s->n_groups]);
 	}
+	see_total(s);
 }

@@ -25,13 +25,12 @@ static struct verdict accepted(const struct cluster_seen *s)
 /* All GPUs of all workers that are wanted now are theirs. */
 static bool attached(const struct cluster_seen *s)
 {
+	struct gpus_device_list devices = gpus_devices(&s->total);
 	int64_t wanted = 0;
 
-	for (size_t i = 0; i < s->total.n; i++) {
-		const char *device = s->total.asks[i].device;
-
-		wanted += s->total.asks[i].count;
-		if (cluster_allocated(s, device) < gpus_count(&s->total, device)) {
+	list_each(d, &devices) {
+		wanted += d->count;
+		if (cluster_allocated(s, d->device) < d->count) {
 			return false;
 		}
 	}

@@ -198,7 +198,7 @@ struct devices devices_make(const struct gpu_request_list *requests,
 	if (requests->n) {
 		all.items = arena_array(asked->pass->arena, struct device, DEVICES_MAX);
 	}
-	for (size_t i = 0; i < requests->n; i++) {
+	for (size_t i = 0; i < requests->n && all.n < DEVICES_MAX; i++) {
 		if (requests->items[i].name) {
 			make_one(&all, requests, (unsigned)i, before, asked);
 		}

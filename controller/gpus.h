@@ -40,8 +40,22 @@ struct gpus {
 
 /* The ask of this device by this spelling, made if it is not there. */
 struct gpus_ask *gpus_ask(struct gpus *g, const char *asked, const char *device);
-/* How many of this device all spellings ask. */
+/* Machines of one kind: what each of them asks, and how many there are. */
+struct gpus_group {
+	const struct gpus *asked;
+	int64_t times;
+};
+/* What all of them ask, into total, which asks nothing yet. For thousands of spellings. */
+void gpus_sum(struct gpus *total, const struct gpus_group *groups, size_t n);
+/* How many of this device all spellings ask. For each of many devices: gpus_devices. */
 int64_t gpus_count(const struct gpus *g, const char *device);
+/* Each device once, in the order of first mention, with how many all spellings ask. In the arena. */
+struct gpus_device {
+	const char *device;
+	int64_t count;
+};
+LIST_OF(gpus_device_list, struct gpus_device);
+struct gpus_device_list gpus_devices(const struct gpus *g);
 /* status.gpus, without what is allocated. */
 struct gpu_status_list gpus_status(const struct gpus *g);
 /* "2x L40S, 1x A100", by resource; NULL when nothing is asked. */

@@ -410,9 +410,76 @@ static void none_of_a_name_is_everywhere(void)
 	is_str(gpus_available(&g).reason, "TooMany");
 }
 
+/* --- many groups ------------------------------------------------------------------------------ */
+
+static void groups_are_summed(void)
+{
+	struct gpus a, b, none, total;
+	struct gpus_device_list devices;
+
+	begin(NULL, 0);
+	none = a = b = total = g;
+	gpus_ask(&a, "x", "d1")->count = 2;
+	gpus_ask(&a, "y", "d2")->count = 1;
+	gpus_ask(&b, "x", "d3")->count = 1;
+	gpus_ask(&b, "x", "d1")->count = 4;
+	gpus_ask(&b, "z", "d3")->count = 7;
+	b.host_devices = true;
+	gpus_sum(&total, (const struct gpus_group[]){{&a, 3}, {&none, 5}, {&b, 10}, {&a, 0}}, 4);
+	is_int(total.n, 4);
+	is_str(gpus_wish(&total), "46 x d1, 3 x d2, 80 x d3");
+	is_str(total.asks[0].asked, "x");
+	is_int(total.asks[0].count, 46);
+	is_str(total.asks[2].asked, "x");
+	is_str(total.asks[2].device, "d3");
+	is_int(total.asks[2].count, 10);
+	is_str(total.asks[3].asked, "z");
+	ok(total.host_devices);
+	devices = gpus_devices(&total);
+	is_int(devices.n, 3);
+	list_each(d, &devices) {
+		is_int(d->count, gpus_count(&total, d->device));
+	}
+	total = g;
+	gpus_sum(&total, (const struct gpus_group[]){{&none, 5}}, 1);
+	is_int(total.n, 0);
+	is_int(gpus_devices(&total).n, 0);
+	ok(!total.host_devices);
+}
+
+/* As many as a Kubernetes may have: 64 groups with 64 spellings each, twice. */
+static void thousands_of_spellings_are_summed(void)
+{
+	struct gpus of[64], total;
+	struct gpus_group groups[128];
+
+	begin(NULL, 0);
+	total = g;
+	for (int i = 0; i < 128; i++) {
+		struct gpus *one = &of[i % 64];
+
+		groups[i] = (struct gpus_group){one, i + 1};
+		*one = i < 64 ? g : *one;
+		for (int k = 0; i < 64 && k < 64; k++) {
+			const char *name = arena_printf(&arena, "%d-%d", i, k);
+
+			gpus_ask(one, name, name)->count = 1;
+		}
+	}
+	gpus_sum(&total, groups, ARRAY_LEN(groups));
+	is_int(total.n, 4096);
+	is_int(gpus_devices(&total).n, 4096);
+	for (int i = 0; i < 4096; i++) {
+		is_str(total.asks[i].asked, arena_printf(&arena, "%d-%d", i / 64, i % 64));
+		is_int(total.asks[i].count, 2 * (i / 64 + 1) + 64);
+	}
+}
+
 TESTS({"asks grow with their number, a status has 64 at most", any_number_of_names},
       {"spellings of one device count together", spellings_of_one_device_count_together},
       {"one spelling of two devices counts apart", one_spelling_of_two_devices_counts_apart},
+      {"what groups of machines ask is summed", groups_are_summed},
+      {"4096 spellings are summed, in their order", thousands_of_spellings_are_summed},
       {"a name that is listed is permitted, by whoever serves it", a_name_that_is_listed},
       {"a card that others offer is not waited for, unless another of its model comes",
        a_card_that_is_offered_under_another_name},
