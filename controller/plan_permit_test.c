@@ -177,6 +177,127 @@ static void what_cannot_be_read_keeps_entries(void)
 	world_finish(&w);
 }
 
+/* --- specs that are nothing but names --------------------------------------------------------- */
+
+/* What ends a spec wants an entry of ours that no node reports: unheard, it would be removed. */
+#define AND_OURS "{\"name\":\"" A2 "\"}"
+
+struct long_spec {
+	const char *begin, *unit, *end; /* units stand between */
+	bool cluster, heard;
+};
+
+/* Decoded, the small units are many times as large as their text. */
+static const struct long_spec long_specs[] = {
+	{"{\"gpus\":[", "{\"name\":\"a\"}", AND_OURS "]}", false, true},
+	{"{\"gpus\":[", "{\"name\":\"nvidia.com/H100_94GB\"}", AND_OURS "]}", false, true},
+	{"{\"gpus\":[", "{}", AND_OURS "]}", false, false},
+	{"{\"nodeGroups\":{\"g\":{\"gpus\":[", "{\"name\":\"a\"}", AND_OURS "]}}}", true, true},
+	{"{\"nodeGroups\":{\"g\":{\"gpus\":[", "{}", AND_OURS "]}}}", true, false},
+	{"{\"nodeGroups\":{", "\"g\":{\"gpus\":[{}]}", "\"h\":{\"gpus\":[" AND_OURS "]}}}", true,
+	 false},
+	{"{\"nodeGroups\":{", "\"%zx\":{}", "\"h\":{\"gpus\":[" AND_OURS "]}}}", true, false},
+};
+
+static void write_long(const struct long_spec *s, size_t bytes, struct buf *b)
+{
+	const char *digits = strstr(s->unit, "%zx");
+
+	buf_str(b, s->begin);
+	for (size_t i = 0; b->len < bytes; i++) {
+		if (digits) {
+			buf_printf(b, "%.*s%zx%s,", (int)(digits - s->unit), s->unit, i,
+				   digits + 3);
+		} else {
+			buf_printf(b, "%s,", s->unit);
+		}
+	}
+	buf_str(b, s->end);
+	ok(buf_ok(b));
+}
+
+static void count_wake(void *ctx, const char *ns, const char *name)
+{
+	is_str(ns, "k");
+	is_str(name, "kubevirt");
+	++*(size_t *)ctx;
+}
+
+static size_t woken_by(const struct world *w, const struct kube_kind *k, const struct obj *old,
+		       const struct obj *now)
+{
+	size_t woken = 0;
+
+	for (const struct plan_watch *p = reconcile_permit.watches; p->kind; p++) {
+		if (p->kind == k) {
+			p->map(w->cache, old, now, count_wake, &woken);
+		}
+	}
+	return woken;
+}
+
+/* It goes and comes: that wakes the plan, which neither ends the program nor removes an entry. */
+static void hear_long(const struct long_spec *s, const char *text)
+{
+	const struct kube_kind *k = s->cluster ? &kind_kubernetes : &kind_vm_instance;
+	const struct vm_app vm = {.obj = {.name = "a", .ns = "t", .rv = "1"}, .spec = text};
+	const struct cluster_app cluster = {.obj = vm.obj, .spec = text};
+	const struct obj *it = s->cluster ? &cluster.obj : &vm.obj;
+	struct world w;
+
+	world_init(&w);
+	put_vm(&w, 1, "{\"gpus\":[{\"name\":\"" L40S "\"}]}");
+	ok(woken_by(&w, k, it, NULL));
+	cache_put(w.cache, k, it);
+	woken_by(&w, k, NULL, cache_get(w.cache, k, "t", "a"));
+	run(&w);
+	printf("# %zu KiB of %s: %s\n", strlen(text) / KiB, s->unit,
+	       w.plan.n ? w.plan.actions[0].reason : "heard");
+	is_int(w.plan.n, s->heard ? 0 : 1);
+	if (w.plan.n) {
+		is_int(w.plan.actions[0].what, ACTION_EVENT);
+		is_str(w.plan.actions[0].reason, "SpecUnreadable");
+		ok(s->cluster == (strstr(w.plan.actions[0].why, "Kubernetes t/a") != NULL));
+	}
+	world_finish(&w);
+}
+
+/* etcd takes 1.5 MiB; such objects are older than the limits of the CRDs. */
+static void specs_that_are_names_alone(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(long_specs); i++) {
+		auto_buf struct buf b = {.max = 2 * MiB};
+
+		write_long(&long_specs[i], 3 * MiB / 2, &b);
+		hear_long(&long_specs[i], buf_text(&b));
+	}
+}
+
+/* The largest that the CRDs allow: 64 names of 317 characters, in 64 groups. */
+static void the_largest_specs_are_heard(void)
+{
+	for (int cluster = 0; cluster < 2; cluster++) {
+		const struct long_spec s = {.unit = "the CRD's", .cluster = cluster, .heard = true};
+		auto_buf struct buf b = {.max = 2 * MiB};
+
+		buf_str(&b, cluster ? "{\"nodeGroups\":{" : "{");
+		for (int g = 0; g < (cluster ? 64 : 1); g++) {
+			buf_str(&b, g ? "," : "");
+			if (cluster) {
+				buf_printf(&b, "\"%040d\":{", g);
+			}
+			buf_str(&b, "\"gpus\":[");
+			for (int k = 0; k < 63; k++) {
+				buf_printf(&b, "{\"name\":\"a/%0315d\"},", g * 64 + k);
+			}
+			buf_str(&b, cluster ? AND_OURS "]}" : AND_OURS "]");
+		}
+		buf_str(&b, cluster ? "}}" : "}");
+		ok(buf_ok(&b));
+		hear_long(&s, buf_text(&b));
+	}
+}
+
 /* All that can be read is wanted: nothing is kept for the other's sake, so nothing is said. */
 static void what_cannot_be_read_is_told_only_if_it_matters(void)
 {
@@ -330,6 +451,8 @@ TESTS({"a list that cannot be read is left as it is, and that is said",
       {"1,200 names that nodes report cost what they are", many_names_cost_what_they_are},
       {"a spec that cannot be read keeps what is ours, and that is said",
        what_cannot_be_read_keeps_entries},
+      {"1.5 MiB of names end no program and lose no entry", specs_that_are_names_alone},
+      {"the largest specs that the CRDs allow are heard", the_largest_specs_are_heard},
       {"nothing is said of it when no entry would go",
        what_cannot_be_read_is_told_only_if_it_matters},
       {"of several that cannot be read the first is told", of_several_the_first_is_told},
