@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define CHILD_FIELD_MAX 63 /* characters of a field that a message names */
+#define CHILD_FIELD_MAX 63    /* characters of a field that a message names */
+#define DECODED_MAX (8 * MiB) /* of a spec: half a pass, the rest is for what is made of it */
 
 const char *child_name(struct arena *a, const char *app, const char *name, bool plain)
 {
@@ -91,14 +92,10 @@ static const char *largest_field(struct arena *a, const char *spec)
 	return found;
 }
 
-struct verdict child_spec_fits(struct arena *a, const char *spec)
+static struct verdict too_large(struct arena *a, const char *spec, size_t n)
 {
-	size_t n = spec ? strlen(spec) : 0;
-	const char *field = n > CHILD_SPEC_MAX ? largest_field(a, spec) : NULL;
+	const char *field = largest_field(a, spec);
 
-	if (n <= CHILD_SPEC_MAX) {
-		return verdict_none();
-	}
 	return verdict_no(
 		"TooLarge",
 		arena_printf(a,
@@ -106,6 +103,39 @@ struct verdict child_spec_fits(struct arena *a, const char *spec)
 			     "then what was made for this object stays as it is",
 			     n, CHILD_SPEC_MAX, field ? "; most of them are in spec." : "",
 			     field ? field : ""));
+}
+
+/* The arena's own limit would be met by the next who takes from it, which ends the program. */
+static int read_within(struct arena *a, const struct type *t, const char *spec, void *ret,
+		       struct err *err)
+{
+	size_t max = a->max;
+	int r;
+
+	a->max = MIN(max, a->used + DECODED_MAX);
+	r = type_read_text(t, spec, a, ret, err);
+	a->max = max;
+	return r;
+}
+
+struct verdict child_spec_read(struct arena *a, const struct type *t, const char *spec, void *ret)
+{
+	size_t n = spec ? strlen(spec) : 0;
+	struct err err = {""};
+
+	memset(ret, 0, t->size);
+	if (n > CHILD_SPEC_MAX) {
+		return too_large(a, spec, n);
+	}
+	if (!spec || read_within(a, t, spec, ret, &err) == 0) {
+		return verdict_none();
+	}
+	memset(ret, 0, t->size);
+	return verdict_no("Unreadable",
+			  arena_printf(a,
+				       "spec cannot be read (%s): mend it; until then what was "
+				       "made for this object stays as it is",
+				       err.text));
 }
 
 static bool reads(const char *text)

@@ -48,8 +48,12 @@ enum child_whose child_whose(const struct child_of *c, const struct obj *have, t
  * the CRDs do not bind objects that are older than they, nor the sum of all fields.
  */
 #define CHILD_SPEC_MAX MiB
-/* Nothing, or TooLarge with the largest field of the spec and the remedy. */
-struct verdict child_spec_fits(struct arena *a, const char *spec);
+/*
+ * Reads it into *ret of t->size bytes; NULL says nothing. Else TooLarge, with the largest field and
+ * the remedy, or Unreadable: it is no JSON, or becomes more than half a pass when it is decoded, as
+ * a million empty entries do. Then *ret is unset: it must not count for what the user wants.
+ */
+struct verdict child_spec_read(struct arena *a, const struct type *t, const char *spec, void *ret);
 
 /*
  * Raw JSON that jansson cannot hold (type_raw) must not count as absent: without its disks a VM

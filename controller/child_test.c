@@ -52,47 +52,62 @@ static struct cache *a_cluster(void)
 	return c;
 }
 
-/* One pass; the message of Accepted, or NULL where it is not TooLarge. To be freed. */
-static char *pass_over(size_t kind, json_t *spec_new)
+/* The message of Accepted where it has this reason, or Unreadable, alone. To be freed. */
+static char *said(const struct plan *plan, const char *reason)
 {
-	static const struct options options = {.worker_image = "registry/worker:{minor}"};
-	const struct reconciler *r = kinds[kind].reconciler;
-	json_t *o = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:o}", "apiVersion",
-			      "apps.cozystack.io/v1alpha1", "kind", kinds[kind].kind, "metadata",
-			      "name", "k", "namespace", "t", "uid", "u", "spec", spec_new),
-	       *conditions, *one;
-	struct arena arena, plan_arena;
-	struct cache *c = a_cluster();
-	struct plan plan;
-	struct err err = {""};
-	struct pass pass = {.arena = &arena, .cache = c, .kind = r->primary, .key = {"t", "k"}};
+	json_t *status = json_object_get(plan->actions[plan->n - 1].body, "status"), *one;
 	char *found = NULL;
 	size_t i;
 
+	json_array_foreach(json_object_get(status, "conditions"), i, one) {
+		const char *found_reason = json_string_value(json_object_get(one, "reason"));
+
+		if (str_eq(found_reason, reason) || str_eq(found_reason, "Unreadable")) {
+			is_str(json_string_value(json_object_get(one, "type")), "Accepted");
+			is_int(plan->n, 1);
+			found = xstrdup(json_string_value(json_object_get(one, "message")));
+		}
+	}
+	return found;
+}
+
+/* One pass over what is in the cache, which ends. */
+static char *pass_in(struct cache *c, const struct reconciler *r, const char *reason)
+{
+	static const struct options options = {.worker_image = "registry/worker:{minor}"};
+	struct arena arena, plan_arena;
+	struct plan plan;
+	struct pass pass = {.arena = &arena, .cache = c, .kind = r->primary, .key = {"t", "k"}};
+	char *found;
+
 	pass.options = &options;
-	is_int(cache_load_json(c, o, &err), 0);
-	is_str(err.text, "");
-	json_decref(o);
 	arena_init(&arena, PASS_ARENA);
 	arena_init(&plan_arena, PASS_ARENA);
 	plan_init(&plan, &plan_arena, c);
 	r->plan(r->gather(&pass), &plan);
 	most = MAX(most, MAX(arena.used, plan_arena.used));
 	ok(plan.n > 0 && plan.actions[plan.n - 1].what == ACTION_STATUS);
-	o = json_object_get(plan.actions[plan.n - 1].body, "status");
-	conditions = json_object_get(o, "conditions");
-	json_array_foreach(conditions, i, one) {
-		if (str_eq(json_string_value(json_object_get(one, "reason")), "TooLarge")) {
-			is_str(json_string_value(json_object_get(one, "type")), "Accepted");
-			is_int(plan.n, 1);
-			found = xstrdup(json_string_value(json_object_get(one, "message")));
-		}
-	}
+	found = said(&plan, reason);
 	plan_finish(&plan);
 	arena_finish(&plan_arena);
 	arena_finish(&arena);
 	cache_destroy(c);
 	return found;
+}
+
+/* One pass; the message of Accepted, or NULL where it is not TooLarge. To be freed. */
+static char *pass_over(size_t kind, json_t *spec_new)
+{
+	json_t *o = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:o}", "apiVersion",
+			      "apps.cozystack.io/v1alpha1", "kind", kinds[kind].kind, "metadata",
+			      "name", "k", "namespace", "t", "uid", "u", "spec", spec_new);
+	struct cache *c = a_cluster();
+	struct err err = {""};
+
+	is_int(cache_load_json(c, o, &err), 0);
+	is_str(err.text, "");
+	json_decref(o);
+	return pass_in(c, kinds[kind].reconciler, "TooLarge");
 }
 
 /* --- every text of a CRD ---------------------------------------------------------------------- */
@@ -259,5 +274,70 @@ static void too_large(void)
 	}
 }
 
+/* --- entries instead of text ------------------------------------------------------------------ */
+
+#define ZEROS "00000000000000000000000000000000000000000000000000000000"
+
+struct entries {
+	size_t kind;
+	const char *begin, *head, *tail, *end; /* between begin and end: head, a number, tail */
+	bool numbered;
+	const char *refused; /* the reason; NULL: they are acted on */
+};
+
+static void write_entries(const struct entries *e, struct buf *b)
+{
+	buf_str(b, e->begin);
+	for (size_t i = 0; b->len < CHILD_SPEC_MAX - 128; i++) {
+		buf_printf(b, "%s%s", i ? "," : "", e->head);
+		if (e->numbered) {
+			buf_printf(b, "%zx", i);
+		}
+		buf_str(b, e->tail);
+	}
+	buf_str(b, e->end);
+	ok(buf_ok(b));
+}
+
+/* Decoded, each takes many times its text. They are of objects that are older than the limits. */
+static void a_million_entries(void)
+{
+	static const struct entries rows[] = {
+		{0, "{\"gpus\":[", "{}", "", "]}", false, "Unreadable"},
+		{1, "{\"gpus\":[", "{\"name\":\"a\"}", "", "]}", false, "Unreadable"},
+		{1, "{\"networks\":[", "{}", "", "]}", false, "Unreadable"},
+		{1, "{\"sshKeys\":[", "\"\"", "", "]}", false, "Unreadable"},
+		{1, "{\"disks\":[", "1", "", "]}", false, "InvalidDisk"},
+		{1, "{\"externalPorts\":[", "1", "", "]}", false, NULL},
+		{3, "{\"nodeGroups\":{", "\"", "\":{}", "}}", true, "Unreadable"},
+		{3, "{\"nodeGroups\":{", "\"" ZEROS ZEROS ZEROS ZEROS,
+		 "\":{\"gpus\":[{\"name\":\"a\"}]}", "}}", true, "TooLarge"},
+		{3, "{\"nodeGroups\":{\"a\":{\"gpus\":[", "{}", "", "]}}}", false, "Unreadable"},
+		{3, "{\"nodeGroups\":{\"a\":{\"roles\":[", "\"\"", "", "]}}}", false, "Unreadable"},
+		{3, "{\"nodeGroups\":{\"a\":{\"labels\":{", "\"", "\":\"\"", "}}}}", true, NULL},
+		{3, "{\"addons\":{", "\"", "\":{\"enabled\":true}", "}}", true, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct reconciler *r = kinds[rows[i].kind].reconciler;
+		auto_buf struct buf b = {.max = 2 * MiB};
+		struct vm_app vm = {.obj = {.ns = "t", .name = "k", .uid = "u", .rv = "1"}};
+		struct cluster_app cluster = {.obj = vm.obj};
+		struct cache *c = a_cluster();
+		auto_free char *said = NULL;
+
+		write_entries(&rows[i], &b);
+		vm.spec = cluster.spec = buf_text(&b);
+		cache_put(c, r->primary, rows[i].kind == 3 ? (const void *)&cluster : &vm);
+		most = 0;
+		said = pass_in(c, r, rows[i].refused ? rows[i].refused : "Unreadable");
+		printf("# %s%s%s: %zu KiB of a pass: %s\n", rows[i].begin, rows[i].head,
+		       rows[i].tail, (size_t)(most / KiB), said ? said : "acted on");
+		ok(!said == !rows[i].refused);
+		ok(most < PASS_ARENA / 4 * 3);
+	}
+}
+
 TESTS({"the largest texts leave a quarter of a pass free", every_text},
+      {"a million entries end no program, and do not count as none", a_million_entries},
       {"a spec that is too large is refused, with its largest field", too_large})

@@ -69,6 +69,7 @@ bool cluster_writes(const struct cluster_seen *s)
 static const char *const releases[] = {"v1.31.14", "v1.32.13", "v1.33.13", "v1.34.9", "v1.35.6"};
 
 #define MAX_VERSION 32 /* crds: spec.version */
+#define MAX_GROUPS 64  /* crds: spec.nodeGroups */
 
 static const char *minor_of(struct arena *a, const char *release)
 {
@@ -182,6 +183,26 @@ static void see_cluster(struct cluster_seen *s)
 	s->cluster_ours = s->cluster && str_eq(s->cluster->of.obj.owner_uid, s->app->obj.uid);
 }
 
+/* The CRD's limit does not bind objects that are older than it; each group takes some of a pass. */
+static void see_spec(struct cluster_seen *s)
+{
+	struct arena *a = s->pass->arena;
+	size_t n;
+
+	s->accepted = child_spec_read(a, &cluster_spec_type, s->app->spec, &s->spec);
+	n = s->spec.node_groups.n;
+	if (n > MAX_GROUPS) {
+		s->spec = (struct cluster_spec){0};
+		s->accepted = verdict_no(
+			"TooLarge",
+			arena_printf(
+				a,
+				"spec has %zu node groups, at most %d are acted on: remove "
+				"some; until then what was made for this object stays as it is",
+				n, MAX_GROUPS));
+	}
+}
+
 static const void *gather(const struct pass *pass)
 {
 	const struct cluster_app *app =
@@ -201,11 +222,7 @@ static const void *gather(const struct pass *pass)
 		(struct child_of){.kind = &kind_kubernetes, .owner = &app->obj, .app = CLUSTER_APP};
 	s->child.name = child_name(pass->arena, CLUSTER_APP, app->obj.name,
 				   s->options && s->options->plain_naming);
-	s->accepted = child_spec_fits(pass->arena, app->spec);
-	if (app->spec && !s->accepted.status &&
-	    type_read_text(&cluster_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
-		s->spec = (struct cluster_spec){0};
-	}
+	see_spec(s);
 	see_version(s);
 	s->image = cluster_worker_image(s);
 	see_neighbours(s);

@@ -79,11 +79,7 @@ static const void *gather(const struct pass *pass)
 	s->disk = disk;
 	s->child = (struct child_of){.kind = &kind_vm_disk, .owner = &disk->obj, .app = APP};
 	s->child.name = child_name(pass->arena, APP, disk->obj.name, false);
-	s->accepted = child_spec_fits(pass->arena, disk->spec);
-	if (disk->spec && !s->accepted.status &&
-	    type_read_text(&vm_disk_spec_type, disk->spec, pass->arena, &s->spec, NULL) < 0) {
-		s->spec = (struct vm_disk_spec){0};
-	}
+	s->accepted = child_spec_read(pass->arena, &vm_disk_spec_type, disk->spec, &s->spec);
 	if (s->spec.source) {
 		s->source = *s->spec.source;
 	}

@@ -118,11 +118,7 @@ static struct vm_seen *see_app(const struct pass *pass, const struct vm_app *app
 	};
 	s->child.name = child_name(pass->arena, s->child.app, app->obj.name,
 				   s->options && s->options->plain_naming);
-	s->accepted = child_spec_fits(pass->arena, app->spec);
-	if (app->spec && !s->accepted.status &&
-	    type_read_text(&vm_spec_type, app->spec, pass->arena, &s->spec, NULL) < 0) {
-		s->spec = (struct vm_spec){0};
-	}
+	s->accepted = child_spec_read(pass->arena, &vm_spec_type, app->spec, &s->spec);
 	return s;
 }
 
