@@ -128,9 +128,10 @@ struct text_field {
 static char *filler(size_t n, const char *with)
 {
 	char *s = xmalloc(n + 1);
+	size_t one = strlen(with);
 
-	for (size_t i = 0; i < n; i++) {
-		s[i] = with[i % strlen(with)];
+	for (size_t i = 0; i < n; i += one) {
+		memcpy(s + i, with, MIN(one, n - i));
 	}
 	s[n] = '\0';
 	return s;
@@ -186,16 +187,13 @@ static void try_text(const struct text_field *f, const char *with, int64_t lengt
 
 static void try_field(const struct text_field *f)
 {
-	static const char *const fillers[] = {"a", "1h"};
+	const char *with = f->limit > 64 ? "a" : "1h"; /* a duration of any length is one */
+	int64_t all = places(f->path, 64), old = (int64_t)CHILD_SPEC_MAX - 4 * KiB;
 
-	for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
-		int64_t all = places(f->path, 64), old = (int64_t)CHILD_SPEC_MAX - 4 * KiB;
-
-		try_text(f, fillers[i], f->limit, 256);
-		/* of older objects: all in one place, and in as many as there may be */
-		try_text(f, fillers[i], old, 1);
-		try_text(f, fillers[i], MAX(old / all - 40, (int64_t)1), 64);
-	}
+	try_text(f, with, f->limit, 256);
+	/* of older objects: all in one place, and in as many as there may be */
+	try_text(f, with, old, 1);
+	try_text(f, with, MAX(old / all - 40, (int64_t)1), 64);
 }
 
 static int64_t maximum(const json_t *schema, const char *name)

@@ -99,12 +99,16 @@ part_cluster() {
 }
 # Begins on the first cluster that is free; the others join when they are.
 part_faults() {
-	local i first='' late='' rc=0
+	local i first='' late='' rc=0 dead
 	rm -f "$out/faults.results"
 	until [ -n "$first" ]; do
-		for ((i = clusters - 1; i > 0; i--)); do [ ! -e "$rig/$i.free" ] || [ ! -e "$rig/$i.up" ] || first=$i; done
-		[ -n "$first" ] || [ "$(find "$rig" -maxdepth 1 -name '*.failed' | wc -l)" -lt $((clusters - 1)) ] || return 1
-		sleep 0.2
+		dead=0
+		for ((i = clusters - 1; i > 0; i--)); do
+			[ ! -e "$rig/$i.failed" ] || dead=$((dead + 1))
+			[ ! -e "$rig/$i.free" ] || [ ! -e "$rig/$i.up" ] || first=$i
+		done
+		[ $dead -lt $((clusters - 1)) ] || return 1
+		sleep 0.5
 	done
 	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1

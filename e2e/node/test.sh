@@ -34,22 +34,25 @@ stop() { # NAME
 	rm -rf "$work/guest-$1"
 }
 
-# look NAME: what the program says in that guest, as JSON in $work/report.json, and what the guest's own tools say
-# shellcheck disable=SC2016
+# report NAME: what the program says in that guest, as JSON in $work/report.json
+report() { guest "$1" "$node --once --node-name gpu-node -o json" >"$work/report.json"; }
+
+# look NAME: that, and what the guest's own tools say
 look() {
-	guest "$1" "$node --once --node-name gpu-node -o json" >"$work/report.json" && guest "$1" 'lspci -Dnnk' >"$work/lspci" &&
-		guest "$1" 'for d in /sys/bus/pci/devices/*; do echo "${d##*/} $(readlink "$d/iommu_group") $(cat "$d/numa_node")"; done' >"$work/sysfs"
+	report "$1" && guest "$1" 'lspci -Dnnk' >"$work/lspci" && guest "$1" 'cd /sys/bus/pci/devices && ls -l */iommu_group && grep . */numa_node' >"$work/sysfs"
 }
 
 # seen EXPRESSION: true, in Python, of what look saw: the report's status s, its units u by id with the reason why each is or is not
-# available, their functions f by address; the kernel's gpus {address: id}, drivers and sysfs {address: (group, NUMA node)}
+# available, their functions f by address; the kernel's gpus {address: id}, drivers, groups and NUMA nodes by address
 seen() {
 	python3 - "$work" "$1" <<'PY'
 import json, re, sys
 work, expression = sys.argv[1:]
 s = json.load(open(work + "/report.json"))["status"]
 l = open(work + "/lspci").read()
-sysfs = {a: (g.rsplit("/", 1)[-1], int(x)) for a, g, x in (line.split(" ") for line in open(work + "/sysfs"))}
+sysfs = open(work + "/sysfs").read()
+groups = dict(re.findall(r"(\S+)/iommu_group -> \S+/(\d+)$", sysfs, re.M))
+numa = {a: int(x) for a, x in re.findall(r"^(\S+)/numa_node:(-?\d+)$", sysfs, re.M)}
 u = {x["address"]: x for x in s.get("units", [])}
 gpus = {a: i for a, i in re.findall(r"^(\S+) (?:3D|VGA)[^\n]*\[(10de:[0-9a-f]{4})\]", l, re.M)}
 drivers = dict(re.findall(r"^(\S+) [^\n]*\n(?:\t(?!Kernel driver)[^\n]*\n)*\tKernel driver in use: (\S+)", l, re.M))
@@ -63,8 +66,8 @@ if not eval(expression):
 PY
 }
 
-# says NAME EXPRESSION: looks, and sees that
-says() { look "$1" && seen "$2"; }
+# says NAME EXPRESSION: reports, and that is true of it
+says() { report "$1" && seen "$2"; }
 
 # bind ADDRESS DRIVER: in guest a
 bind() {
@@ -83,8 +86,8 @@ scanned() {
 	it "the audio function of the L40S is its companion, not a card" seen 'f["0000:01:00.1"]["role"] == "audio" and "0000:01:00.1" not in u'
 	it "two cards in one IOMMU group are one unit" seen 'sorted(x["address"] for x in u["0000:84:00.0"]["functions"]) == ["0000:84:00.0", "0000:85:00.0"]'
 	it "IOMMU groups and their members are the kernel's" \
-		seen 'all(str(x["iommuGroup"]["id"]) == sysfs[a][0] and set(x["iommuGroup"]["members"]) == {b for b, (g, _) in sysfs.items() if g == sysfs[a][0]} for a, x in u.items())'
-	it "NUMA nodes are the kernel's, and unsaid where it knows none" seen 'all(x.get("numaNode", -1) == sysfs[a][1] for a, x in u.items())'
+		seen 'len(groups) > len(u) and all(str(x["iommuGroup"]["id"]) == groups[a] and set(x["iommuGroup"]["members"]) == {b for b, g in groups.items() if g == groups[a]} for a, x in u.items())'
+	it "NUMA nodes are the kernel's, and unsaid where it knows none" seen 'all(x.get("numaNode", -1) == numa[a] for a, x in u.items())'
 	it "the A100 says that it can be cut into virtual functions" seen 'u["0000:02:00.0"]["sriov"]["totalVFs"] == 4'
 	it "a card on the host's driver is not available, with the remedy" seen 'all(x["why"] == "HostDriver" and "vfio-pci" in x["says"] for x in u.values())'
 }
@@ -94,7 +97,7 @@ drivers_change() {
 	bind 0000:01:00.0 vfio-pci
 	unbind a 0000:02:00.0
 	bind 0000:84:00.0 vfio-pci
-	look a
+	report a
 	it "a card that is bound to vfio-pci is available" seen 'u["0000:81:00.0"]["why"] == "Idle" and u["0000:81:00.0"]["mode"] == "vfio"'
 	it "a card without a driver is available" seen 'u["0000:02:00.0"]["available"] and f["0000:02:00.0"]["driver"] == ""'
 	it "a card whose audio function is still on the host is not available" \
@@ -103,7 +106,7 @@ drivers_change() {
 		seen 'u["0000:84:00.0"]["why"] == "HostDriver" and "0000:85:00.0" in u["0000:84:00.0"]["says"]'
 	bind 0000:01:00.1 vfio-pci
 	unbind a 0000:85:00.0
-	look a
+	report a
 	it "once both are bound it is available" seen 'u["0000:01:00.0"]["why"] == "Idle" and len(u["0000:01:00.0"]["functions"]) == 2'
 	it "once the other of the group has no driver, both are available" seen 'u["0000:84:00.0"]["available"]'
 }
@@ -196,7 +199,7 @@ PY
 vendor() {
 	NVFAKE='vgpu=vfio types=588:NVIDIA-A100D-4C:4,589:NVIDIA-A100D-8C:8' bash e2e/node/run.sh "$work/guest-b" || return 1
 	guest b 'echo 4 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs; echo 588 >/sys/bus/pci/devices/0000:02:00.0/virtfn1/nvidia/current_vgpu_type'
-	look b
+	report b
 	it "vendor VFIO: a vGPU stands in its slot, the others are free" \
 		seen '(lambda x: x["vgpuFramework"] == "vendor-vfio" and x["mode"] == "vgpu" and x["sriov"]["numVFs"] == 4 and [bool(t.get("type")) for t in x["slots"]] == [False, True, False, False])(u["0000:02:00.0"])'
 	it "vendor VFIO: virtual functions are no units of their own" seen 's["summary"]["gpus"] == 6'
@@ -209,7 +212,7 @@ mediated() {
 	local uuid=11111111-2222-4333-8444-555555555555
 	NVFAKE='vgpu=mdev types=588:NVIDIA-A100D-4C:4' KERNEL_ARGS=intel_iommu=off bash e2e/node/run.sh "$work/guest-c" || return 1
 	unbind c 0000:81:00.0
-	look c
+	report c
 	it "without an IOMMU a card is available for mediated devices only, and the reason says so" \
 		seen '{a for a, x in u.items() if not x["available"] and "IOMMU" in x["says"]} == {"0000:02:00.0", "0000:81:00.0"} and {x["why"] for x in u.values()} == {"NoIOMMU", "VGPUs"}'
 	it "without an IOMMU the node says what is missing" seen 's["nodeInfo"]["iommu"].startswith("none: the firmware offers an Intel IOMMU")'
