@@ -47,7 +47,8 @@ detached() {
 }
 
 # alive PID DIR: whether this process runs, and in this working folder (so that it is ours, not one that got the number later)
-alive() { [ -n "$1" ] && [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$2" ] && [ -e "/proc/$1/exe" ]; }
+# No process is started for it: some ask this many times a second.
+alive() { [ -n "$1" ] && [ "/proc/$1/cwd" -ef "$2" ] && [ -e "/proc/$1/exe" ]; }
 
 # debian DIR PACKAGE...: downloads Debian packages into DIR, as they are in the machine's sources now
 debian() {

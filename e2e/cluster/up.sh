@@ -47,10 +47,11 @@ kube() {
 
 # ended: the names of those that should run and do not
 ended() {
-	local file
+	local file pid
 	for file in pid/*; do
 		case $file in pid/virt-api | pid/virt-controller | 'pid/*') continue ;; esac
-		alive "$(cat "$file")" "$state" || echo "${file#pid/}"
+		read -r pid <"$file" || true
+		alive "$pid" "$state" || echo "${file#pid/}"
 	done
 }
 
