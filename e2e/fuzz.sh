@@ -25,6 +25,7 @@ config      2048 yaml.dict lib/kube/config.c lib/kube/config_tree.c lib/kube/con
 serve       9216 -         lib/kube/serve.c
 http_header  512 -         lib/kube/http_header.c
 watch       2048 json.dict lib/kube/watch.c
+discovery   2048 json.dict lib/kube/discovery.c
 intent      1024 json.dict lib/kube/intent.c
 gpu_names    256 -         api/gpu_names.c api/gpu_names_near.c
 pcifn         96 -         node-daemon/pcifn.c

@@ -132,6 +132,11 @@ const struct scan_list *scan_list(const struct scan *s)
 	return &s->said.list;
 }
 
+const char *scan_kind(const struct scan *s)
+{
+	return s->documents && s->shape != SCAN_WATCH ? s->said.kind : NULL;
+}
+
 const struct scan_status *scan_status(const struct scan *s)
 {
 	static const struct scan_status none;

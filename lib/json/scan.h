@@ -86,6 +86,8 @@ int scan_feed(struct scan *s, const char *bytes, size_t n, struct err *err);
 int scan_end(struct scan *s, struct err *err);
 
 const struct scan_list *scan_list(const struct scan *s);
+/* What a whole answer calls itself, its "kind"; NULL: it did not say. As lent as scan_list's. */
+const char *scan_kind(const struct scan *s);
 /* Of a whole answer, when the server sent a Status instead of an object or list; zero else. */
 const struct scan_status *scan_status(const struct scan *s);
 /* Bytes of memory that this scanner holds now. */

@@ -634,7 +634,32 @@ static void status_is_of_a_whole_answer(void)
 	scan_destroy(s);
 }
 
-TESTS({"scan_status is of a whole answer, never of an event", status_is_of_a_whole_answer},
+static void kind_is_of_a_whole_answer(void)
+{
+	static const struct {
+		enum scan_shape shape;
+		const char *text, *kind;
+	} rows[] = {
+		{SCAN_LIST, "{\"kind\":\"L\",\"items\":[{\"kind\":\"K\"}]}", "L"},
+		{SCAN_LIST, "{\"items\":[{\"kind\":\"K\"}],\"kind\":\"L\"}", "L"},
+		{SCAN_LIST, "{\"items\":[{\"kind\":\"K\"}]}", NULL},
+		{SCAN_LIST, "{\"kind\":\"Status\"}", "Status"},
+		{SCAN_LIST, "{\"kind\":\"L\"", NULL},
+		{SCAN_OBJECT, "{\"kind\":\"K\"}", "K"},
+		{SCAN_WATCH, "{\"kind\":\"K\",\"object\":{\"kind\":\"K\"}}", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scan *s = scan_create(&sample_type, rows[i].shape, ignore_, NULL);
+
+		is_int(scan_feed(s, rows[i].text, strlen(rows[i].text), NULL), 0);
+		is_str(scan_kind(s), rows[i].kind);
+		scan_destroy(s);
+	}
+}
+
+TESTS({"scan_kind is of a whole answer, never of an event", kind_is_of_a_whole_answer},
+      {"scan_status is of a whole answer, never of an event", status_is_of_a_whole_answer},
       {"every kind of field is decoded", every_kind_of_field},
       {"what is not declared is skipped", what_is_not_declared_is_skipped},
       {"a value of another type is unset", another_type_is_unset}, {"null is unset", null_is_unset},
