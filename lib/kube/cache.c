@@ -326,11 +326,13 @@ static enum cache_change add(struct cache *c, struct shelf *s, const void *objec
 static enum cache_change change(struct cache *c, struct shelf *s, size_t slot, const void *object)
 {
 	const struct obj *old = s->names.slots[slot], *now;
+	bool same_rv = str_eq(old->rv, ((const struct obj *)object)->rv);
 	bool same = type_equal(s->kind->type, old, object);
 
-	if (same && str_eq(old->rv, ((const struct obj *)object)->rv)) {
+	if (same && same_rv) {
 		return CACHE_SAME;
 	}
+	same &= !s->kind->metadata_only;
 	now = pack(c, s->kind, object);
 	s->names.slots[slot] = now;
 	rekey_all(s, old, now);

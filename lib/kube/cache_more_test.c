@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several listeners, and the memory of each of a kind's tables: cache_test.c has the rest. */
+/* Several listeners, kinds of which only metadata is read, and the memory of each of a kind's tables:
+ * cache_test.c has the rest. */
 #include "kube/cache.h"
 
 #include "base/test.h"
@@ -20,7 +21,17 @@ static const struct kube_kind colored = {
 	.type = &thing_type,
 	.second_key = color_of,
 };
-static const struct kube_kind *const kinds[] = {&thing, &colored, NULL};
+/* Things of which the color is not seen. */
+static const struct kube_kind bare = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Bare",
+	.plural = "bares",
+	.namespaced = true,
+	.metadata_only = true,
+	.type = &thing_type,
+};
+static const struct kube_kind *const kinds[] = {&thing, &colored, &bare, NULL};
 
 static struct cache *c;
 static struct buf told = {.max = 64 * KiB};
@@ -71,6 +82,30 @@ static void each_listener_is_told(void)
 	}
 }
 
+static void another_version_of_metadata_alone_is_a_change(void)
+{
+	static const struct {
+		const char *rv;
+		enum cache_change of_thing, of_bare;
+	} rows[] = {
+		{"1", CACHE_ADDED, CACHE_ADDED},
+		{"1", CACHE_SAME, CACHE_SAME},
+		{"2", CACHE_SAME, CACHE_CHANGED},
+		{"1", CACHE_SAME, CACHE_SAME}, /* older */
+	};
+
+	start();
+	cache_listen(c, numbered, "");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct thing t = {{.ns = "n", .name = "a", .uid = "a", .rv = rows[i].rv}, ""};
+
+		is_int(cache_put(c, &thing, &t), rows[i].of_thing);
+		is_int(cache_put(c, &bare, &t), rows[i].of_bare);
+	}
+	is_str(buf_text(&told), "a a a ");
+	is_str(((const struct obj *)cache_get(c, &bare, "n", "a"))->rv, "2");
+}
+
 /* What a thousand objects of this kind and owner cost. */
 static size_t cost(const struct kube_kind *k, const char *owner)
 {
@@ -96,5 +131,7 @@ static void all_memory_is_counted(void)
 	ok(cost(&colored, "p") > plain + 2 * table);
 }
 
-TESTS({"each listener is told, in the order in which they came", each_listener_is_told},
+TESTS({"of a kind of which only metadata is read, another resourceVersion is a change",
+       another_version_of_metadata_alone_is_a_change},
+      {"each listener is told, in the order in which they came", each_listener_is_told},
       {"objects count, and tables of names, owners and second keys", all_memory_is_counted})

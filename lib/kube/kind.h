@@ -5,7 +5,7 @@
  *
  * A kind is a const row in api/. Kinds of neighbours that exist in several versions name them in
  * order of preference in `versions` ("v1beta2 v1beta1"); which one is used is found out at run time
- * from the CRD (kube/runtime.h), so code takes the version from the cache (cache_version), never
+ * from discovery (kube/runtime.h), so code takes the version from the cache (cache_version), never
  * from here.
  *
  * The struct of a cached kind begins with struct obj, its table with the row OBJ_METADATA, and its
@@ -25,6 +25,11 @@ struct kube_kind {
 	const char *kind, *plural;
 	bool namespaced;
 	bool builtin; /* served by every API server: no CRD to wait for */
+	/*
+	 * Read as PartialObjectMetadata: the API server leaves spec and status out. What changes
+	 * there is seen as another resourceVersion, which therefore counts as a change.
+	 */
+	bool metadata_only;
 	/* of the cached struct, which begins with struct obj; NULL: never cached (Secrets) */
 	const struct type *type;
 	const char *selector; /* label selector of our watch, or NULL for all */

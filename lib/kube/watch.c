@@ -60,6 +60,10 @@ struct watch {
 
 #define ERROR_BODY_MAX (64 * KiB)
 
+/* A list asked for by the word for one object is refused: 406. */
+#define ACCEPT_METADATA "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+#define ACCEPT_METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 static void sink(void *ctx, const struct scan_event *event);
 
 struct watch *watch_create(struct cache *c, const struct kube_kind *k, const char *field_selector,
@@ -183,6 +187,9 @@ bool watch_wants(struct watch *w, int64_t now, struct watch_request *ret, int64_
 	*ret = (struct watch_request){
 		.version = w->version,
 		.query = buf_text(&w->query),
+		.accept = !w->kind->metadata_only ? NULL
+			  : w->phase == LIST	  ? ACCEPT_METADATA_LIST
+						  : ACCEPT_METADATA,
 		.stream = w->phase != LIST,
 		.timeout_ms = w->phase == LIST ? WATCH_LIST_MS : WATCH_IDLE_MS,
 	};

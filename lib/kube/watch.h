@@ -45,8 +45,9 @@ struct watch;
 struct watch_request {
 	/* of the kind, for kind_path; lent, as query is, until the next call */
 	const char *version;
-	const char *query; /* without '?' */
-	bool stream;	   /* a watch: no end expected */
+	const char *query;  /* without '?' */
+	const char *accept; /* a literal, or NULL: whole objects as JSON */
+	bool stream;	    /* a watch: no end expected */
 	/* of the whole exchange for a list; for a stream the time without any byte */
 	int64_t timeout_ms;
 };

@@ -36,6 +36,31 @@ static void selectors(void)
 					"&fieldSelector=metadata.name%3Dx");
 }
 
+/* A list asked for by the word for one object is answered 406, a stream by that for a list too. */
+static void metadata_is_asked_for_by_the_right_word(void)
+{
+	struct watch_request r;
+
+	start_kind(&bare, NULL);
+	ok(watch_wants(w, now, &r, &wake));
+	is_str(r.accept, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+	watch_opened(w, now);
+	answers(400, -1, STATUS("400", "BadRequest", "sendInitialEvents is forbidden", ""));
+	ok(watch_wants(w, now, &r, &wake));
+	is_str(r.query, "limit=500");
+	is_str(r.accept, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+	watch_opened(w, now);
+	answers(200, -1,
+		LIST_OF_("5", "", "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"3\"}}"));
+	ok(watch_synced(w));
+	ok(watch_wants(w, now, &r, &wake));
+	is_str(r.query, WATCH_FROM("5"));
+	is_str(r.accept, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+	start();
+	ok(watch_wants(w, now, &r, &wake));
+	ok(!r.accept);
+}
+
 static void timeouts_are_random(void)
 {
 	start();
@@ -437,6 +462,8 @@ TESTS({"other timeouts keep the position", other_timeouts_keep_the_position},
       {"lists, watches, failures, events and bytes are counted", everything_is_counted},
       {"a first list is streamed, and the stream goes on as a watch", streamed_list},
       {"selectors are part of each request", selectors},
+      {"metadata is asked for by the word for an object, or that for a list",
+       metadata_is_asked_for_by_the_right_word},
       {"a watch's timeout is random, 5 to 10 minutes", timeouts_are_random},
       {"events change the cache", events_change_the_cache},
       {"a stream refused by a status is replaced by a list", stream_refused_by_status},

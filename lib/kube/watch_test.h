@@ -19,7 +19,15 @@ attr_unused static const struct kube_kind labelled = {
 	.type = &thing_type,
 	.selector = "a=b,c in (d)",
 };
-static const struct kube_kind *const kinds[] = {&thing, &labelled, NULL};
+attr_unused static const struct kube_kind bare = {
+	.group = "test.io",
+	.versions = "v1",
+	.kind = "Bare",
+	.plural = "bares",
+	.metadata_only = true,
+	.type = &thing_type,
+};
+static const struct kube_kind *const kinds[] = {&thing, &labelled, &bare, NULL};
 
 static struct cache *c;
 static struct watch *w;
