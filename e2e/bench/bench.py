@@ -31,7 +31,7 @@ GROUPS = {"/apis/apps.cozystack.io/v1alpha1/": "virtualmachines vminstances vmdi
           "/apis/kubevirt.io/v1/": "virtualmachines virtualmachineinstances kubevirts",
           "/apis/instancetype.kubevirt.io/v1beta1/": "virtualmachineclusterinstancetypes virtualmachineclusterpreferences",
           "/apis/vmgpu.io/v1alpha1/": "gpunodes gpupools", "/api/v1/": "services",
-          "/apis/apiextensions.k8s.io/v1/": "customresourcedefinitions"}
+          "/apis/apiextensions.k8s.io/v1/": "customresourcedefinitions", "/": "apis"}
 
 
 def say(text):
