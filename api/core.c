@@ -107,62 +107,8 @@ static const struct type storage_class_type = {
 	obj_finish,
 };
 
-#define T struct crd_version
-static const struct field crd_version_fields[] = {
-	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
-	FIELD(T, served, "served", TYPE_BOOL),
-	{0},
-};
-#undef T
-static const struct type crd_version_type = {sizeof(struct crd_version), crd_version_fields, NULL};
-
-#define T struct crd_condition
-static const struct field crd_condition_fields[] = {
-	FIELD(T, type, "type", TYPE_STR),
-	FIELD(T, status, "status", TYPE_STR),
-	{0},
-};
-#undef T
-static const struct type crd_condition_type = {sizeof(struct crd_condition), crd_condition_fields,
-					       NULL};
-
-#define T struct core_crd
-static const struct field crd_names_fields[] = {FIELD(T, plural, "plural", TYPE_STR), {0}};
-static const struct type crd_names = {sizeof(T), crd_names_fields, NULL};
-static const struct field crd_spec_fields[] = {
-	FIELD(T, group, "group", TYPE_STR, .flags = TYPE_INTERN),
-	FIELD_INLINE("names", &crd_names),
-	FIELD(T, versions, "versions", TYPE_OBJS, .sub = &crd_version_type),
-	{0},
-};
-static const struct type crd_spec = {sizeof(T), crd_spec_fields, NULL};
-static const struct field crd_status_fields[] = {
-	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &crd_condition_type,
-	      .flags = TYPE_TRANSIENT),
-	{0},
-};
-static const struct type crd_status = {sizeof(T), crd_status_fields, NULL};
-static const struct field crd_fields[] = {
-	OBJ_METADATA,
-	FIELD_INLINE("spec", &crd_spec),
-	FIELD_INLINE("status", &crd_status),
-	FIELD(T, established, "", TYPE_BOOL, .flags = TYPE_DERIVED), /* set below */
-	{0},
-};
-
-static void crd_finish(void *object)
-{
-	struct core_crd *crd = object;
-
-	obj_finish(object);
-	list_each(c, &crd->conditions) {
-		if (str_eq(c->type, "Established")) {
-			crd->established = str_eq(c->status, "True") ? TRI_TRUE : TRI_FALSE;
-		}
-	}
-}
-static const struct type crd_type = {sizeof(T), crd_fields, crd_finish};
-#undef T
+static const struct field crd_fields[] = {OBJ_METADATA, {0}};
+static const struct type crd_type = {sizeof(struct core_crd), crd_fields, obj_finish};
 
 #define CORE(kind_, plural_, ...)                                                                  \
 	{                                                                                          \
@@ -190,5 +136,6 @@ const struct kube_kind kind_crd = {
 	"CustomResourceDefinition",
 	"customresourcedefinitions",
 	.builtin = true,
+	.metadata_only = true,
 	.type = &crd_type,
 };

@@ -2,9 +2,9 @@
 /*
  * core.h: views of Kubernetes' own kinds.
  *
- * CustomResourceDefinitions are watched to learn which neighbours are installed and in which
- * version, without asking again and again. Secrets have no cached type: we write them and never
- * read one.
+ * CustomResourceDefinitions are watched, their metadata alone (a cluster's are megabytes), to learn
+ * when a neighbour comes, changes or goes, without asking again and again. Secrets have no cached
+ * type: we write them and never read one.
  */
 #pragma once
 
@@ -42,19 +42,8 @@ struct core_storage_class {
 	struct obj obj;
 };
 
-struct crd_version {
-	const char *name;
-	tri served;
-};
-struct crd_condition {
-	const char *type, *status;
-};
 struct core_crd {
-	struct obj obj;
-	const char *group, *plural;
-	LIST(struct crd_version) versions;
-	tri established;		       /* condition Established */
-	LIST(struct crd_condition) conditions; /* transient */
+	struct obj obj; /* named PLURAL.GROUP */
 };
 
 extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace,

@@ -40,9 +40,7 @@ static const struct {
 	{&kind_namespace,
 	 "{metadata: {labels: {namespace.cozystack.io/etcd: e, namespace.cozystack.io/ingress: i, "
 	 "namespace.cozystack.io/host: h}}}"},
-	{&kind_crd, "{metadata: {}, spec: {group: g, names: {plural: p}, "
-		    "versions: [{name: v1, served: true}]}, "
-		    "status: {conditions: [{type: Established, status: \"True\"}]}}"},
+	{&kind_crd, "{metadata: {}}"},
 	{&kind_kv_vm,
 	 "{metadata: {" MADE_BY ", annotations: {vmgpu.io/adopted: \"1\"}}, "
 	 "spec: {runStrategy: Always, running: true, instancetype: {name: i}, "
@@ -318,39 +316,7 @@ static void kinds_are_named_as_in_their_crds(void)
 	}
 }
 
-static void crd_is_established_when_its_condition_says_so(void)
-{
-	static const struct {
-		const char *conditions;
-		tri established;
-	} rows[] = {
-		{"[]", TRI_UNSET},
-		{"[{\"type\":\"Established\",\"status\":\"True\"}]", TRI_TRUE},
-		{"[{\"type\":\"Established\",\"status\":\"False\"}]", TRI_FALSE},
-		{"[{\"type\":\"NamesAccepted\",\"status\":\"True\"}]", TRI_UNSET},
-		{"[{\"type\":\"NamesAccepted\",\"status\":\"False\"},"
-		 "{\"type\":\"Established\",\"status\":\"True\"}]",
-		 TRI_TRUE},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		auto_free char *text =
-			xprintf("{\"metadata\":{\"name\":\"n\"},\"status\":{\"conditions\":%s}}",
-				rows[i].conditions);
-		struct core_crd crd = {0};
-		struct arena a;
-
-		arena_init(&a, MiB);
-		is_int(type_read_text(kind_crd.type, text, &a, &crd, NULL), 0);
-		is_int(crd.established, rows[i].established);
-		is_str(crd.obj.name, "n");
-		arena_finish(&a);
-	}
-}
-
-TESTS({"a CRD is established when its condition says so",
-       crd_is_established_when_its_condition_says_so},
-      {"each field that we read is in what the server shows", tables_read_what_servers_show},
+TESTS({"each field that we read is in what the server shows", tables_read_what_servers_show},
       {"kinds without a CRD here have the paths of the API reference",
        paths_are_those_of_the_reference},
       {"each kind is named as in its CRD, and each of its versions has one",

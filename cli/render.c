@@ -252,10 +252,41 @@ static void serve_all(struct cache *c)
 	}
 }
 
-static bool crd_has(const struct core_crd *crd, const char *version, size_t n)
+/* --- what the CRDs among the facts say ---------------------------------------------------------- */
+
+struct crd_version {
+	const char *name;
+	tri served;
+};
+
+#define T struct crd
+struct crd {
+	const char *group, *plural;
+	LIST(struct crd_version) versions;
+};
+static const struct field crd_version_fields[] = {
+	FIELD(struct crd_version, name, "name", TYPE_STR),
+	FIELD(struct crd_version, served, "served", TYPE_BOOL),
+	{0},
+};
+static const struct type crd_version = {sizeof(struct crd_version), crd_version_fields, NULL};
+static const struct field crd_names_fields[] = {FIELD(T, plural, "plural", TYPE_STR), {0}};
+static const struct type crd_names = {sizeof(T), crd_names_fields, NULL};
+static const struct field crd_spec_fields[] = {
+	FIELD(T, group, "group", TYPE_STR),
+	FIELD_INLINE("names", &crd_names),
+	FIELD(T, versions, "versions", TYPE_OBJS, .sub = &crd_version),
+	{0},
+};
+static const struct type crd_spec = {sizeof(T), crd_spec_fields, NULL};
+static const struct field crd_fields[] = {FIELD_INLINE("spec", &crd_spec), {0}};
+static const struct type crd_type = {sizeof(T), crd_fields, NULL};
+#undef T
+
+static bool crd_has(const struct crd *crd, const char *version, size_t n)
 {
 	list_each(v, &crd->versions) {
-		if (v->served == TRI_TRUE && strlen(v->name) == n &&
+		if (v->served == TRI_TRUE && v->name && strlen(v->name) == n &&
 		    strncmp(v->name, version, n) == 0) {
 			return true;
 		}
@@ -263,9 +294,8 @@ static bool crd_has(const struct core_crd *crd, const char *version, size_t n)
 	return false;
 }
 
-/* A CRD among the facts says in which version its kind is served: the first of ours, or none. */
-static void serve_as_crd_says(struct cache *c, const struct core_crd *crd,
-			      const struct kube_kind *k)
+/* It says in which version its kind is served: the first of ours, or none. */
+static void serve_as_crd_says(struct cache *c, const struct crd *crd, const struct kube_kind *k)
 {
 	auto_free char *version = NULL;
 
@@ -278,18 +308,32 @@ static void serve_as_crd_says(struct cache *c, const struct core_crd *crd,
 	cache_set_served(c, k, version);
 }
 
-static void serve_as_crds_say(struct cache *c)
+static int serve_as_crds_say(struct renderer *r, const json_t *facts, struct err *err)
 {
-	for (const struct core_crd *crd = NULL; (crd = cache_next(c, &kind_crd, crd));) {
+	json_t *fact;
+	size_t n;
+
+	json_array_foreach((json_t *)facts, n, fact) {
+		struct crd crd;
+
+		if (!str_eq(text(fact, "kind"), kind_crd.kind)) {
+			continue;
+		}
+		if (type_read(&crd_type, fact, false, &r->arena, &crd, err) < 0) {
+			return err_wrap(err, "facts");
+		}
 		for (size_t i = 0; controller_kinds[i]; i++) {
 			const struct kube_kind *k = controller_kinds[i];
 
-			if (str_eq(k->group, crd->group) && str_eq(k->plural, crd->plural)) {
-				serve_as_crd_says(c, crd, k);
+			if (str_eq(k->group, crd.group) && str_eq(k->plural, crd.plural)) {
+				serve_as_crd_says(r->cache, &crd, k);
 			}
 		}
 	}
+	return 0;
 }
+
+/* --- loading ------------------------------------------------------------------------------------ */
 
 /* Without the mark by which the controller knows its last write, which it would not repeat. */
 static json_t *unmarked(const json_t *fact)
@@ -301,25 +345,15 @@ static json_t *unmarked(const json_t *fact)
 	return o;
 }
 
-static bool is_crd(const json_t *o)
-{
-	return str_eq(text(o, "kind"), kind_crd.kind);
-}
-
-static int load_facts(struct cache *c, const json_t *facts, bool crds, struct err *err)
+static int load_facts(struct cache *c, const json_t *facts, struct err *err)
 {
 	json_t *fact;
 	size_t i;
 
 	json_array_foreach((json_t *)facts, i, fact) {
-		json_t *o;
-		int rc;
+		json_t *o = unmarked(fact);
+		int rc = cache_load_json(c, o, err);
 
-		if (is_crd(fact) != crds) {
-			continue;
-		}
-		o = unmarked(fact);
-		rc = cache_load_json(c, o, err);
 		json_decref(o);
 		if (rc < 0) {
 			return err_wrap(err, "facts");
@@ -356,11 +390,7 @@ static int load(struct renderer *r, const json_t *manifests, const json_t *files
 	size_t i;
 
 	serve_all(r->cache);
-	if (load_facts(r->cache, facts, true, err) < 0) {
-		return -1;
-	}
-	serve_as_crds_say(r->cache);
-	if (load_facts(r->cache, facts, false, err) < 0) {
+	if (serve_as_crds_say(r, facts, err) < 0 || load_facts(r->cache, facts, err) < 0) {
 		return -1;
 	}
 	json_array_foreach((json_t *)manifests, i, o) {

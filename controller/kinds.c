@@ -46,19 +46,3 @@ const struct reconciler *const controller_reconcilers[] = {
 	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk,
 	&reconcile_kubernetes,	    &reconcile_permit,	    NULL,
 };
-
-bool controller_crd_serves(const struct obj *o, const struct kube_kind *k, const char *version)
-{
-	const struct core_crd *crd = (const struct core_crd *)o;
-
-	if (crd->established != TRI_TRUE || crd->obj.deleting || !str_eq(crd->group, k->group) ||
-	    !str_eq(crd->plural, k->plural)) {
-		return false;
-	}
-	list_each(v, &crd->versions) {
-		if (v->served == TRI_TRUE && str_eq(v->name, version)) {
-			return true;
-		}
-	}
-	return false;
-}

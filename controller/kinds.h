@@ -8,4 +8,3 @@
 
 extern const struct kube_kind *const controller_kinds[];
 extern const struct reconciler *const controller_reconcilers[];
-bool controller_crd_serves(const struct obj *crd, const struct kube_kind *k, const char *version);

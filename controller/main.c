@@ -76,7 +76,6 @@ static int run(struct program *p, struct monitor *m, const struct settings *s,
 	struct runtime_settings settings = {
 		.kinds = controller_kinds,
 		.crd_kind = &kind_crd,
-		.crd_serves = controller_crd_serves,
 		.reconcilers = controller_reconcilers,
 		.options = &options,
 		.identity = p->identity,

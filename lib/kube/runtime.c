@@ -33,6 +33,7 @@ struct runtime *runtime_create(struct loop *l, struct http *h, const struct runt
 	r->cache = cache_create(r->kinds);
 	cache_listen(r->cache, workers_see, r);
 	feeds_create(r);
+	served_create(r);
 	workers_create(r);
 	elect_create(r);
 	events_create(r);
@@ -54,6 +55,7 @@ struct runtime *runtime_destroy(struct runtime *r)
 {
 	if (r) {
 		feeds_destroy(r);
+		served_destroy(r);
 		elect_destroy(r);
 		events_destroy(r);
 		workers_destroy(r);
@@ -119,6 +121,12 @@ const char *runtime_trouble(const struct runtime *r)
 	}
 	if (http_refused(r->http)) {
 		return "the API server refuses our credentials (401)";
+	}
+	if (r->served.trouble) {
+		return r->served.trouble;
+	}
+	if (!served_told(r)) {
+		return "which kinds are served is still being asked";
 	}
 	return feeds_synced(r, &waiting) ? NULL : "the first lists are still being read";
 }

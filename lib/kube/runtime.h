@@ -10,10 +10,11 @@
  * a plan is carried out. Many passes are in flight at once (each waits for its answers), but never
  * two of one key.
  *
- * Kinds that are not built in are followed as long as their CRD is established: the runtime watches
- * CustomResourceDefinitions itself, so a neighbour that is installed later is noticed, and one that
- * goes away is forgotten. With election only the holder of the Lease acts; the others keep their
- * caches warm.
+ * Kinds that are not built in are followed as long as their CRD is there and the API server serves
+ * it: the runtime watches CustomResourceDefinitions itself (their metadata), and asks the discovery
+ * document for versions when one of ours changes, so a neighbour that is installed later is noticed,
+ * and one that goes away is forgotten. With election only the holder of the Lease acts; the others
+ * keep their caches warm.
  */
 #pragma once
 
@@ -33,9 +34,6 @@ struct runtime_settings {
 					     kind is taken as served */
 	const struct runtime_narrow
 		*narrow; /* kinds of which only a part is watched, ends with {0}; or NULL */
-	/* From a cached CRD: its group, plural, whether it is established, and whether it serves a
-	 * version. */
-	bool (*crd_serves)(const struct obj *crd, const struct kube_kind *k, const char *version);
 	const struct reconciler *const *reconcilers; /* NULL-terminated */
 	const void *options;			     /* for pass.options */
 	const char *identity;  /* of this process, in the Lease and as the reporter of Events */

@@ -20,6 +20,7 @@ static void feed_turn(struct feed *f);
 static void note_recovery(struct feed *f)
 {
 	if (watch_recovered(f->watch) >= AWAY_MS) {
+		served_hurry(f->r);
 		workers_hurry(f->r);
 	}
 }
@@ -67,7 +68,7 @@ static int on_bytes(void *ctx, const char *bytes, size_t n)
 /* Its version is our guess still: that it is not served is no news. */
 static bool guessed(const struct feed *f)
 {
-	return f->r->s.crd_kind && !f->kind->builtin && !f->r->crds_told;
+	return f->crd && !served_told(f->r);
 }
 
 static void on_done(void *ctx, const struct http_answer *answer)
@@ -95,6 +96,9 @@ static void on_done(void *ctx, const struct http_answer *answer)
 	note_recovery(f);
 	free(take(f->trouble));
 	f->broken = false;
+	if (answer->status == 404) {
+		served_missed(f);
+	}
 	feed_turn(f);
 	workers_wake(f->r);
 }
@@ -111,6 +115,7 @@ static void open_request(struct feed *f, const struct watch_request *want)
 					       .method = "GET",
 					       .path = buf_text(&path),
 					       .query = want->query,
+					       .accept = want->accept,
 					       .timeout_ms = want->stream ? 0 : want->timeout_ms,
 					       .idle_ms = want->stream ? want->timeout_ms : 0,
 					       .status = on_status,
@@ -147,11 +152,11 @@ static void on_timer(void *ctx)
 
 static void feed_begin(struct feed *f, const char *version)
 {
-	if (f->watch || !f->kind->type) {
-		cache_set_served(f->r->cache, f->kind, version);
+	f->version = xstrdup(version);
+	cache_set_served(f->r->cache, f->kind, version);
+	if (!f->kind->type) {
 		return;
 	}
-	cache_set_served(f->r->cache, f->kind, version);
 	f->watch =
 		watch_create(f->r->cache, f->kind, f->selector, f->r->s.random, f->r->s.random_ctx);
 	feed_turn(f);
@@ -166,89 +171,17 @@ static void feed_end(struct feed *f)
 	}
 	loop_timer_set(f->timer, INT64_MAX);
 	watch_destroy(w);
+	free(take(f->version));
 	cache_set_served(f->r->cache, f->kind, NULL);
 }
 
-/* The first of the kind's versions that its CRD serves, or NULL. */
-static const char *served_version(struct runtime *r, const struct kube_kind *k, char *version,
-				  size_t size)
+void feed_follow(struct feed *f, const char *version)
 {
-	const char *p = k->versions;
-
-	while (*p) {
-		size_t n = strcspn(p, " ");
-
-		if (n < size) {
-			memcpy(version, p, n);
-			version[n] = '\0';
-			for (const void *crd = NULL;
-			     (crd = cache_next(r->cache, r->s.crd_kind, crd));) {
-				if (r->s.crd_serves(crd, k, version)) {
-					return version;
-				}
-			}
-		}
-		p += n + (p[n] == ' ');
+	if (f->version) {
+		feed_end(f);
 	}
-	return NULL;
-}
-
-static bool unserved(const struct feed *f)
-{
-	return !f->kind->builtin && !cache_version(f->r->cache, f->kind);
-}
-
-/* Once, and one line a group: what comes later is told when it comes. */
-static void say_unserved(const struct runtime *r)
-{
-	for (size_t i = 0; i < r->n_feeds; i++) {
-		const struct feed *f = &r->feeds[i];
-		size_t first = 0;
-
-		while (!(unserved(&r->feeds[first]) &&
-			 str_eq(r->feeds[first].kind->group, f->kind->group)) &&
-		       first < i) {
-			first++;
-		}
-		if (first == i && unserved(f)) {
-			log_warn(
-				"API not served: what needs it says so in its status, and goes on when it "
-				"is installed",
-				log_str("group", f->kind->group), log_str("kind", f->kind->kind));
-		}
-	}
-}
-
-void feeds_follow_crds(struct runtime *r)
-{
-	for (size_t i = 0; i < r->n_feeds; i++) {
-		struct feed *f = &r->feeds[i];
-		const char *have = cache_version(r->cache, f->kind), *want;
-		char version[64];
-
-		if (f->kind->builtin) {
-			continue;
-		}
-		want = served_version(r, f->kind, version, sizeof(version));
-		if (want ? str_eq(have, want) : !have && !f->watch) {
-			continue;
-		}
-		if (r->crds_told) {
-			log_info(want ? "kind served" : "kind not served",
-				 log_str("kind", f->kind->kind), log_str("group", f->kind->group),
-				 log_str("version", want ? want : have));
-		}
-		if (f->watch || have) {
-			feed_end(f);
-		}
-		if (want) {
-			feed_begin(f, want);
-		}
-		workers_wake_all(r);
-	}
-	if (!r->crds_told) {
-		r->crds_told = true;
-		say_unserved(r);
+	if (version) {
+		feed_begin(f, version);
 	}
 }
 
@@ -271,13 +204,16 @@ void feeds_create(struct runtime *r)
 				f->selector = xstrdup(n->field_selector);
 			}
 		}
+		if (r->s.crd_kind && !f->kind->builtin) {
+			f->crd = xprintf("%s.%s", f->kind->plural, f->kind->group);
+		}
 		f->timer = loop_timer_create(r->loop, on_timer, f, f->kind->plural);
 	}
 }
 
 /*
- * All at once, each in the version that we like best: the CRDs, by far the largest list, say later
- * which of them are served in another, or not at all.
+ * All at once, each in the version that we like best: discovery, which comes after the list of CRDs,
+ * says later which of them are served in another, or not at all.
  */
 void feeds_start(struct runtime *r)
 {
@@ -299,6 +235,8 @@ void feeds_destroy(struct runtime *r)
 		loop_timer_destroy(f->timer);
 		free(f->trouble);
 		free(f->selector);
+		free(f->crd);
+		free(f->version);
 	}
 	free(r->feeds);
 }
@@ -318,6 +256,7 @@ bool feeds_synced(const struct runtime *r, const char **ret_waiting)
 
 void feeds_hurry(struct runtime *r)
 {
+	served_hurry(r);
 	for (size_t i = 0; i < r->n_feeds; i++) {
 		if (r->feeds[i].watch && !r->feeds[i].request) {
 			watch_hurry(r->feeds[i].watch, loop_now(r->loop));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * runtime_impl.h: what the files of the runtime share. Private to runtime*.c: runtime.c has the
- * life cycle and readiness; runtime_feed.c the watches (opens what watch.c asks for, starts and
- * stops kinds as their CRDs come and go); runtime_pass.c queues, passes and their ends;
- * runtime_elect.c the Lease; runtime_event.c Events.
+ * life cycle and readiness; runtime_feed.c the watches (opens what watch.c asks for);
+ * runtime_served.c which kinds are watched (starts and stops them as their CRDs come and go);
+ * runtime_pass.c queues, passes and their ends; runtime_elect.c the Lease; runtime_event.c Events.
  */
 #pragma once
 
@@ -21,7 +21,10 @@ struct feed {
 	const struct kube_kind *kind;
 	const char *ns;	     /* NULL: all namespaces */
 	char *selector;	     /* field selector or NULL */
-	struct watch *watch; /* NULL while the kind is not served */
+	char *crd;	     /* name of the CRD that it comes with, or NULL */
+	bool crd_changed;    /* since discovery was last asked for */
+	char *version;	     /* in which it is followed; NULL while it is not served */
+	struct watch *watch; /* NULL where version is, and where nothing is cached */
 	struct http_request *request;
 	struct loop_timer *timer;
 	char *trouble; /* why the stream was broken by ourselves */
@@ -35,6 +38,21 @@ struct worker {
 	struct map troubles; /* "ns/name" -> struct trouble: what the API server refused */
 	struct runtime_stats stats;
 	int64_t began; /* the sum of when the passes under way began */
+};
+
+/* What discovery has said, and when it is asked again. */
+struct served {
+	struct discovery *discovery; /* kube/discovery.h */
+	struct http_request *request;
+	struct loop_timer *timer;
+	int64_t wait_ms; /* where the answer may not be the last word: until the next; it grows */
+	bool changed;	 /* a CRD did, which is why it was asked for */
+	bool crds_changed, again,
+		answered;  /* to be looked at; to be asked once more; to be taken */
+	bool told;	   /* there was an answer: versions are no guesses any more */
+	unsigned failures; /* in a row */
+	int64_t hurried;
+	char *trouble; /* a sentence while it fails, or NULL */
 };
 
 struct runtime {
@@ -52,7 +70,8 @@ struct runtime {
 	struct flight *idle_flights; /* kept for the next passes */
 	int in_flight;
 	int64_t stop_by, release_by;
-	bool stopping, closed, lost, synced, crds_changed, crds_told;
+	bool stopping, closed, lost, synced;
+	struct served served;
 	struct lease *lease;
 	struct loop_timer *lease_timer, *stop_timer;
 	struct event_book *events;
@@ -65,9 +84,19 @@ struct runtime {
 void feeds_create(struct runtime *r);
 void feeds_destroy(struct runtime *r);
 void feeds_start(struct runtime *r);
-void feeds_follow_crds(struct runtime *r);
+/* In this version from now on; NULL: no longer. */
+void feed_follow(struct feed *f, const char *version);
 bool feeds_synced(const struct runtime *r, const char **ret_waiting);
 void feeds_hurry(struct runtime *r);
+
+/* runtime_served.c; nothing of it where the settings have no crd_kind */
+void served_create(struct runtime *r);
+void served_destroy(struct runtime *r);
+void served_turn(struct runtime *r);		     /* what is due */
+void served_see(struct runtime *r, const char *crd); /* this CRD has come, changed or gone */
+void served_missed(struct feed *f);		     /* it was answered 404 */
+void served_hurry(struct runtime *r);		     /* the API server is back */
+bool served_told(const struct runtime *r);
 
 /* runtime_pass.c */
 void workers_create(struct runtime *r);

@@ -60,7 +60,9 @@ void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, co
 	struct runtime *r = ctx;
 	const struct obj *o = now ? now : old;
 
-	r->crds_changed |= k == r->s.crd_kind;
+	if (k == r->s.crd_kind) {
+		served_see(r, o->name);
+	}
 	if (k == &kind_lease) {
 		elect_see(r, now);
 		return;
@@ -431,13 +433,8 @@ static void pump(void *ctx)
 	int room = r->s.passes ? r->s.passes : RUNTIME_PASSES;
 	const char *waiting;
 
-	if (r->s.crd_kind && (r->crds_changed || !r->crds_told) &&
-	    cache_synced(r->cache, r->s.crd_kind)) {
-		r->crds_changed = false;
-		feeds_follow_crds(r);
-	}
-	if (r->stopping || !feeds_synced(r, &waiting) ||
-	    (r->s.crd_kind && !cache_synced(r->cache, r->s.crd_kind))) {
+	served_turn(r);
+	if (r->stopping || !served_told(r) || !feeds_synced(r, &waiting)) {
 		return;
 	}
 	if (!r->synced) {
