@@ -120,6 +120,42 @@ static void each_kind_has_its_own_group(void)
 	is_int(read_cut(d, 200, LIST_OF_GROUPS(""), 0, &err), 0);
 	ok(!discovery_find(d, &thing).listed);
 	ok(!discovery_find(d, &thing).version);
+	ok(!discovery_find(d, &other).version);
+	ok(!discovery_destroy(d));
+}
+
+static void order_of_preference_is_ours(void)
+{
+	static const struct kube_kind three = {
+		.group = "test.io", .versions = "v1beta2 v1beta1 v1alpha1", .plural = "things"};
+	static const struct kube_kind *const only[] = {&three, NULL};
+	static const struct {
+		const char *versions[3], *version;
+		bool preferred;
+	} rows[] = {
+		{{"v1alpha1", "v1beta1", "v1beta2"}, "v1beta2", true},
+		{{"v1beta2", "v1beta1", "v1alpha1"}, "v1beta2", true},
+		{{"v1alpha1", "v1beta1", "v1"}, "v1beta1", false},
+		{{"v1beta1", "v1alpha1", "v1"}, "v1beta1", false},
+		{{"v1", "v2", "v1alpha1"}, "v1alpha1", false},
+		{{"v1", "v2", "v3"}, NULL, false},
+	};
+	struct discovery *d = discovery_create(only);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_free char *text = xprintf(
+			LIST_OF_GROUPS(GROUP(
+				"test.io",
+				VERSION("%s", RESOURCE("things")) "," VERSION(
+					"%s", RESOURCE("things")) "," VERSION("%s",
+									      RESOURCE("things")))),
+			rows[i].versions[0], rows[i].versions[1], rows[i].versions[2]);
+		struct err err = {""};
+
+		is_int(read_cut(d, 200, text, 0, &err), 0);
+		is_str(discovery_find(d, &three).version, rows[i].version);
+		is_int(discovery_find(d, &three).preferred, rows[i].preferred);
+	}
 	discovery_destroy(d);
 }
 
@@ -187,5 +223,6 @@ static void it_is_as_large_as_it_may_be(void)
 
 TESTS({"what a discovery document says of our kinds", what_it_says_of_our_kinds},
       {"each kind is looked for in its own group", each_kind_has_its_own_group},
+      {"the order of preference is ours", order_of_preference_is_ours},
       {"what is no discovery document is named", what_is_no_discovery_document},
       {"it may be as large as it is", it_is_as_large_as_it_may_be})
