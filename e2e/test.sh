@@ -59,19 +59,23 @@ lane() {
 
 part_is_wanted() { [[ " $wanted " == *" $1 "* ]]; }
 
+# Three at a time: some of them wait for most of their time.
 part_unit() {
+	local logs=$out/unit
 	make -s -j"$(nproc)" V=asan tests fuzzers || return 1
-	local t rc=0
-	for t in $(make -s V=asan list-tests); do
-		echo "# $t"
-		"./$t" || rc=1
-	done
-	for t in $(make -s V=asan list-fuzzers); do
-		local name=${t##*/}
-		name=${name%_fuzz}
-		"./$t" -t "fuzz $name" "e2e/corpus/$name" || { echo "not ok - fuzz $name: an input of e2e/corpus/$name" && rc=1; }
-	done
-	return $rc
+	rm -rf "$logs" && mkdir "$logs"
+	export -f unit_program
+	{ make -s V=asan list-tests && make -s V=asan list-fuzzers; } | xargs -n 1 | xargs -P 3 -I {} bash -c 'unit_program "$@"' - {} "$logs"
+	cat "$logs"/*
+	! grep -q '^not ok ' "$logs"/*
+}
+
+unit_program() { # PROGRAM FOLDER: what it says goes to a file there
+	local name=${1##*/} log=$2/${1//\//_} rc=0 args=()
+	[ "${name%_fuzz}" = "$name" ] || args=(-t "fuzz ${name%_fuzz}" "e2e/corpus/${name%_fuzz}")
+	echo "# $1" >"$log"
+	"$1" ${args[@]+"${args[@]}"} >>"$log" 2>&1 || rc=$?
+	[ $rc = 0 ] || grep -q '^not ok ' "$log" || echo "not ok - $1 ends with code $rc" >>"$log"
 }
 
 part_tools() {
@@ -145,7 +149,7 @@ rig() {
 	done
 }
 
-# spare: the others, once the lanes that need much memory have ended
+# spare: the others, once the first cluster has made room for them
 spare() { [ "$clusters" -gt "$at_first" ] && [ ! -e "$rig/faults.ended" ] && rig $at_first "$clusters" 1 >"$out/rig.spare.log" 2>&1; }
 
 # up INDEX: waits until that cluster is there
@@ -212,14 +216,14 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $at_first "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
-lane data seeds &
+{
+	lane data seeds
+	spare
+} &
 lane cluster &
 lane faults &
 lane unit tools programs &
-{
-	lane neighbours oldetcd # not while all the clusters start
-	spare
-} &
+lane neighbours oldetcd &
 lane node &
 for p; do
 	read -r name seconds <&"$ended"
