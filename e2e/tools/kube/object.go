@@ -144,3 +144,27 @@ func (o Object) Map(path string) map[string]string {
 	}
 	return all
 }
+
+// Prepare does to a manifest of others what the API server forces: a name, and nothing that only a server sets. It tells what it did.
+func (o Object) Prepare(name string) (changed []string) {
+	metadata, _ := o["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		o["metadata"] = metadata
+	}
+	if metadata["name"] == nil {
+		metadata["name"] = name
+		changed = append(changed, "a name")
+	}
+	for _, field := range []string{"creationTimestamp", "generation", "resourceVersion", "uid"} {
+		if metadata[field] != nil {
+			delete(metadata, field)
+			changed = append(changed, "without "+field)
+		}
+	}
+	if o["status"] != nil {
+		delete(o, "status")
+		changed = append(changed, "without status")
+	}
+	return changed
+}

@@ -76,12 +76,12 @@ func TestRefused(t *testing.T) {
 
 func TestSeedIsPrepared(t *testing.T) {
 	o := kube.Object{"kind": "X", "status": 1}
-	prepare(o)
+	o.Prepare("seed")
 	if o.Name() != "seed" || o["status"] != nil {
 		t.Errorf("%v", o)
 	}
 	o = kube.Object{"metadata": map[string]any{"name": "b", "uid": "1", "labels": map[string]any{}}}
-	prepare(o)
+	o.Prepare("seed")
 	if o.Name() != "b" || o.UID() != "" || o.Get("metadata.labels") == nil {
 		t.Errorf("%v", o)
 	}

@@ -32,7 +32,7 @@ func (c *check) read(file string, seed bool) (all []object, first string, err er
 	}
 	for _, o := range docs {
 		if seed {
-			prepare(o)
+			o.Prepare("seed")
 		}
 		r, err := c.kinds.Of(o)
 		if err != nil {
@@ -42,19 +42,6 @@ func (c *check) read(file string, seed bool) (all []object, first string, err er
 	}
 	first, _, _ = strings.Cut(string(text), "\n")
 	return all, strings.TrimPrefix(first, "# "), nil
-}
-
-// prepare does what the API server forces on a manifest of others: a name, and nothing that only a server sets.
-func prepare(o kube.Object) {
-	metadata, _ := o["metadata"].(map[string]any)
-	if metadata == nil {
-		metadata = map[string]any{"name": "seed"}
-		o["metadata"] = metadata
-	}
-	for _, field := range []string{"creationTimestamp", "generation", "resourceVersion", "uid"} {
-		delete(metadata, field)
-	}
-	delete(o, "status")
 }
 
 // accepted: each object of the file is created, as a trial and in fact, and applying it twice more changes nothing the second time.

@@ -81,31 +81,8 @@ func (s *seed) read(manifest, expected string) error {
 		return fmt.Errorf("not one object: %v", err)
 	}
 	s.manifest = docs[0]
-	s.prepare()
+	s.changed = s.manifest.Prepare(s.expect.Name)
 	return nil
-}
-
-// prepare does what the API server forces on a manifest: a name, and nothing that only a server sets.
-func (s *seed) prepare() {
-	metadata, _ := s.manifest["metadata"].(map[string]any)
-	if metadata == nil {
-		metadata = map[string]any{}
-		s.manifest["metadata"] = metadata
-	}
-	if metadata["name"] == nil {
-		metadata["name"] = s.expect.Name
-		s.changed = append(s.changed, "a name")
-	}
-	for _, field := range []string{"creationTimestamp", "generation", "resourceVersion", "uid"} {
-		if metadata[field] != nil {
-			delete(metadata, field)
-			s.changed = append(s.changed, "without "+field)
-		}
-	}
-	if s.manifest["status"] != nil {
-		delete(s.manifest, "status")
-		s.changed = append(s.changed, "without status")
-	}
 }
 
 // surge is how many workers of the manifest's group this many GPUs are enough for.

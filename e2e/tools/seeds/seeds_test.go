@@ -52,7 +52,7 @@ func TestVariables(t *testing.T) {
 
 func TestWhatOnlyAServerSetsIsTakenOff(t *testing.T) {
 	s := &seed{manifest: object(t, `{metadata: {name: me, uid: u, generation: 2, labels: {a: b}}, spec: {}, status: {x: 1}}`)}
-	s.prepare()
+	s.changed = s.manifest.Prepare("other")
 	if got := kube.Text(s.manifest); got != `{"metadata":{"labels":{"a":"b"},"name":"me"},"spec":{}}` || len(s.changed) != 3 {
 		t.Errorf("%s, %v", got, s.changed)
 	}
