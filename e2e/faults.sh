@@ -43,7 +43,7 @@ down() {
 # start_clusters: as many at once as there are cores
 start_clusters() {
 	local i pids=()
-	export GOGC=300 PROCS=1 # as in test.sh
+	export PROCS=1 # as in test.sh
 	for ((i = 0; i < ${CLUSTERS:-$(clusters_that_fit)}; i++)); do states+=("$out/$i"); done
 	for ((i = 0; i < $(nproc); i++)); do
 		up "$i" &
@@ -66,7 +66,7 @@ mkdir -p "$cache/faults" "${OUT:-build/faults}"
 args=()
 [ "${LONG:-1}" != 0 ] || args+=(--calm 0 --long-lease 0)
 [ ! -e e2e/scenarios/failed.txt ] || args+=(--also e2e/scenarios/failed.txt)
-build/vmgpu-e2e faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --late "${LATE:-}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
+tool faults --state "${STATES:-$(IFS=,; echo "${states[*]}")}" --late "${LATE:-}" --keep-namespaces --out "${OUT:-build/faults}" --results "${RESULTS:-$cache/faults/$commit}" \
 	--commit "$commit" --shard "${SHARD:-1/1}" --percent "${PERCENT:-100}" --only "${ONLY:-}" ${args[@]+"${args[@]}"} \
 	--controller "build/$V/vmgpu-controller --kubeconfig {kubeconfig} --worker-image=registry.example.com/worker:{minor} --metrics-bind-address=127.0.0.1:{metrics} --health-probe-bind-address=0 --lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}" \
 	e2e/scenarios &

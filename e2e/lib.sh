@@ -72,6 +72,9 @@ clusters_that_fit() {
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }
 
+# tool ARGUMENT...: the test tool beside clusters that need the cores more; sparing with both threads and collections
+tool() { GOMAXPROCS=1 GOGC=400 build/vmgpu-e2e "$@"; }
+
 # end_children PID: asks all that descend from a process to end, so that nothing goes on when a script is told to
 end_children() {
 	# shellcheck disable=SC2046

@@ -6,7 +6,7 @@
 #   data      CRDs, examples and seeds against a real API server
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
-#   faults    a fixed twentieth of the fault sweep, and each case that ever failed
+#   faults    a fixed twentieth of the fault sweep, each of its scenarios without a fault, and each case that ever failed
 #   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (four a core)
+#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (one, and three a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -97,10 +97,14 @@ part_cluster() {
 		up $i || rc=1
 		states=$states${states:+,}$rig/$i
 	done
-	[ $rc != 0 ] || STATE=$states scenarios e2e/scenarios e2e/scenarios/violations || rc=1
+	# shellcheck disable=SC2046
+	[ $rc != 0 ] || STATE=$states scenarios $(for_this_part) e2e/scenarios/violations || rc=1
 	for ((i = 1; i <= for_cluster; i++)); do touch "$rig/$i.free"; done
 	return $rc
 }
+# for_this_part: the scenarios that faults does not run from end to end, without a fault, before it runs them with one
+for_this_part() { if part_is_wanted faults; then grep -lE '^noSweep: true|^ *undisturbed: true' e2e/scenarios/*.yaml; else echo e2e/scenarios; fi; }
+
 # Begins on the first cluster that is free; the others join when they are.
 part_faults() {
 	local i first='' late='' rc=0 dead
@@ -116,7 +120,6 @@ part_faults() {
 	done
 	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
-	touch "$rig/faults.ended"
 	return $rc
 }
 part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
@@ -149,9 +152,6 @@ rig() {
 	done
 }
 
-# spare: the others, once the first cluster has made room for them
-spare() { [ "$clusters" -gt "$at_first" ] && [ ! -e "$rig/faults.ended" ] && rig $at_first "$clusters" 1 >"$out/rig.spare.log" 2>&1; }
-
 # up INDEX: waits until that cluster is there
 up() {
 	until [ -e "$rig/$1.up" ]; do
@@ -178,13 +178,13 @@ controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-
 a_lease="--lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}"
 
 scenarios() {
-	build/vmgpu-e2e scenario --state "$STATE" --out "$out/scenarios" --lease "${LEASE:-9s}" --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
+	tool scenario --state "$STATE" --out "$out/scenarios" --lease "${LEASE:-9s}" --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
 }
 
 # seeds: on a node whose GPUs vmgpu-node finds in a fake /sys
 seeds() {
 	python3 e2e/bench/mktree.py "$STATE/tmp/tree" --gpus 10 --ids 10de:26b9,10de:20b5,10de:2321 >/dev/null || return 1
-	build/vmgpu-e2e seeds --state "$STATE" --out "$out/seeds" --generation newest --next e2e/data/crds/cozystack --types e2e/data/instancetypes/instancetypes.yaml \
+	tool seeds --state "$STATE" --out "$out/seeds" --generation newest --next e2e/data/crds/cozystack --types e2e/data/instancetypes/instancetypes.yaml \
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
@@ -199,30 +199,25 @@ make -s -j"$(nproc)" || exit 1
 make -s build/vmgpu-e2e || exit 1
 wanted="$*"
 for p; do rm -f "$out/$p.log"; done
-# A collector that runs a third as often saves an API server a quarter of its time, for 300 MB; where clusters are more than cores,
-# a program that never wakes a second core saves a seventh.
-export GOGC=300 PROCS=1
-# Two clusters a core to begin with: the other lanes compute meanwhile. The first is for data and seeds; cluster shares those behind it.
+# Where clusters are more than cores, a program that never wakes a second core saves a seventh.
+export PROCS=1
+# Each takes 9 s of CPU to start and a twenty-fifth of a core at rest. The first is for data and seeds; three a core keep the cores busy:
+# half of them are cluster's and then join faults, which has the others from the beginning.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
-case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clusters=${CLUSTERS:-$(clusters_that_fit 4)} ;; esac
+case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clusters=${CLUSTERS:-$(($(clusters_that_fit 3) + 1))} ;; esac
 [ "$clusters" != 1 ] || clusters=2
-at_first=$((clusters < 2 * $(nproc) ? clusters : 2 * $(nproc)))
-! part_is_wanted cluster || for_cluster=$((at_first - 1))
-part_is_wanted faults || clusters=$((at_first < for_cluster + 1 ? at_first : for_cluster + 1)) at_first=$clusters
+! part_is_wanted cluster || for_cluster=$((clusters / 2))
+part_is_wanted faults || [ "$clusters" = 0 ] || clusters=$((for_cluster + 1))
 say "logs in $out; $clusters clusters: ${wanted// /, }"
 trap down EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
-for ((i = 0; i < $(nproc); i++)); do rig $i $at_first "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
-{
-	lane data seeds
-	spare
-} &
-lane cluster &
+for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
+lane data seeds &
+lane cluster unit tools programs & # in this order: faults, which goes on for longest, leaves a core when cluster has ended
 lane faults &
-lane unit tools programs &
 lane neighbours oldetcd &
 lane node &
 for p; do

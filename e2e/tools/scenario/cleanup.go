@@ -17,16 +17,19 @@ const removeLimit = 30 * time.Second
 // removeOurs deletes what the scenario applied while the controller still runs: that must end, and leave nothing.
 func (s *stage) removeOurs(ctx context.Context) error {
 	left := slices.Clone(ours)
-	for end := time.Now().Add(time.Duration(float64(removeLimit) * s.slack)); len(left) > 0; time.Sleep(lookEvery) {
+	for end := time.Now().Add(time.Duration(float64(removeLimit) * s.slack)); len(left) > 0; {
 		items, err := s.deleteAll(ctx, left[0])
 		if err != nil {
 			return err
 		}
 		if len(items) == 0 {
 			left = left[1:]
-		} else if time.Now().After(end) {
+			continue
+		}
+		if time.Now().After(end) {
 			return fmt.Errorf("%s is still there %s after it was deleted", items[0].Key(), removeLimit)
 		}
+		time.Sleep(lookEvery)
 	}
 	return s.gone(ctx, "VirtualMachine.kubevirt.io")
 }

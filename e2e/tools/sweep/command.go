@@ -113,6 +113,9 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
 		return
 	}
+	if ctx.Err() == nil {
+		tell(sc.Name, r)
+	}
 	s.note(ctx, b, sc.Name+"/calm/0", true, r)
 	if r.Failed() {
 		return // what fails without a fault says nothing with one
@@ -127,6 +130,13 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		} else if s.choice.Takes(c.ID) {
 			p.Add(func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
+	}
+}
+
+// tell prints what a scenario shows, for whoever runs it only here.
+func tell(name string, r *scenario.Result) {
+	for _, said := range r.Says {
+		Outcome{ID: name + ": " + said.Says, Met: true, Error: said.Error, Secs: r.Took.Seconds()}.print()
 	}
 }
 
