@@ -41,6 +41,25 @@ static void put_nodes(struct world *w, size_t n, struct gpu_unit *units, size_t 
 	inventory_make(&w->pass, NULL, NULL, &w->inventory);
 }
 
+/* What is asked for means something whether or not a node has it. */
+static void what_no_node_has_has_its_own_name(void)
+{
+	static const char *const rows[][2] = {
+		{"H100_94GB", "nvidia.com/GH100_H100L_94GB"}, /* or SXM5, which comes second */
+		{"10de:26b9", "nvidia.com/AD102GL_L40S"},
+		{"nvidia.com/NO_SUCH_CARD", "nvidia.com/NO_SUCH_CARD"},
+	};
+	struct gpu_unit unit = {.name = "example.com/M0"};
+	struct world w;
+
+	world_init(&w);
+	put_nodes(&w, 1, &unit, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		is_str(inventory_resolve(&w.inventory, rows[i][0]), rows[i][1]);
+	}
+	world_finish(&w);
+}
+
 static void a_large_fleet_fits_into_a_sentence(void)
 {
 	struct gpu_unit unit = {.name = "example.com/M0"};
@@ -326,7 +345,8 @@ static void selectors_are_written_large(void)
 	}
 }
 
-TESTS({"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
+TESTS({"what no node has has its own name", what_no_node_has_has_its_own_name},
+      {"a fleet of 5,000 nodes is told in one sentence", a_large_fleet_fits_into_a_sentence},
       {"a sentence names eight models and three nodes of each", a_sentence_is_cut_at_its_limits},
       {"a model of 16,000 cards takes memory once", a_model_takes_memory_once},
       {"the PCI ids of a name are sorted", selectors_are_sorted},
