@@ -68,12 +68,12 @@ debian() {
 # clusters_that_fit [EACH]: how many clusters may share work that mostly waits: EACH a core (4), as far as three quarters of the free memory go
 clusters_that_fit() {
 	local fit most=$((${1:-4} * $(nproc)))
-	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1500000) }' /proc/meminfo)
+	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1800000) }' /proc/meminfo)
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }
 
-# tool ARGUMENT...: the test tool beside clusters that need the cores more; sparing with both threads and collections
-tool() { GOMAXPROCS=1 GOGC=400 build/vmgpu-e2e "$@"; }
+# tool ARGUMENT...: the test tool beside clusters that need the cores more
+tool() { GOMAXPROCS=1 build/vmgpu-e2e "$@"; }
 
 # end_children PID: asks all that descend from a process to end, so that nothing goes on when a script is told to
 end_children() {

@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.5 GB of memory each (one, and three a core)
+#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.8 GB of memory each (one, and three a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -199,8 +199,7 @@ make -s -j"$(nproc)" || exit 1
 make -s build/vmgpu-e2e || exit 1
 wanted="$*"
 for p; do rm -f "$out/$p.log"; done
-# Where clusters are more than cores, a program that never wakes a second core saves a seventh.
-export PROCS=1
+export MANY=1
 # Each takes 9 s of CPU to start and a twenty-fifth of a core at rest. The first is for data and seeds; three a core keep the cores busy:
 # half of them are cluster's and then join faults, which has the others from the beginning.
 clusters=0 for_cluster=0 rig=$(mktemp -d)

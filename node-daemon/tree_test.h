@@ -371,10 +371,10 @@ attr_unused static void tree_add(struct tree *t, const char *text)
 
 attr_unused static struct tree tree_make(const char *text)
 {
-	bool memory = access("/dev/shm", W_OK) ==
-		      0; /* many small files: a disk takes ten times as long */
-	struct tree t = {.root = xprintf("%s/vmgpu-tree-XXXXXX", memory ? "/dev/shm" : "/tmp"),
-			 .fd = -1};
+	/* Many small files: a disk takes ten times as long as memory. */
+	bool memory = access("/dev/shm", W_OK) == 0;
+	const char *dir = getenv("TMPDIR") ?: memory ? "/dev/shm" : "/tmp";
+	struct tree t = {.root = xprintf("%s/vmgpu-tree-XXXXXX", dir), .fd = -1};
 
 	if (!mkdtemp(t.root) || (t.fd = open(t.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
 		tree_die("mkdtemp", t.root);

@@ -11,7 +11,7 @@
 #   NEIGHBOURS=newest|cozystack  also Cluster API, Kamaji, Talos, Flux, in one of two generations (../data/crds)
 #   WITHOUT_KUBEVIRT=1           neither KubeVirt nor CDI
 #   AUDIT=1                      a line for each request in STATE/log/audit
-#   PROCS=N                      how many cores each program may use; default: all
+#   MANY=1                       it is one of many small ones on this machine: a core for each program, 1.8 GB for all
 #   APISERVER_ARGS="..."         more arguments for kube-apiserver
 set -euo pipefail
 prog=up.sh
@@ -32,12 +32,18 @@ start() { # NAME ARGUMENT...
 	disown
 }
 
-# frugal NAME COMMAND...: with memory in which that program hardly ever collects garbage, which is a seventh of what a start costs
+# frugal NAME COMMAND...: one of MANY uses one core, and collects garbage late, which is a seventh of what a start costs
 frugal() {
-	local memory=250MiB
-	case $1 in kube-apiserver | virt-api) memory=600MiB ;; esac
+	local name=$1
 	shift
-	GOGC=off GOMEMLIMIT=$memory "$@"
+	if [ -n "${MANY:-}" ]; then
+		export GOMAXPROCS=1 GOGC=300
+		case $name in
+		kube-apiserver) export GOGC=off GOMEMLIMIT=900MiB ;;
+		virt-api) export GOGC=off GOMEMLIMIT=400MiB ;;
+		esac
+	fi
+	"$@"
 }
 
 supervise() { # NAME ARGUMENT...
@@ -300,7 +306,6 @@ prepare() { # FOLDER
 	CRDS=${CRDS-$here/../../crds}
 	case ${NEIGHBOURS:-} in '' | newest | cozystack) ;; *) die "NEIGHBOURS=$NEIGHBOURS: newest or cozystack" ;; esac
 	programs
-	[ -z "${PROCS:-}" ] || export GOMAXPROCS=$PROCS
 	cd "$state"
 	touch .vmgpu-cluster
 	mkdir -m 700 pki

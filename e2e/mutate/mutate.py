@@ -250,7 +250,8 @@ def main():
     o = a.parse_args()
     files, start, why = [f for f in sources() if not o.only or o.only in f], time.time(), reasons()
     os.nice(5)
-    work = tempfile.mkdtemp(prefix="mutate-")
+    work, memory = tempfile.mkdtemp(prefix="mutate-"), tempfile.mkdtemp(prefix="mutate-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    os.environ["TMPDIR"] = memory  # tests that are killed leave their files there
     try:
         os.makedirs(work + "/base")
         base = Base(work + "/base")
@@ -264,6 +265,7 @@ def main():
                 sys.exit("mutate.py: %s" % w.error)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(memory, ignore_errors=True)
     mutants = draws.valid()
     for m in draws.mutants:
         if m.reason:
