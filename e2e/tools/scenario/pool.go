@@ -2,7 +2,10 @@ package scenario
 
 import (
 	"context"
+	"math"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Task is something to be done on a bench.
@@ -13,9 +16,14 @@ type Pool struct {
 	benches []*Bench
 	mu      sync.Mutex
 	changed *sync.Cond
-	waiting []Task
+	waiting []job // the longest first, so that none is left alone at the end
 	busy    int
 	late    []func(ctx context.Context) *Bench
+}
+
+type job struct {
+	task  Task
+	takes time.Duration
 }
 
 func newPool(benches []*Bench) *Pool {
@@ -24,11 +32,18 @@ func newPool(benches []*Bench) *Pool {
 	return p
 }
 
-// Add puts tasks behind those that wait.
-func (p *Pool) Add(tasks ...Task) {
+// Add adds a task of which nobody knows how long it takes: behind the others of that kind, before all else.
+func (p *Pool) Add(task Task) { p.AddOf(math.MaxInt64, task) }
+
+// AddOf adds a task that takes about so long.
+func (p *Pool) AddOf(takes time.Duration, task Task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = append(p.waiting, tasks...)
+	at := slices.IndexFunc(p.waiting, func(j job) bool { return j.takes < takes })
+	if at < 0 {
+		at = len(p.waiting)
+	}
+	p.waiting = slices.Insert(p.waiting, at, job{task, takes})
 	p.changed.Broadcast()
 }
 
@@ -75,7 +90,7 @@ func (p *Pool) next(ctx context.Context) Task {
 		p.changed.Broadcast()
 		return nil
 	}
-	task := p.waiting[0]
+	task := p.waiting[0].task
 	p.waiting = p.waiting[1:]
 	p.busy++
 	return task

@@ -106,6 +106,22 @@ func TestAPoolDoesAllTasksAlsoThoseThatCameLater(t *testing.T) {
 	}
 }
 
+func TestAPoolBeginsWithWhatTakesLongest(t *testing.T) {
+	p := newPool([]*Bench{{}})
+	var done []string
+	add := func(takes time.Duration, name string) { p.AddOf(takes, func(*Bench) { done = append(done, name) }) }
+	p.Add(func(*Bench) {
+		add(time.Second, "short")
+		add(time.Minute, "long")
+		add(time.Second, "short too")
+		p.Add(func(*Bench) { done = append(done, "unknown") })
+	})
+	p.Run(t.Context())
+	if got := strings.Join(done, ", "); got != "unknown, long, short, short too" {
+		t.Error(got)
+	}
+}
+
 func TestABenchThatJoinsAPoolLaterWorksToo(t *testing.T) {
 	first, second := &Bench{}, &Bench{}
 	p := newPool([]*Bench{first})
@@ -266,9 +282,14 @@ func TestWhoWasStoppedMayEndByItselfButNotCrash(t *testing.T) {
 		if err := p.start(); err != nil {
 			t.Fatal(err)
 		}
+		ended := p.ended
 		p.signal(syscall.SIGSTOP)
 		p.signal(syscall.SIGCONT)
-		time.Sleep(300 * time.Millisecond)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Fatal("it goes on")
+		}
 		if (p.complaint() != "") != blamed {
 			t.Errorf("%s: %q", script, p.complaint())
 		}

@@ -128,7 +128,7 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		if s.choice.Takes(c.ID) && s.list {
 			fmt.Println(c.ID)
 		} else if s.choice.Takes(c.ID) {
-			p.Add(func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
+			p.AddOf(r.Took, func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
 	}
 }
