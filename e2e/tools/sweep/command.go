@@ -113,7 +113,7 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
 		return
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !s.list {
 		tell(sc.Name, r)
 	}
 	s.note(ctx, b, sc.Name+"/calm/0", true, r)
