@@ -102,6 +102,7 @@ part_cluster() {
 	for ((i = 1; i <= for_cluster; i++)); do touch "$rig/$i.free"; done
 	return $rc
 }
+
 # for_this_part: the scenarios that faults does not run from end to end, without a fault, before it runs them with one
 for_this_part() { if part_is_wanted faults; then grep -lE '^noSweep: true|^ *undisturbed: true' e2e/scenarios/*.yaml; else echo e2e/scenarios; fi; }
 

@@ -32,7 +32,7 @@ start() { # NAME ARGUMENT...
 	disown
 }
 
-# frugal NAME COMMAND...: one of MANY uses one core, and collects garbage late, which is a seventh of what a start costs
+# frugal NAME COMMAND...: one of MANY uses one core, and collects garbage late: a seventh of kube-apiserver's CPU in a start
 frugal() {
 	local name=$1
 	shift
