@@ -117,6 +117,15 @@ func appears(ctx context.Context, file string) bool {
 	}
 }
 
+// free says that others may have the cluster, whose doings are not this bench's to judge.
+func (b *Bench) free() {
+	b.blind()
+	b.proxy.Close()
+	if err := os.WriteFile(b.state+".free", nil, 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, "scenario:", err)
+	}
+}
+
 // removeRecords removes folders, the first of which has the others, with what every bench records, unless something else is in them.
 func removeRecords(folders []string) {
 	for _, folder := range slices.Backward(folders) {
@@ -135,7 +144,7 @@ func (f *Flags) open(ctx, ready context.Context, state, folder string) (*Bench, 
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	b := &Bench{client: client, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, keep: f.Keep, folder: folder, leads: &leads{lease: f.Lease}}
+	b := &Bench{client: client, state: state, command: f.Controller, lease: f.LeaseTime, slack: f.Slack, quiet: f.Quiet, keep: f.Keep, folder: folder, leads: &leads{lease: f.Lease}}
 	if b.resources, err = client.Discover(ctx); err != nil {
 		return nil, err
 	}
@@ -157,6 +166,7 @@ func (f *Flags) open(ctx, ready context.Context, state, folder string) (*Bench, 
 		}
 	}
 	seen, failed := make(chan struct{}), make(chan error, 1)
+	ctx, b.blind = context.WithCancel(ctx)
 	go func() { failed <- b.observer.Run(ctx, client, seen) }()
 	select {
 	case err := <-failed:
@@ -203,6 +213,7 @@ func Command(ctx context.Context, args []string) int {
 	var f Flags
 	set := flag.NewFlagSet("scenario", flag.ContinueOnError)
 	f.Add(set)
+	free := set.Bool("free", false, "as soon as no scenario is left for a cluster, make the file that --late waits for")
 	if set.Parse(args) != nil {
 		return 2
 	}
@@ -217,6 +228,9 @@ func Command(ctx context.Context, args []string) int {
 		return 2
 	}
 	defer end()
+	if *free {
+		p.Leave((*Bench).free)
+	}
 	t := &tap{out: os.Stdout}
 	for _, s := range all {
 		p.Add(func(b *Bench) { t.result(s.Name, b.Run(ctx, s, nil, nil)) })

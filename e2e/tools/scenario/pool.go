@@ -19,6 +19,7 @@ type Pool struct {
 	waiting []job // the longest first, so that none is left alone at the end
 	busy    int
 	late    []func(ctx context.Context) *Bench
+	left    func(b *Bench) // told when there is nothing more to do for a bench; then no task may add another
 }
 
 type job struct {
@@ -50,6 +51,9 @@ func (p *Pool) AddOf(takes time.Duration, task Task) {
 // Join adds a bench that is not there yet: open waits for it, and gives nil if there is none before its context ends.
 func (p *Pool) Join(open func(ctx context.Context) *Bench) { p.late = append(p.late, open) }
 
+// Leave lets each bench go as soon as no task is left for it, although others are busy: to that end no task may add another.
+func (p *Pool) Leave(left func(b *Bench)) { p.left = left }
+
 // Run works until no task is left or ctx ends.
 func (p *Pool) Run(ctx context.Context) {
 	var all, late sync.WaitGroup
@@ -77,13 +81,16 @@ func (p *Pool) work(ctx context.Context, b *Bench) {
 		p.changed.Broadcast()
 		p.mu.Unlock()
 	}
+	if p.left != nil {
+		p.left(b)
+	}
 }
 
 // next waits for a task; nil if there is none and no busy bench could add one.
 func (p *Pool) next(ctx context.Context) Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.waiting) == 0 && p.busy > 0 && ctx.Err() == nil {
+	for len(p.waiting) == 0 && p.busy > 0 && p.left == nil && ctx.Err() == nil {
 		p.changed.Wait()
 	}
 	if len(p.waiting) == 0 || ctx.Err() != nil {

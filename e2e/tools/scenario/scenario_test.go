@@ -122,6 +122,24 @@ func TestAPoolBeginsWithWhatTakesLongest(t *testing.T) {
 	}
 }
 
+func TestABenchLeavesAPoolWhileOthersAreBusy(t *testing.T) {
+	p := newPool([]*Bench{{}, {}})
+	left := make(chan *Bench, 2)
+	p.Leave(func(b *Bench) { left <- b })
+	p.Add(func(b *Bench) {
+		select {
+		case other := <-left:
+			if other == b {
+				t.Error("it leaves while it is busy")
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the other waits for this one")
+		}
+	})
+	p.Run(t.Context())
+	<-left
+}
+
 func TestABenchThatJoinsAPoolLaterWorksToo(t *testing.T) {
 	first, second := &Bench{}, &Bench{}
 	p := newPool([]*Bench{first})

@@ -20,9 +20,11 @@ const convergeLimit = 15 * time.Second
 
 // Bench is what all scenarios of a run share.
 type Bench struct {
+	state     string // the cluster's folder or kubeconfig
 	client    *kube.Client
 	proxy     *proxy.Proxy
 	observer  *observe.Observer
+	blind     context.CancelFunc // ends the observer
 	leads     *leads
 	command   string // of a controller
 	lease     time.Duration
