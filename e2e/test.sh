@@ -226,7 +226,7 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds &
-lane cluster unit tools programs & # in this order: faults, which goes on for longest, leaves a core when cluster has ended
+lane cluster tools programs unit & # in this order: faults, which goes on for longest, leaves a core when cluster has ended
 lane faults &
 lane neighbours oldetcd &
 lane node &
