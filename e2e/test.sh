@@ -133,7 +133,7 @@ part_faults() {
 }
 part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 # An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
-part_node() { nice -n -5 bash e2e/node/test.sh; }
+part_node() { setsid -w nice -n -5 bash e2e/node/test.sh; }
 
 # with_cluster ETCD COMMAND...: runs it with KUBECONFIG of a cluster that lives as long
 with_cluster() {

@@ -13,12 +13,18 @@ type world struct {
 	paths   map[string]kube.Object
 	since   map[string]time.Time // by path, when that state was seen first
 	uids    map[string]bool      // of what is there
+	leaving map[string]leaving   // by path, what is being deleted
 	bound   map[string]time.Time
 	shrunk  map[string]time.Time
 }
 
+type leaving struct {
+	kind   string
+	object kube.Object
+}
+
 func newWorld() world {
-	return world{objects: map[string]map[string]kube.Object{}, paths: map[string]kube.Object{}, since: map[string]time.Time{}, uids: map[string]bool{},
+	return world{objects: map[string]map[string]kube.Object{}, paths: map[string]kube.Object{}, since: map[string]time.Time{}, uids: map[string]bool{}, leaving: map[string]leaving{},
 		bound: map[string]time.Time{}, shrunk: map[string]time.Time{}}
 }
 
@@ -29,6 +35,7 @@ func (w *world) set(kind string, r kube.Resource, e kube.Event, now time.Time) {
 	o := e.Object
 	path := r.Path(o.Namespace(), o.Name())
 	w.paths[path], w.since[path] = o, now
+	delete(w.leaving, path)
 	if e.Type == "DELETED" {
 		delete(w.objects[kind], o.Key())
 		delete(w.uids, o.UID())
@@ -39,6 +46,9 @@ func (w *world) set(kind string, r kube.Resource, e kube.Event, now time.Time) {
 	}
 	if kind == "Node" {
 		w.noteShrinking(o, now)
+	}
+	if o.Deleting() {
+		w.leaving[path] = leaving{kind, o}
 	}
 	w.objects[kind][o.Key()] = o
 	w.uids[o.UID()] = true
