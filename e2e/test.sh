@@ -96,7 +96,8 @@ part_seeds() {
 }
 # as_before: what seeds leaves of its own goes, and the CRDs that it put in place of others
 as_before() {
-	kubectl delete virtualmachineclusterinstancetypes,virtualmachineclusterpreferences --all && kubectl replace --force -R -f e2e/data/crds/newest
+	kubectl delete virtualmachineclusterinstancetypes,virtualmachineclusterpreferences --all &&
+		kubectl replace --force -R -f e2e/data/crds/newest && kubectl wait --for=condition=Established --timeout=30s -R -f e2e/data/crds/newest
 } >/dev/null
 
 part_cluster() {
@@ -226,9 +227,9 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds &
-lane cluster tools programs unit & # in this order: faults, which goes on for longest, leaves a core when cluster has ended
+lane cluster &
 lane faults &
-lane neighbours oldetcd &
+lane neighbours oldetcd tools programs unit & # in this order: faults, which goes on for longest, then leaves the cores some of the time
 lane node &
 for p; do
 	read -r name seconds <&"$ended"

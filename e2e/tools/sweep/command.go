@@ -109,25 +109,21 @@ func (s *settings) run(ctx context.Context, args []string) (broken int, err erro
 // scenario runs one without a fault, and adds the chosen cases to what is to be done.
 func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.Bench, sc *scenario.Scenario, owns func(string) bool) {
 	r := b.Run(ctx, sc, &scenario.Fault{}, nil) // no fault, but the steps that runs with one have
-	if r.Skipped != "" {
-		fmt.Printf("# %s: %s\n", sc.Name, r.Skipped)
-		return
-	}
 	if ctx.Err() == nil && !s.list {
 		tell(sc.Name, r)
 	}
 	s.note(ctx, b, sc.Name+"/calm/0", true, r)
-	if r.Failed() {
+	if r.Failed() || r.Skipped != "" {
 		return // what fails without a fault says nothing with one
 	}
 	cases := Plan(sc, r.Lines, owns)
 	if !s.list {
 		s.once(ctx, p, sc, longest(cases), r.Writes) // first: they take longest
 	}
-	for _, c := range cases {
-		if s.choice.Takes(c.ID) && s.list {
+	for _, c := range s.choice.From(cases) {
+		if s.list {
 			fmt.Println(c.ID)
-		} else if s.choice.Takes(c.ID) {
+		} else {
 			p.AddOf(r.Took, func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
 	}
@@ -169,9 +165,14 @@ func (s *settings) once(ctx context.Context, p *scenario.Pool, sc *scenario.Scen
 	}
 }
 
-// note keeps the result of a run. One that was ended from outside, or whose cluster went away, says nothing and is not kept.
+// note keeps the result of a run. One that was ended from outside, whose cluster went away or lacks what the scenario needs, says
+// nothing and is not kept.
 func (s *settings) note(ctx context.Context, b cluster, id string, met bool, r *scenario.Result) {
 	if ctx.Err() != nil {
+		return
+	}
+	if r.Skipped != "" {
+		fmt.Printf("ok - %s # SKIP %s\n", id, r.Skipped)
 		return
 	}
 	err := error(nil)

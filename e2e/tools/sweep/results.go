@@ -2,10 +2,12 @@ package sweep
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -99,13 +101,22 @@ type Choice struct {
 	Only      string          // part of the id
 }
 
-// Takes tells whether a case is run. It goes by the id alone, so it does not matter what other cases there are.
+// Takes tells whether the choice has a place for a case, by its id alone: it is of this shard.
 func (c Choice) Takes(id string) bool {
-	h := hash(id)
-	if !strings.Contains(id, c.Only) || h/100%c.Of != c.Shard {
-		return false
+	return strings.Contains(id, c.Only) && hash(id)/100%c.Of == c.Shard
+}
+
+// From takes this share of a scenario's cases, those with the lowest hashes, and what is to be run in any case. The run without a
+// fault, which they are known from, is one of the share.
+func (c Choice) From(all []Case) []Case {
+	byHash := slices.Clone(all)
+	slices.SortFunc(byHash, func(a, b Case) int { return cmp.Compare(hash(a.ID), hash(b.ID)) })
+	n := ((len(all)+1)*c.Percent+50)/100 - 1
+	share := map[string]bool{}
+	for _, one := range byHash[:max(n, 0)] {
+		share[one.ID] = true
 	}
-	return c.Also[id] || h%100 < c.Percent
+	return slices.DeleteFunc(slices.Clone(all), func(one Case) bool { return !c.Takes(one.ID) || !share[one.ID] && !c.Also[one.ID] })
 }
 
 func hash(text string) int {

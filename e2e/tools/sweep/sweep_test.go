@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,23 +93,30 @@ func TestShardsPartAllCases(t *testing.T) {
 }
 
 func TestAFixedShareAndWhatEverFailed(t *testing.T) {
+	var all []Case
+	for i := range 200 {
+		all = append(all, Case{ID: fmt.Sprint("s/kill/", i)})
+	}
 	c := Choice{Of: 1, Percent: 5, Also: map[string]bool{}}
-	first := 0
-	var left string
-	for i := range 10000 {
-		id := fmt.Sprint("s/kill/", i)
-		if c.Takes(id) {
-			first++
-		} else {
-			left = id
-		}
+	share := c.From(all)
+	if len(share) != 9 { // and the run without a fault
+		t.Error(share)
 	}
-	if first < 400 || first > 600 {
-		t.Error(first)
+	if other := c.From(all[1:]); len(other) != 9 || !slices.ContainsFunc(other, func(one Case) bool { return one.ID == share[8].ID }) {
+		t.Error("the share is not the same when there is one case less:", other)
 	}
-	c.Also[left] = true
-	if !c.Takes(left) {
-		t.Error("a case that failed before is left out")
+	left := slices.IndexFunc(all, func(one Case) bool {
+		return !slices.ContainsFunc(share, func(other Case) bool { return other.ID == one.ID })
+	})
+	c.Also[all[left].ID] = true
+	if also := c.From(all); len(also) != 10 {
+		t.Error("a case that failed before is left out:", also)
+	}
+	if whole := (Choice{Of: 1, Percent: 100}).From(all); len(whole) != 200 {
+		t.Error(len(whole))
+	}
+	if none := c.From(nil); len(none) != 0 {
+		t.Error(none)
 	}
 }
 
@@ -148,6 +156,7 @@ func TestRunsThatWereEndedOrLostTheirClusterAreNotKept(t *testing.T) {
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Error("kept:", err)
 	}
+	s.note(context.Background(), answers{}, "s/kill/4", false, &scenario.Result{Skipped: "the cluster has no x"})
 	s.note(context.Background(), answers{}, "s/kill/3", true, broken)
 	if runs, broken, _, err := Sum(file, "a"); runs != 1 || broken != 1 || err != nil {
 		t.Error(runs, broken, err)
