@@ -59,13 +59,13 @@ lane() {
 
 part_is_wanted() { [[ " $wanted " == *" $1 "* ]]; }
 
-# Three at a time: some of them wait for most of their time. They take what faults, which goes on for longest, leaves of the cores.
+# Two at a time: some of them wait for most of their time. They take what faults, which goes on for longest, leaves of the cores.
 part_unit() {
 	local logs=$out/unit
 	make -s -j"$(nproc)" V=asan tests fuzzers || return 1
 	rm -rf "$logs" && mkdir "$logs"
 	export -f unit_program
-	{ make -s V=asan list-tests && make -s V=asan list-fuzzers; } | xargs -n 1 | aside xargs -P 3 -I {} bash -c 'unit_program "$@"' - {} "$logs"
+	{ make -s V=asan list-tests && make -s V=asan list-fuzzers; } | xargs -n 1 | aside xargs -P 2 -I {} bash -c 'unit_program "$@"' - {} "$logs"
 	cat "$logs"/*
 	! grep -q '^not ok ' "$logs"/*
 }

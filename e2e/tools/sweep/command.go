@@ -124,9 +124,17 @@ func (s *settings) scenario(ctx context.Context, p *scenario.Pool, b *scenario.B
 		if s.list {
 			fmt.Println(c.ID)
 		} else {
-			p.AddOf(r.Took, func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
+			p.AddOf(r.Took+s.wait(c.Fault), func(b *scenario.Bench) { s.note(ctx, b, c.ID, false, b.Run(ctx, sc, c.Fault, r.Writes)) })
 		}
 	}
+}
+
+// wait is how much longer than without a fault a run takes: whoever was killed or stopped leaves a Lease that has to run out.
+func (s *settings) wait(fault *scenario.Fault) time.Duration {
+	if fault.Do == nil {
+		return 0
+	}
+	return s.LeaseTime
 }
 
 // tell prints what a scenario shows, for whoever runs it only here.

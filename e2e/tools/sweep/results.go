@@ -2,7 +2,8 @@ package sweep
 
 import (
 	"bufio"
-	"cmp"
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -106,14 +107,17 @@ func (c Choice) Takes(id string) bool {
 	return strings.Contains(id, c.Only) && hash(id)/100%c.Of == c.Shard
 }
 
-// From takes this share of a scenario's cases, those with the lowest hashes, and what is to be run in any case. The run without a
+// From takes this share of a scenario's cases, by a digest of their ids, and what is to be run in any case. The run without a
 // fault, which they are known from, is one of the share.
 func (c Choice) From(all []Case) []Case {
-	byHash := slices.Clone(all)
-	slices.SortFunc(byHash, func(a, b Case) int { return cmp.Compare(hash(a.ID), hash(b.ID)) })
+	drawn := slices.Clone(all)
+	slices.SortFunc(drawn, func(a, b Case) int {
+		of, other := sha256.Sum256([]byte(a.ID)), sha256.Sum256([]byte(b.ID))
+		return bytes.Compare(of[:], other[:])
+	})
 	n := ((len(all)+1)*c.Percent+50)/100 - 1
 	share := map[string]bool{}
-	for _, one := range byHash[:max(n, 0)] {
+	for _, one := range drawn[:max(n, 0)] {
 		share[one.ID] = true
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(one Case) bool { return !c.Takes(one.ID) || !share[one.ID] && !c.Also[one.ID] })
