@@ -16,7 +16,8 @@ type Pool struct {
 	benches []*Bench
 	mu      sync.Mutex
 	changed *sync.Cond
-	waiting []job // the longest first, so that none is left alone at the end
+	waiting []job // the longest first
+	short   bool  // whose turn it is
 	busy    int
 	late    []func(ctx context.Context) *Bench
 	left    func(b *Bench) // told when there is nothing more to do for a bench; then no task may add another
@@ -97,8 +98,19 @@ func (p *Pool) next(ctx context.Context) Task {
 		p.changed.Broadcast()
 		return nil
 	}
-	task := p.waiting[0].task
-	p.waiting = p.waiting[1:]
 	p.busy++
+	return p.take()
+}
+
+// take gives the longest and the shortest in turn. The long ones mostly wait, the short ones mostly work, so that beside each other
+// they keep the cores busy; and none that is long is left alone at the end.
+func (p *Pool) take() Task {
+	at := 0
+	if p.short && p.waiting[0].takes != math.MaxInt64 {
+		at = len(p.waiting) - 1
+	}
+	p.short = !p.short
+	task := p.waiting[at].task
+	p.waiting = slices.Delete(p.waiting, at, at+1)
 	return task
 }

@@ -106,18 +106,20 @@ func TestAPoolDoesAllTasksAlsoThoseThatCameLater(t *testing.T) {
 	}
 }
 
-func TestAPoolBeginsWithWhatTakesLongest(t *testing.T) {
+func TestAPoolTakesLongAndShortInTurn(t *testing.T) {
 	p := newPool([]*Bench{{}})
 	var done []string
 	add := func(takes time.Duration, name string) { p.AddOf(takes, func(*Bench) { done = append(done, name) }) }
 	p.Add(func(*Bench) {
-		add(time.Second, "short")
+		add(2*time.Second, "short")
 		add(time.Minute, "long")
-		add(time.Second, "short too")
+		add(time.Second, "shortest")
+		add(30*time.Second, "middling")
 		p.Add(func(*Bench) { done = append(done, "unknown") })
+		p.Add(func(*Bench) { done = append(done, "unknown too") })
 	})
 	p.Run(t.Context())
-	if got := strings.Join(done, ", "); got != "unknown, long, short, short too" {
+	if got := strings.Join(done, ", "); got != "unknown, unknown too, shortest, long, short, middling" {
 		t.Error(got)
 	}
 }
