@@ -7,7 +7,7 @@
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
 #   faults    a fixed twentieth of the fault sweep, each of its scenarios without a fault, and each case that ever failed
-#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists
+#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data and seeds run on it as well
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
@@ -91,7 +91,13 @@ part_data() { on 0 bash e2e/data/check.sh; }
 part_seeds() {
 	local rc=0
 	on 0 seeds || rc=1
-	on 0 as_before && touch "$rig/0.free"
+	! part_is_wanted oldetcd || on 0 as_before || rc=1
+	return $rc
+}
+part_oldetcd() {
+	local rc=0
+	LEASE=15s on 0 scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml || rc=1
+	bash e2e/cluster/down.sh "$rig/0" # nobody needs it any more
 	return $rc
 }
 # as_before: what seeds leaves of its own goes, and the CRDs that it put in place of others
@@ -121,48 +127,30 @@ part_faults() {
 	rm -f "$out/faults.results"
 	until [ -n "$first" ]; do
 		dead=0
-		for ((i = clusters - 1; i >= 0; i--)); do
+		for ((i = clusters - 1; i > 0; i--)); do
 			[ ! -e "$rig/$i.failed" ] || dead=$((dead + 1))
 			[ ! -e "$rig/$i.free" ] || [ ! -e "$rig/$i.up" ] || first=$i
 		done
-		[ $dead -lt $clusters ] || return 1
+		[ $dead -lt $((clusters - 1)) ] || return 1
 		sleep 0.5
 	done
-	for ((i = 0; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
+	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
 	return $rc
 }
-part_oldetcd() { LEASE=15s with_cluster debian scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml; }
 # An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
 part_node() { setsid -w nice -n -5 bash e2e/node/test.sh; }
 
-# with_cluster ETCD COMMAND...: runs it with KUBECONFIG of a cluster that lives as long
-with_cluster() {
-	local etcd=$1 state rc=0
-	shift
-	state=$rig/$etcd
-	if ETCD=$etcd bash e2e/cluster/up.sh "$state"; then
-		# shellcheck source=/dev/null
-		(. "$state/env" && STATE=$state "$@") || rc=$?
-	else
-		rc=1
-	fi
-	bash e2e/cluster/down.sh "$state"
-	return $rc
-}
-
-# --- the clusters that data, seeds, cluster and faults share --------------------------------------------------------------
+# --- the clusters: the first, on Debian's etcd, is for data, seeds and oldetcd, the others for cluster and faults ------------
 
 # rig FROM TO STEP: starts those clusters, one after the other
 rig() {
 	local i
 	for ((i = $1; i < $2; i += $3)); do
-		NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" && touch "$rig/$i.up" || touch "$rig/$i.failed"
-		is_taken $i || touch "$rig/$i.free"
+		ETCD=$([ $i = 0 ] && echo debian || echo built) NEIGHBOURS=newest bash e2e/cluster/up.sh "$rig/$i" && touch "$rig/$i.up" || touch "$rig/$i.failed"
+		[ $i -le $for_cluster ] || touch "$rig/$i.free"
 	done
 }
-
-is_taken() { if [ "$1" = 0 ]; then part_is_wanted data || part_is_wanted seeds; else [ "$1" -le $for_cluster ]; fi; } # INDEX
 
 # up INDEX: waits until that cluster is there
 up() {
@@ -215,7 +203,7 @@ export MANY=1
 # Each takes 9 s of CPU to start and a twenty-fifth of a core at rest; three a core, and one, keep the cores busy. The first is for
 # data and seeds, half of the others are cluster's: each joins faults, which has the rest from the beginning, when it is free.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
-case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ *) clusters=${CLUSTERS:-$(($(clusters_that_fit 3) + 1))} ;; esac
+case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(($(clusters_that_fit 3) + 1))} ;; esac
 [ "$clusters" != 1 ] || clusters=2
 ! part_is_wanted cluster || for_cluster=$((clusters / 2))
 part_is_wanted faults || [ "$clusters" = 0 ] || clusters=$((for_cluster + 1))
@@ -226,11 +214,11 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
-lane data seeds &
+lane data seeds oldetcd &
 lane cluster &
 lane faults &
-lane neighbours oldetcd tools programs unit & # in this order: faults, which goes on for longest, then leaves the cores some of the time
-lane node &
+lane neighbours &
+lane node tools programs unit & # unit last, when the clusters leave the cores some of the time
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
