@@ -40,6 +40,10 @@ lock() {
 }
 unlock() { exec {lock}>&-; }
 
+# nap SECONDS: a sleep that starts no process: it reads from who never says anything
+exec {nobody}<> <(:)
+nap() { read -rt "$1" -u "$nobody" || true; }
+
 # detached ARGUMENT...: becomes the program, leading a session of its own, holding no file of the caller's
 detached() {
 	# shellcheck disable=SC2016
@@ -96,7 +100,7 @@ within() {
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
+		nap 0.1
 	done
 }
 

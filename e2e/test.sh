@@ -132,7 +132,7 @@ part_faults() {
 			[ ! -e "$rig/$i.free" ] || [ ! -e "$rig/$i.up" ] || first=$i
 		done
 		[ $dead -lt $((clusters - 1)) ] || return 1
-		sleep 0.5
+		nap 0.5
 	done
 	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
@@ -156,7 +156,7 @@ rig() {
 up() {
 	until [ -e "$rig/$1.up" ]; do
 		[ ! -e "$rig/$1.failed" ] || return 1
-		sleep 0.2
+		nap 0.2
 	done
 }
 
