@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, cluster and faults share, 1.8 GB of memory each (one, and three a core)
+#   CLUSTERS=N  how many clusters data, seeds, oldetcd, cluster and faults share, 1.8 GB of memory each (one, and three a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -200,8 +200,8 @@ make -s build/vmgpu-e2e || exit 1
 wanted="$*"
 for p; do rm -f "$out/$p.log"; done
 export MANY=1
-# Each takes 9 s of CPU to start and a twenty-fifth of a core at rest; three a core, and one, keep the cores busy. The first is for
-# data and seeds, half of the others are cluster's: each joins faults, which has the rest from the beginning, when it is free.
+# Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; three a core, and one, keep the cores busy. The first is for
+# data, seeds and oldetcd. Half of the others are cluster's and join faults, which has the rest from the beginning, when they are free.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
 case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(($(clusters_that_fit 3) + 1))} ;; esac
 [ "$clusters" != 1 ] || clusters=2
