@@ -5,7 +5,7 @@
 #
 # Variables:
 #   SHARD=I/N       the I-th of N parts (1/1)
-#   PERCENT=N       a fixed share of the cases, and those of scenarios/failed.txt (100)
+#   PERCENT=N       a fixed share of each scenario's runs, and those of scenarios/failed.txt (100)
 #   ONLY=TEXT       only cases whose id has this part, e.g. permit-admin/kill
 #   CLUSTERS=N      how many clusters share the work, 1.8 GB of memory each (four times as many as cores: runs mostly wait)
 #   STATES=A,B      folders of clusters that run already, instead of CLUSTERS
@@ -14,7 +14,7 @@
 #   V=dev|asan      build of the controller
 #   OUT=FOLDER      for logs of what fails (build/faults)
 #   RESULTS=FILE    where results are kept instead
-#   LONG=0          without the runs that each scenario has one of: 60 s of quiet, and the Lease at 15 s
+#   LONG=0          without the runs that each scenario has one of, whatever the share: 60 s of quiet, and the Lease at 15 s
 set -euo pipefail
 # shellcheck disable=SC2034
 prog=faults

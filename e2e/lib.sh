@@ -76,8 +76,8 @@ clusters_that_fit() {
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }
 
-# tool ARGUMENT...: the test tool beside clusters that need the cores more. As each of their programs does it leads a session: that
-# is what Linux shares the cores among (autogroups, sched(7)), so that it and its controllers would all have one program's share.
+# tool ARGUMENT...: the test tool beside clusters that need the cores more. It leads a session, as each program of a cluster does:
+# Linux shares the cores among sessions (autogroups, sched(7)), so it and its controllers do not share one with all else that runs.
 tool() { GOMAXPROCS=1 setsid -w build/vmgpu-e2e "$@"; }
 
 # end_children PID: asks all that descend from a process to end, so that nothing goes on when a script is told to

@@ -6,8 +6,8 @@
 #   data      CRDs, examples and seeds against a real API server
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
-#   faults    a fixed twentieth of the fault sweep, each of its scenarios without a fault, and each case that ever failed
-#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data and seeds run on it as well
+#   faults    a fixed twentieth of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
+#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data and seeds run there too, and only there
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
@@ -88,24 +88,13 @@ part_tools() {
 part_programs() { bash e2e/programs.sh; }
 part_neighbours() { bash e2e/neighbours.sh; }
 part_data() { on 0 bash e2e/data/check.sh; }
-part_seeds() {
-	local rc=0
-	on 0 seeds || rc=1
-	! part_is_wanted oldetcd || on 0 as_before || rc=1
-	return $rc
-}
+part_seeds() { on 0 seeds; }
 part_oldetcd() {
 	local rc=0
 	LEASE=15s on 0 scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml || rc=1
 	bash e2e/cluster/down.sh "$rig/0" # nobody needs it any more
 	return $rc
 }
-# as_before: what seeds leaves of its own goes, and the CRDs that it put in place of others
-as_before() {
-	kubectl delete virtualmachineclusterinstancetypes,virtualmachineclusterpreferences --all &&
-		kubectl replace --force -R -f e2e/data/crds/newest && kubectl wait --for=condition=Established --timeout=30s -R -f e2e/data/crds/newest
-} >/dev/null
-
 part_cluster() {
 	local i rc=0 states=''
 	for ((i = 1; i <= for_cluster; i++)); do
@@ -138,8 +127,7 @@ part_faults() {
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
 	return $rc
 }
-# An emulated machine has times to keep that the others have not; who may not be preferred goes as the others do.
-part_node() { setsid -w nice -n -5 bash e2e/node/test.sh; }
+part_node() { bash e2e/node/test.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds and oldetcd, the others for cluster and faults ------------
 

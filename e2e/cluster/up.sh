@@ -78,7 +78,7 @@ all_run() {
 }
 
 # api PATH ARGUMENT...: asks the API server as kubectl would, which takes twenty times the CPU
-api() { curl -sf --cacert pki/ca.crt -H @pki/authorization "https://127.0.0.1:$port$1" "${@:2}"; }
+api() { curl -sSf --cacert pki/ca.crt -H @pki/authorization "https://127.0.0.1:$port$1" "${@:2}"; }
 
 await() { # SECONDS TEXT COMMAND...
 	local end=$((SECONDS + $1)) text=$2
@@ -250,7 +250,7 @@ kept_name() {
 restore() {
 	find "$cache/cluster/kept" -mindepth 1 -maxdepth 1 -mtime +6 -exec rm -rf {} + 2>/dev/null || true
 	[ -e "$1/pki/sa.pub" ] || return 1
-	cp -a "$1/etcd" . && cp -a "$1/pki/." pki/
+	cp -a "$1/etcd" . && cp -a "$1/pki/"* pki/
 }
 
 # keep KEPT: copies the data of an etcd that is killed for it, which is as good as a power cut without one

@@ -82,6 +82,8 @@ start() {
 	detached "${qemu[@]}" ${more[@]+"${more[@]}"} >qemu.log 2>&1 </dev/null &
 	echo $! >qemu.pid
 	disown
+	# An emulated machine has times to keep that the others have not; where it may not be preferred it goes as they do.
+	{ echo -5 >"/proc/$(cat qemu.pid)/autogroup"; } 2>/dev/null || true
 }
 
 # Until a command runs in the guest, or QEMU ends.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -142,17 +141,6 @@ func (o *Observer) Logged(l proxy.Line) {
 	}
 	o.loggedWrite(l)
 	o.attribute(false)
-}
-
-// Write takes log lines as the proxy writes them.
-func (o *Observer) Write(text []byte) (int, error) {
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		var l proxy.Line
-		if json.Unmarshal([]byte(line), &l) == nil {
-			o.Logged(l)
-		}
-	}
-	return len(text), nil
 }
 
 // Heard is when the last event came of the object at a path; zero if there was none.

@@ -42,8 +42,9 @@ func (l *Line) IsWrite() bool {
 }
 
 type logger struct {
-	mu sync.Mutex
-	to io.Writer
+	mu   sync.Mutex
+	to   io.Writer
+	hear []func(Line)
 }
 
 func (l *logger) write(line Line) {
@@ -54,6 +55,9 @@ func (l *logger) write(line Line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.to.Write(append(text, '\n'))
+	for _, hear := range l.hear {
+		hear(line)
+	}
 }
 
 // ReadLog reads a log from an offset, up to the last whole line, and says where that ends.

@@ -45,8 +45,8 @@ type Proxy struct {
 // maxRequest is far above what an API server accepts (3 MiB).
 const maxRequest = 16 << 20
 
-// New makes a proxy to an API server that logs to out; Listen starts it.
-func New(upstream kube.Config, out io.Writer) (*Proxy, error) {
+// New makes a proxy to an API server that logs to out, and tells each line to those who hear; Listen starts it.
+func New(upstream kube.Config, out io.Writer, hear ...func(Line)) (*Proxy, error) {
 	base, err := url.Parse(upstream.Server)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func New(upstream kube.Config, out io.Writer) (*Proxy, error) {
 	p.rules.hit = make(chan struct{})
 	p.gate.open = make(chan struct{})
 	close(p.gate.open)
-	p.log.to = out
+	p.log.to, p.log.hear = out, hear
 	return p, nil
 }
 

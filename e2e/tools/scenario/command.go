@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,7 +156,7 @@ func (f *Flags) open(ctx, ready context.Context, state, folder string) (*Bench, 
 		return nil, err
 	}
 	b.observer = observe.New(observe.Options{HasLog: true, Lease: f.Lease, Writing: func() bool { return b.proxy.Writing() }}, violations)
-	if b.proxy, err = proxy.New(client.Config, io.MultiWriter(log, b.observer, b.leads)); err != nil {
+	if b.proxy, err = proxy.New(client.Config, log, b.observer.Logged, b.leads.take); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"a", "b"} {

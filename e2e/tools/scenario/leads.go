@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"sync"
 	"time"
@@ -10,22 +9,12 @@ import (
 	"vmgpu.io/e2e/proxy"
 )
 
-// leads reads the proxy's log as it is written, and knows who last put itself into the leader's Lease.
+// leads hears the lines of the proxy's log, and knows who last put itself into the leader's Lease.
 type leads struct {
 	mu    sync.Mutex
 	lease string // part of the path
 	via   string
 	lines []proxy.Line // since the last mark
-}
-
-func (l *leads) Write(text []byte) (int, error) {
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		var parsed proxy.Line
-		if json.Unmarshal([]byte(line), &parsed) == nil {
-			l.take(parsed)
-		}
-	}
-	return len(text), nil
 }
 
 func (l *leads) take(line proxy.Line) {

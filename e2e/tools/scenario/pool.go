@@ -17,10 +17,10 @@ type Pool struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []job // the longest first
-	short   bool  // whose turn it is
+	short   bool  // whether it is the turn of a short one
 	busy    int
 	late    []func(ctx context.Context) *Bench
-	left    func(b *Bench) // told when there is nothing more to do for a bench; then no task may add another
+	left    func(b *Bench) // see Leave
 }
 
 type job struct {

@@ -37,6 +37,7 @@ type rig struct {
 	processes  map[string]*exec.Cmd
 	controller string // command
 	before     kube.Object
+	types      []kube.Object // that it applied
 	ends       []func()
 }
 
@@ -70,11 +71,10 @@ func (r *rig) setCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	types, err := kube.DecodeYAML(text)
-	if err != nil {
+	if r.types, err = kube.DecodeYAML(text); err != nil {
 		return err
 	}
-	for _, t := range types {
+	for _, t := range r.types {
 		if _, err := r.apply(ctx, t); err != nil {
 			return err
 		}
@@ -209,17 +209,18 @@ func (r *rig) stop(name string) error {
 	return nil
 }
 
-// close leaves the cluster as it was, but for the namespace, which it has deleted and not waited for.
+// close leaves the cluster as it was, but for the namespace, which it has deleted and not waited for, and for CRDs of the other generation.
 func (r *rig) close(ctx context.Context, seeds []*seed) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	if r.client != nil {
 		for _, s := range seeds {
-			if path, err := r.pathOf(s.manifest); err == nil {
-				r.client.Delete(ctx, path, nil)
-			}
+			r.delete(ctx, s.manifest)
 		}
 		await(ctx, 10*time.Second, func() error { return r.nothingLeft(ctx) })
+		for _, t := range r.types {
+			r.delete(ctx, t)
+		}
 	}
 	for name := range r.processes {
 		r.stop(name)
@@ -234,6 +235,12 @@ func (r *rig) close(ctx context.Context, seeds []*seed) {
 	}
 	if r.before != nil {
 		r.client.Delete(ctx, "/api/v1/nodes/"+nodeName, nil)
+	}
+}
+
+func (r *rig) delete(ctx context.Context, o kube.Object) {
+	if path, err := r.pathOf(o); err == nil {
+		r.client.Delete(ctx, path, nil)
 	}
 }
 

@@ -41,7 +41,7 @@ func Command(ctx context.Context, args []string) int {
 	set.Set("slack", "3")
 	set.Set("quiet", "3s")
 	set.StringVar(&s.shard, "shard", "1/1", "I/N: the I-th of N parts")
-	set.IntVar(&s.choice.Percent, "percent", 100, "how many of the cases, always the same")
+	set.IntVar(&s.choice.Percent, "percent", 100, "how many of each scenario's runs, always the same ones")
 	set.StringVar(&s.also, "also", "", "file with ids of cases that are run in any case")
 	set.StringVar(&s.choice.Only, "only", "", "only cases whose id has this part")
 	set.StringVar(&s.results, "results", "", "file that results are added to")
@@ -180,7 +180,9 @@ func (s *settings) note(ctx context.Context, b cluster, id string, met bool, r *
 		return
 	}
 	if r.Skipped != "" {
-		fmt.Printf("ok - %s # SKIP %s\n", id, r.Skipped)
+		if !s.list {
+			fmt.Printf("ok - %s # SKIP %s\n", id, r.Skipped)
+		}
 		return
 	}
 	err := error(nil)

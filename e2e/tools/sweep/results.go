@@ -97,14 +97,14 @@ func readIDs(file string) (map[string]bool, error) {
 // Choice says which cases are run.
 type Choice struct {
 	Shard, Of int             // 0 of 1: all
-	Percent   int             // of them; always the same
+	Percent   int             // of a scenario's runs, the one without a fault counted; always the same
 	Also      map[string]bool // these in any case
 	Only      string          // part of the id
 }
 
-// Takes tells whether the choice has a place for a case, by its id alone: it is of this shard.
+// Takes tells by its id alone whether a case is of this shard and has the part Only.
 func (c Choice) Takes(id string) bool {
-	return strings.Contains(id, c.Only) && hash(id)/100%c.Of == c.Shard
+	return strings.Contains(id, c.Only) && hash(id)%c.Of == c.Shard
 }
 
 // From takes this share of a scenario's cases, by a digest of their ids, and what is to be run in any case. The run without a
@@ -117,7 +117,7 @@ func (c Choice) From(all []Case) []Case {
 	})
 	n := ((len(all)+1)*c.Percent+50)/100 - 1
 	share := map[string]bool{}
-	for _, one := range drawn[:max(n, 0)] {
+	for _, one := range drawn[:min(max(n, 0), len(all))] {
 		share[one.ID] = true
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(one Case) bool { return !c.Takes(one.ID) || !share[one.ID] && !c.Also[one.ID] })

@@ -100,7 +100,7 @@ func TestAFixedShareAndWhatEverFailed(t *testing.T) {
 	c := Choice{Of: 1, Percent: 5, Also: map[string]bool{}}
 	share := c.From(all)
 	if len(share) != 9 { // and the run without a fault
-		t.Error(share)
+		t.Fatal(share)
 	}
 	if other := c.From(all[1:]); len(other) != 9 || !slices.ContainsFunc(other, func(one Case) bool { return one.ID == share[8].ID }) {
 		t.Error("the share is not the same when there is one case less:", other)
@@ -112,8 +112,10 @@ func TestAFixedShareAndWhatEverFailed(t *testing.T) {
 	if also := c.From(all); len(also) != 10 {
 		t.Error("a case that failed before is left out:", also)
 	}
-	if whole := (Choice{Of: 1, Percent: 100}).From(all); len(whole) != 200 {
-		t.Error(len(whole))
+	for _, percent := range []int{100, 101} {
+		if whole := (Choice{Of: 1, Percent: percent}).From(all); len(whole) != 200 {
+			t.Error(len(whole))
+		}
 	}
 	if none := c.From(nil); len(none) != 0 {
 		t.Error(none)
