@@ -69,9 +69,9 @@ debian() {
 	rm -f "$log"
 }
 
-# clusters_that_fit [EACH]: how many clusters may share work that mostly waits: EACH a core (4), as far as three quarters of the free memory go
+# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as three quarters of the free memory go
 clusters_that_fit() {
-	local fit most=$((${1:-4} * $(nproc)))
+	local fit most=$((4 * $(nproc)))
 	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1800000) }' /proc/meminfo)
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }

@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, oldetcd, cluster and faults share, 1.8 GB of memory each (one, and three a core)
+#   CLUSTERS=N  how many clusters data, seeds, oldetcd, cluster and faults share, 1.8 GB of memory each (four a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -188,10 +188,10 @@ make -s build/vmgpu-e2e || exit 1
 wanted="$*"
 for p; do rm -f "$out/$p.log"; done
 export MANY=1
-# Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; three a core, and one, keep the cores busy. The first is for
+# Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; four a core keep the cores busy. The first is for
 # data, seeds and oldetcd. Half of the others are cluster's and join faults, which has the rest from the beginning, when they are free.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
-case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(($(clusters_that_fit 3) + 1))} ;; esac
+case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(clusters_that_fit)} ;; esac
 [ "$clusters" != 1 ] || clusters=2
 ! part_is_wanted cluster || for_cluster=$((clusters / 2))
 part_is_wanted faults || [ "$clusters" = 0 ] || clusters=$((for_cluster + 1))
