@@ -166,7 +166,7 @@ controller="$top/build/dev/vmgpu-controller --kubeconfig {kubeconfig} --metrics-
 a_lease="--lease-duration={lease} --renew-deadline={renew} --renew-period={period} --retry-period={retry}"
 
 scenarios() {
-	tool scenario --state "$STATE" --out "$out/scenarios" --lease "${LEASE:-9s}" --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
+	tool scenario --state "$STATE" --out "$out/scenarios" --lease "${LEASE:-12s}" --controller "$controller $a_lease --worker-image=registry.example.com/worker:{minor}" "${@:-e2e/scenarios}"
 }
 
 # seeds: on a node whose GPUs vmgpu-node finds in a fake /sys
