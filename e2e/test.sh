@@ -59,19 +59,16 @@ lane() {
 
 part_is_wanted() { [[ " $wanted " == *" $1 "* ]]; }
 
-# Two at a time: some of them wait for most of their time. They take what faults, which goes on for longest, leaves of the cores.
+# Three at a time: some of them wait for most of their time.
 part_unit() {
 	local logs=$out/unit
 	make -s -j"$(nproc)" V=asan tests fuzzers || return 1
 	rm -rf "$logs" && mkdir "$logs"
 	export -f unit_program
-	{ make -s V=asan list-tests && make -s V=asan list-fuzzers; } | xargs -n 1 | aside xargs -P 2 -I {} bash -c 'unit_program "$@"' - {} "$logs"
+	{ make -s V=asan list-tests && make -s V=asan list-fuzzers; } | xargs -n 1 | xargs -P 3 -I {} bash -c 'unit_program "$@"' - {} "$logs"
 	cat "$logs"/*
 	! grep -q '^not ok ' "$logs"/*
 }
-
-# aside COMMAND...: yields to the clusters, each program of which leads a session: between those, to be nice is an autogroup's (sched(7))
-aside() { setsid -w bash -c '{ echo 10 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 10 "$@"' - "$@"; }
 
 unit_program() { # PROGRAM FOLDER: what it says goes to a file there
 	local name=${1##*/} log=$2/${1//\//_} rc=0 args=()
@@ -206,7 +203,7 @@ lane data seeds oldetcd &
 lane cluster &
 lane faults &
 lane neighbours &
-lane node tools programs unit & # unit last, when the clusters leave the cores some of the time
+lane node tools programs unit & # unit last, when the clusters leave the cores some of the time; not niced, since some of it has times to keep
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
