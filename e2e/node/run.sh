@@ -79,11 +79,12 @@ start() {
 	# no_timer_check: on a busy machine the kernel's look at its timer fails now and then, and with interrupt remapping it panics.
 	qemu+=(-kernel "$guest/vmlinux" -initrd "$guest/initrd"
 		-append "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off intel_iommu=on host=${NODE:-gpu-node} nvfake=${nvfake// /+} ${KERNEL_ARGS:-}")
-	detached "${qemu[@]}" ${more[@]+"${more[@]}"} >qemu.log 2>&1 </dev/null &
+	# An emulated machine has times to keep that the others have not; where it may not be preferred it goes as they do. It says so
+	# itself, from the session that it leads: from here it could still be the caller's.
+	# shellcheck disable=SC2016
+	detached bash -c '{ echo -5 >/proc/self/autogroup; } 2>/dev/null; exec "$@"' - "${qemu[@]}" ${more[@]+"${more[@]}"} >qemu.log 2>&1 </dev/null &
 	echo $! >qemu.pid
 	disown
-	# An emulated machine has times to keep that the others have not; where it may not be preferred it goes as they do.
-	{ echo -5 >"/proc/$(cat qemu.pid)/autogroup"; } 2>/dev/null || true
 }
 
 # Until a command runs in the guest, or QEMU ends.
