@@ -25,6 +25,7 @@ struct act {
 	char *uid;   /* as it was seen then; NULL: it was not there */
 	int64_t again_ms;
 	bool unconditional; /* what ended it, see act.h */
+	bool sure;
 	unsigned sent;
 	struct buf path, query, body;
 };
@@ -39,6 +40,7 @@ static void finish(struct act *a, enum act_result result, const struct action *a
 		.again_ms = a->again_ms,
 		.trouble = trouble,
 		.unconditional = a->unconditional,
+		.sure = a->sure,
 		.action = action,
 		.sent = a->sent,
 	};
@@ -370,6 +372,58 @@ static void look(struct act *a, const struct action *action, int64_t left)
 		   });
 }
 
+/* --- is its owner still there ---------------------------------------------------------------- */
+
+/* As it is cached, and not on its way out. */
+static bool is_alive(const struct act *a, const json_t *metadata)
+{
+	const struct obj *o = cache_get(a->env.cache, a->primary, a->key.ns, a->key.name);
+
+	return o && str_eq(json_string_value(json_object_get(metadata, "uid")), o->uid) &&
+	       !json_object_get(metadata, "deletionTimestamp");
+}
+
+static void owner_answered(void *ctx, const struct http_answer *answer)
+{
+	struct act *a = ctx;
+	const struct action *action = &a->plan->actions[a->next];
+	json_t *object = answer->status / 100 == 2
+				 ? json_loadb(answer->body, answer->length, 0, NULL)
+				 : NULL;
+
+	a->sure = is_alive(a, json_object_get(object, "metadata"));
+	if (a->sure) {
+		step(a);
+	} else if (object || answer->status == 404) {
+		finish(a, ACT_AGAIN, action,
+		       told(a, action,
+			    arena_printf(a->plan->arena,
+					 "%s %s has gone or is going: nothing is made for it",
+					 a->primary->kind, a->key.name)));
+	} else {
+		finish(a, ACT_FAILED, action, told(a, action, look_sentence(a, action, answer)));
+	}
+	json_decref(object);
+}
+
+static void look_at_owner(struct act *a, int64_t left)
+{
+	buf_reset(&a->path);
+	kind_path(a->primary, cache_version(a->env.cache, a->primary), a->key.ns, a->key.name, NULL,
+		  &a->path);
+	http_start(a->env.http,
+		   &(struct http_call){
+			   .method = "GET",
+			   .path = buf_text(&a->path),
+			   .accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+			   .timeout_ms = left,
+			   .done = owner_answered,
+			   .ctx = a,
+			   .verb = "get",
+			   .resource = a->primary->plural,
+		   });
+}
+
 /* --- requests ------------------------------------------------------------------------------ */
 
 static void send_request(struct act *a, const struct action *action, int64_t left)
@@ -471,7 +525,9 @@ static void step(struct act *a)
 			 */
 			continue;
 		}
-		if (action->unseen_owner && !a->looked) {
+		if (a->env.doubt && !a->sure && action->what == ACTION_APPLY) {
+			look_at_owner(a, left);
+		} else if (action->unseen_owner && !a->looked) {
 			look(a, action, left);
 		} else {
 			send_request(a, action, left);

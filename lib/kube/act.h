@@ -7,6 +7,9 @@
  * not there. What the API server answers to an apply goes straight into the cache, so that the next
  * pass reads our own write even before the watch brings it.
  *
+ * With a doubt whether the object of the pass is still there, the first apply waits for a look at it:
+ * where it has gone, or is going, nothing is made for it (ACT_AGAIN).
+ *
  * Answers that are no failure: 404 to a delete or to a status of an object that is gone; 409 to a
  * conditional write (somebody was faster: ACT_AGAIN, the pass is repeated on what they wrote). A 409
  * to any other write, or from an admission webhook, is one of a moment (a quota that is counted) or
@@ -26,6 +29,7 @@ struct act_end {
 	const char *trouble; /* ACT_REFUSED, ACT_FAILED, ACT_AGAIN: a sentence, lent for the call */
 	/* ACT_AGAIN: no condition of the request was broken, so that news need not end it */
 	bool unconditional;
+	bool sure;		     /* the doubt (see act_env) is dispelled */
 	const struct action *action; /* the one that ended the plan, NULL when all were done */
 	unsigned sent;		     /* requests that were made */
 };
@@ -34,6 +38,12 @@ struct act_env {
 	struct http *http;
 	struct cache *cache;
 	const struct lease *lease; /* NULL: no election, always allowed */
+	/*
+	 * A child of the object of the pass has gone: the object may have gone first, and we have
+	 * not heard of it. Then what the garbage collector takes would be made again and again, so
+	 * the API server is asked for the object before the first apply.
+	 */
+	bool doubt;
 	/* An event of the plan; may be NULL. */
 	void (*event)(void *ctx, const struct kube_kind *k, const struct key *key,
 		      const struct action *a);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "kube/bodies_test.h"
 #include "kube/http_test.h"
 #include "kube/intent.h"
 #include "kube/thing_test.h"
@@ -32,9 +33,18 @@ static bool ended;
 
 static int answer_status, look_status;
 static const char *answer_body, *look_body;
+static int owner_status, n_asked;
+static const char *owner_body;
+static bool in_doubt;
 
 static void answer(struct srv_request *r)
 {
+	if (str_eq(r->method, "GET")) {
+		n_asked++;
+		has(r->path, "/things/x");
+		srv_reply(r, owner_status, NULL, owner_body);
+		return;
+	}
 	if (strstr(r->path, "dryRun=All")) {
 		bool patch = str_eq(r->method, "PATCH");
 
@@ -110,7 +120,8 @@ static void note(void *ctx attr_unused, const struct action *action, const char 
 
 static void carry_out(bool only_status)
 {
-	const struct act_env env = {.http = http, .cache = cache, .lease = lease, .log = note};
+	const struct act_env env = {
+		.http = http, .cache = cache, .lease = lease, .log = note, .doubt = in_doubt};
 
 	n_told = 0;
 	ended = false;
@@ -509,6 +520,71 @@ static void look_that_fails_ends_the_plan(void)
 }
 
 /* A Lease that we hold from now on, for so long. */
+/* --- is the object of the pass still there --------------------------------------------------- */
+
+#define OWNER(uid, more) "{\"metadata\":{\"name\":\"x\",\"uid\":\"" uid "\"" more "}}"
+
+static void carry_out_in_doubt(enum action_what what, int status, const char *owner)
+{
+	static const struct thing cached = {.obj = {.name = "x", .ns = "n", .uid = "u", .rv = "7"}};
+
+	start_plan();
+	cache_put(cache, &thing, &cached);
+	plan_again(&plan, 70, "later");
+	if (what == ACTION_APPLY) {
+		plan_apply(&plan, &unseen, "vmgpu", body(), "wanted");
+	}
+	add(what == ACTION_APPLY ? ACTION_STATUS : what);
+	owner_status = status;
+	owner_body = owner;
+	answer_status = 200;
+	n_asked = 0;
+	in_doubt = true;
+	carry_out(false);
+	in_doubt = false;
+}
+
+static void in_doubt_an_apply_waits_for_a_look(void)
+{
+	carry_out_in_doubt(ACTION_APPLY, 200, OWNER("u", ""));
+	is_int(got.result, ACT_DONE);
+	is_int(n_asked, 1);
+	is_int(got.sent, 2);
+	ok(got.sure);
+	carry_out_in_doubt(ACTION_MERGE, 404, "{}"); /* makes nothing */
+	is_int(got.result, ACT_DONE);
+	is_int(n_asked, 0);
+	ok(!got.sure);
+}
+
+static void nothing_is_made_for_what_has_gone(void)
+{
+	static const struct {
+		int status;
+		const char *owner;
+		enum act_result want;
+		const char *says;
+	} rows[] = {
+		{404, STATUS("404", "NotFound", "none", ""), ACT_AGAIN,
+		 "Thing x has gone or is going"},
+		{200, OWNER("another", ""), ACT_AGAIN, "Thing x has gone or is going"},
+		{200, OWNER("u", ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""), ACT_AGAIN,
+		 "nothing is made for it"},
+		{200, "half an obj", ACT_FAILED, "the answer is no object (at the look"},
+		{500, STATUS("500", "InternalError", "no", ""), ACT_FAILED, "no (at the look"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		carry_out_in_doubt(ACTION_APPLY, rows[i].status, rows[i].owner);
+		is_int(got.result, rows[i].want);
+		is_int(got.sent, 0);
+		is_int(got.again_ms, 70);
+		is_int(n_told, 1);
+		ok(!got.sure && !got.unconditional);
+		has(trouble, rows[i].says);
+	}
+}
+
 static void hold_for(int64_t ms)
 {
 	const struct lease_settings s = {4 * ms, ms / 2, ms / 4, ms};
@@ -566,5 +642,8 @@ TESTS({"each answer is judged", each_answer_is_judged},
       {"what is not cached is known until the next write, or another one's",
        what_is_not_cached_is_known_until_the_next_write_or_another_ones},
       {"a look that fails ends the plan", look_that_fails_ends_the_plan},
+      {"in doubt an apply waits for a look at the object of the pass",
+       in_doubt_an_apply_waits_for_a_look},
+      {"nothing is made for what has gone", nothing_is_made_for_what_has_gone},
       {"nothing goes out once the Lease is over", nothing_goes_out_once_the_lease_is_over},
       {"while the Lease is held it does", while_it_is_held_it_does})

@@ -36,6 +36,7 @@ struct worker {
 	const struct reconciler *rec;
 	struct queue *queue;
 	struct map troubles; /* "ns/name" -> struct trouble: what the API server refused */
+	struct map doubts;   /* "ns/name", itself its value: a child of it has gone (act.h) */
 	struct runtime_stats stats;
 	int64_t began; /* the sum of when the passes under way began */
 };

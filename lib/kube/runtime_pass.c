@@ -24,20 +24,51 @@ struct flight {
 	char *ns, *name;
 	char *trouble; /* told in this pass's status */
 	bool news;     /* and not told before */
+	bool doubt;    /* whether its object is still there */
 	int64_t began;
 };
 
 /* --- waking -------------------------------------------------------------------------------- */
 
+static char *key_text(const char *ns, const char *name)
+{
+	return xprintf("%s/%s", ns ? ns : "", name);
+}
+
+static void doubt(struct worker *w, const char *ns, const char *name)
+{
+	auto_free char *key = key_text(ns, name);
+
+	if (!map_get(&w->doubts, key)) {
+		map_put(&w->doubts, key, key);
+		take(key);
+	}
+}
+
+/* True once. */
+static bool doubt_take(struct worker *w, const char *ns, const char *name)
+{
+	auto_free char *text = key_text(ns, name), *key = map_get(&w->doubts, text);
+
+	if (key) {
+		map_del(&w->doubts, key);
+	}
+	return key != NULL;
+}
+
 struct waker {
 	struct worker *w;
 	enum queue_priority priority;
+	bool gone; /* a child is: of an object that we know, or it would not matter */
 };
 
 static void wake(void *ctx, const char *ns, const char *name)
 {
 	struct waker *k = ctx;
 
+	if (k->gone && cache_get(k->w->r->cache, k->w->rec->primary, ns, name)) {
+		doubt(k->w, ns, name);
+	}
 	queue_add(k->w->queue, ns, name, k->priority, loop_now(k->w->r->loop));
 }
 
@@ -69,9 +100,10 @@ void workers_see(void *ctx, const struct kube_kind *k, const struct obj *old, co
 	}
 	for (size_t i = 0; i < r->n_workers; i++) {
 		struct worker *w = &r->workers[i];
-		struct waker waker = {w, priority_of(r, k, old, now, w->rec->primary == k)};
+		bool primary = w->rec->primary == k;
+		struct waker waker = {w, priority_of(r, k, old, now, primary), !now && !primary};
 
-		if (w->rec->primary == k) {
+		if (primary) {
 			wake(&waker, o->ns, o->name);
 		}
 		for (const struct plan_watch *pw = w->rec->watches; pw && pw->kind; pw++) {
@@ -97,7 +129,7 @@ void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char
 void workers_wake_all(struct runtime *r)
 {
 	for (size_t i = 0; i < r->n_workers; i++) {
-		struct waker waker = {&r->workers[i], QUEUE_NODE};
+		struct waker waker = {&r->workers[i], QUEUE_NODE, false};
 		const struct kube_kind *k = r->workers[i].rec->primary;
 
 		for (const struct obj *o = NULL; (o = cache_next(r->cache, k, o));) {
@@ -133,7 +165,7 @@ struct trouble {
 
 static struct trouble *trouble_get(const struct worker *w, const struct flight *f)
 {
-	auto_free char *key = xprintf("%s/%s", f->ns ? f->ns : "", f->name);
+	auto_free char *key = key_text(f->ns, f->name);
 
 	return map_get(&w->troubles, key);
 }
@@ -144,7 +176,7 @@ static struct trouble *trouble_make(struct worker *w, const struct flight *f)
 
 	if (!t) {
 		t = xcalloc(1, sizeof(*t));
-		t->key = xprintf("%s/%s", f->ns ? f->ns : "", f->name);
+		t->key = key_text(f->ns, f->name);
 		map_put(&w->troubles, t->key, t);
 	}
 	return t;
@@ -326,6 +358,9 @@ static void pass_ended(void *ctx, const struct act_end *end)
 
 	r->in_flight--;
 	note_end(f, end, refused);
+	if (f->doubt && !end->sure && end->result != ACT_DONE) {
+		doubt(w, f->ns, f->name);
+	}
 	if (!telling && !conflict && end->result != ACT_FENCED) {
 		conflicts_end(w, f);
 	}
@@ -396,6 +431,8 @@ static void pass_run(struct flight *f)
 		.ctx = r,
 	};
 
+	f->doubt = doubt_take(w, f->ns, f->name);
+	env.doubt = f->doubt;
 	f->began = loop_now(r->loop);
 	plan_init(&f->plan, &f->arena, r->cache);
 	arena_reset(&r->scratch);
@@ -479,6 +516,7 @@ void workers_create(struct runtime *r)
 		*w = (struct worker){
 			.r = r, .rec = r->s.reconcilers[i], .queue = queue_create(MAX_KEYS)};
 		map_init(&w->troubles);
+		map_init(&w->doubts);
 		w->stats.name = w->rec->name;
 	}
 	arena_init(&r->scratch, PASS_ARENA);
@@ -494,6 +532,10 @@ void workers_destroy(struct runtime *r)
 			trouble_free(s->value);
 		}
 		map_finish(&w->troubles);
+		for (struct map_slot *s = NULL; (s = map_next(&w->doubts, s));) {
+			free(s->value);
+		}
+		map_finish(&w->doubts);
 		queue_destroy(w->queue);
 	}
 	free(r->workers);

@@ -69,6 +69,9 @@ static struct {
 	struct srv_request *asked[SRV_MAX]; /* for discovery */
 	int64_t asked_at[SRV_MAX];
 	int n_asked;
+	int live_status; /* of the answer to a GET of a thing; 0: 200 and nothing of it */
+	const char *live;
+	int n_looks;
 } api;
 
 attr_unused static char name_of(const struct srv_request *r)
@@ -184,6 +187,9 @@ attr_unused static void on_request(struct srv_request *r)
 		on_stream(r);
 	} else if (strstr(r->path, "/leases")) {
 		on_lease(r);
+	} else if (str_eq(r->method, "GET") && strstr(r->path, "/things/")) {
+		api.n_looks++;
+		srv_reply(r, api.live_status ?: 200, NULL, api.live ?: "{}");
 	} else if (str_eq(r->method, "GET")) {
 		answer_ok(r);
 	} else {
@@ -346,7 +352,7 @@ attr_unused static void prepare(const char *things)
 attr_unused static void operate(struct runtime_settings s)
 {
 	s.kinds = s.kinds ? s.kinds : only_things;
-	s.reconcilers = reconcilers;
+	s.reconcilers = s.reconcilers ? s.reconcilers : reconcilers;
 	s.identity = "us";
 	s.component = "test";
 	s.random = least;
