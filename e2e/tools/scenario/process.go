@@ -26,14 +26,15 @@ type process struct {
 	log     string
 	metrics string // URL, if the command has {metrics}
 
-	mu      sync.Mutex
-	cmd     *exec.Cmd
-	ended   chan struct{}
-	wanted  bool   // its end was asked for
-	excused bool   // it may end by itself, as who lost the Lease does, but not by a signal
-	trouble string // how it ended without being asked to
-	size    observe.Process
-	started time.Time
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	ended    chan struct{}
+	wanted   bool   // its end was asked for
+	excused  bool   // it may end by itself, as who lost the Lease does, but not by a signal
+	trouble  string // how it ended without being asked to
+	size     observe.Process
+	logBegin int // where in its log it began
+	started  time.Time
 }
 
 // newProcess fills in the command of a controller: {kubeconfig}, {name}, {port} and {metrics} (free ports; at the latter /metrics is read
@@ -102,6 +103,9 @@ func (p *process) start() error {
 		return err
 	}
 	defer log.Close()
+	if at, err := log.Seek(0, io.SeekEnd); err == nil {
+		p.logBegin = int(at)
+	}
 	cmd := exec.Command(p.command[0], p.command[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -112,6 +116,15 @@ func (p *process) start() error {
 	p.started = time.Now()
 	go p.attend(cmd, p.ended)
 	return nil
+}
+
+// logged tells whether its log has this text since it was last started.
+func (p *process) logged(text string) bool {
+	p.mu.Lock()
+	begin := p.logBegin
+	p.mu.Unlock()
+	log, err := os.ReadFile(p.log)
+	return err == nil && bytes.Contains(log[min(begin, len(log)):], []byte(text))
 }
 
 // attend waits for the end. A controller that ends by itself is started again, as its Deployment would.

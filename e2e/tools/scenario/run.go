@@ -128,13 +128,13 @@ func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
 		return err
 	}
 	begin := time.Now()
-	if err := s.settle(ctx, s.quiet); err != nil {
+	if err := s.comeToRest(ctx, fault); err != nil {
 		return err
 	}
 	met := happened()
 	r.Met = !met.IsZero()
 	if met.After(begin) {
-		if err := s.settle(ctx, s.quiet); err != nil {
+		if err := s.comeToRest(ctx, fault); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,17 @@ func (s *stage) run(ctx context.Context, fault *Fault, r *Result) (err error) {
 	if err := s.removeOurs(ctx); err != nil {
 		return err
 	}
-	return s.settle(ctx, min(s.quiet, time.Second))
+	return s.settle(ctx, min(s.quiet, time.Second/2))
+}
+
+// comeToRest waits until all is done; after a fault somebody must lead again first.
+func (s *stage) comeToRest(ctx context.Context, fault *Fault) error {
+	if fault != nil {
+		if err := s.awaitLeader(); err != nil {
+			return err
+		}
+	}
+	return s.settle(ctx, s.quiet)
 }
 
 // steps does one after the other, and notes the behaviours.
@@ -202,7 +212,10 @@ func (s *stage) expectFault(ctx context.Context, fault *Fault) func() time.Time 
 	}
 }
 
-const secondPlanTime = time.Second
+const (
+	secondPlanTime = 400 * time.Millisecond // after it has read all that there is
+	leaderLimit    = 10 * time.Second       // beside the Lease
+)
 
 // secondPlan: who starts on a world in which all is done writes nothing.
 func (s *stage) secondPlan() error {
@@ -218,11 +231,30 @@ func (s *stage) secondPlan() error {
 			}
 		}
 	}
+	if len(s.processes) > 0 {
+		if err := s.awaitLeader(); err != nil {
+			return err
+		}
+	}
 	time.Sleep(secondPlanTime)
 	if s.observer.LastWrite().After(before) {
 		return fmt.Errorf("controllers that were started anew wrote again, though all was done")
 	}
 	return nil
+}
+
+// awaitLeader waits until one of the controllers leads and has read all that there is, as its log says: that nobody writes while
+// nobody may proves nothing.
+func (s *stage) awaitLeader() error {
+	limit := s.lease + leaderLimit
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for _, p := range s.processes {
+			if p.logged(`"msg":"leading"`) && p.logged(`"msg":"caches synced"`) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("no controller that runs has led and read all within %s", limit)
 }
 
 // stopAll ends the controllers and looks at how they ended and what they logged.
