@@ -7,7 +7,7 @@
 #   SHARD=I/N       the I-th of N parts (1/1)
 #   PERCENT=N       a fixed share of each scenario's runs, and those of scenarios/failed.txt (100)
 #   ONLY=TEXT       only cases whose id has this part, e.g. permit-admin/kill
-#   CLUSTERS=N      how many clusters share the work, 1.8 GB of memory each (four times as many as cores: runs mostly wait)
+#   CLUSTERS=N      how many clusters share the work, 2 GB of memory each (four times as many as cores: runs mostly wait)
 #   STATES=A,B      folders of clusters that run already, instead of CLUSTERS
 #   LATE=A,B        more of them, each from when there is a file A.free, B.free on
 #   ETCD=built|debian

@@ -69,12 +69,15 @@ debian() {
 	rm -f "$log"
 }
 
-# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as three quarters of the free memory go
+# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as four fifths of the free memory go
 clusters_that_fit() {
 	local fit most=$((4 * $(nproc)))
-	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.75 / 1800000) }' /proc/meminfo)
+	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.8 / 2000000) }' /proc/meminfo)
 	echo $((fit < 1 ? 1 : fit < most ? fit : most))
 }
+
+# python3 ARGUMENT...: Debian's, which deps.sh installs; a version manager's shim starts a hundred processes first
+python3() { /usr/bin/python3 "$@"; }
 
 # tool ARGUMENT...: the test tool beside clusters that need the cores more. It leads a session, as each program of a cluster does:
 # Linux shares the cores among sessions (autogroups, sched(7)), so it and its controllers do not share one with all else that runs.

@@ -14,7 +14,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, oldetcd, cluster and faults share, 1.8 GB of memory each (four a core)
+#   CLUSTERS=N  how many clusters data, seeds, oldetcd, cluster and faults share, 2 GB of memory each (four a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -88,7 +88,7 @@ part_data() { on 0 bash e2e/data/check.sh; }
 part_seeds() { on 0 seeds; }
 part_oldetcd() {
 	local rc=0
-	LEASE=15s on 0 scenarios e2e/scenarios/{gpus-repeated,permit-late,permit-admin,halted,watch-garbage}.yaml || rc=1
+	LEASE=15s on 0 scenarios e2e/scenarios/{gpus-repeated,permit-late,watch-garbage}.yaml || rc=1
 	bash e2e/cluster/down.sh "$rig/0" # nobody needs it any more
 	return $rc
 }
@@ -186,7 +186,7 @@ wanted="$*"
 for p; do rm -f "$out/$p.log"; done
 export MANY=1
 # Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; four a core keep the cores busy. The first is for
-# data, seeds and oldetcd. Half of the others are cluster's and join faults, which has the rest from the beginning, when they are free.
+# data, seeds and oldetcd. Half of the others, rounded up, are cluster's and join faults when they are free; the rest is its own from the beginning.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
 case " $wanted " in *\ data\ * | *\ seeds\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(clusters_that_fit)} ;; esac
 [ "$clusters" != 1 ] || clusters=2
@@ -199,11 +199,11 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
-lane data seeds oldetcd &
+lane data seeds oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster &
 lane faults &
 lane neighbours &
-lane node tools programs unit & # unit last, when the clusters leave the cores some of the time; not niced, since some of it has times to keep
+lane node tools programs &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"

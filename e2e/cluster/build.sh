@@ -14,6 +14,7 @@ key() { # MODULE
 	cd "$here/$1"
 	{
 		go env GOVERSION
+		[ -z "${GOEXPERIMENT:-}" ] || echo "$GOEXPERIMENT"
 		# shellcheck disable=SC2046
 		cat go.mod go.sum $(find . -name '*.go' | sort)
 	} | sha256sum | cut -c1-12
@@ -72,7 +73,8 @@ main() {
 		etcd) compile etcd '' go.etcd.io/etcd/server/v3 ;;
 		etcd-debian) etcd_debian ;;
 		kubernetes) kubernetes ;;
-		kubevirt) compile kubevirt '' kubevirt.io/kubevirt/cmd/{virt-api,virt-controller} kubevirt/objects ;;
+		# With Go's newer JSON code, of the same results, virt-api needs a quarter less CPU to start.
+		kubevirt) GOEXPERIMENT=jsonv2 compile kubevirt '' kubevirt.io/kubevirt/cmd/{virt-api,virt-controller} kubevirt/objects ;;
 		-h | --help) usage ;;
 		*) usage >&2 && exit 2 ;;
 		esac

@@ -11,7 +11,7 @@
 #   NEIGHBOURS=newest|cozystack  also Cluster API, Kamaji, Talos, Flux, in one of two generations (../data/crds)
 #   WITHOUT_KUBEVIRT=1           neither KubeVirt nor CDI
 #   AUDIT=1                      a line for each request in STATE/log/audit
-#   MANY=1                       it is one of many small ones on this machine: a core for each program, 1.8 GB for all
+#   MANY=1                       it is one of many small ones on this machine: a core for each program, 2 GB for all
 #   APISERVER_ARGS="..."         more arguments for kube-apiserver
 set -euo pipefail
 prog=up.sh
@@ -39,7 +39,7 @@ frugal() {
 	if [ -n "${MANY:-}" ]; then
 		export GOMAXPROCS=1 GOGC=300
 		case $name in
-		kube-apiserver) export GOGC=off GOMEMLIMIT=900MiB ;;
+		kube-apiserver) export GOGC=off GOMEMLIMIT=1100MiB ;;
 		virt-api) export GOGC=off GOMEMLIMIT=400MiB ;;
 		esac
 	fi
