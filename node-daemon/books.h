@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * books.h: the journal held against the machine: what we know of each unit that its drivers do not
+ * show. Pure; made anew at every look, and after every record.
+ *
+ *	journal says		the machine shows		the books say
+ *	nothing			a driver of the host, or none	BOOK_NONE
+ *	nothing			vfio-pci			BOOK_ADOPTED: never unbound by us
+ *	binding, bound		vfio-pci			BOOK_OURS
+ *	binding, bound		none, or the driver recorded	BOOK_OURS, BOOK_BIND: go on, do it again
+ *	binding, bound		another driver			BOOK_QUARANTINED
+ *	returning		anything			BOOK_OURS, BOOK_BACK
+ *	bound, of an older boot	vfio-pci			BOOK_ADOPTED: somebody bound it this time
+ *	anything		another card in that place	BOOK_QUARANTINED
+ *	cannot be read		not plainly on the host		BOOK_QUARANTINED, and books.refusal
+ *
+ * A card is known by its place and ids; that its address is another since the last boot changes
+ * nothing. When in doubt a unit is quarantined, that is: nobody touches it, and why says what would
+ * end that. The books know nothing of orders: BOOK_BIND of a unit that is now ordered back means to
+ * give back what is bound of it.
+ */
+#pragma once
+
+#include "node-daemon/journal.h"
+#include "node-daemon/unit.h"
+
+enum book_whose {
+	BOOK_NONE,	  /* nothing of it is ours */
+	BOOK_OURS,	  /* we bound it, or were about to */
+	BOOK_ADOPTED,	  /* its GPU was on vfio-pci before us */
+	BOOK_QUARANTINED, /* nothing is done with it: why */
+};
+
+/* What was begun and is not known to be at its end. */
+enum book_doing { BOOK_NOTHING, BOOK_BIND, BOOK_BACK };
+
+/*
+ * What giving back restores. known: recorded in this boot. Not known: driver is what the function
+ * has now (of ours from an older boot: what it had then, if it has none yet), override is "" and
+ * must be read from the machine, and a record written, before the first write to the function. A
+ * driver of the vfio family was not bound by us: such a function is never unbound.
+ */
+struct book_function {
+	uint64_t address;
+	bool known;
+	const char *driver;   /* before us, "": none */
+	const char *override; /* before us, "": none */
+};
+
+struct book {
+	uint64_t id;	   /* address of the unit's first GPU, now */
+	const char *place; /* journal.h */
+	const char *ids;
+	enum book_whose whose;
+	enum book_doing doing;
+	LIST(struct book_function) functions; /* those of the unit, in its order */
+	const char *name;		      /* frozen, "": none */
+	const char *was; /* its address when it was recorded, where that is another; "" */
+	const char *why; /* BOOK_QUARANTINED: the sentence; else "" or a remark on it */
+};
+
+/* A recorded card that is not there. Its record stays. */
+struct book_missing {
+	const char *id, *ids, *place; /* as recorded */
+};
+
+struct books {
+	LIST(struct book) items; /* one a unit, by id */
+	LIST(struct book_missing) missing;
+	const char *refusal; /* nothing at all may be written to the machine, and why; "": it may */
+	const char *remark;  /* something is odd with the journal that stops nobody, "" */
+};
+
+/* node, boot: of this machine and its running kernel. units: of units_make. Strings lie in the
+ * arena, in the journal or in the machine. */
+void books_make(const struct journal *j, const struct machine *m, const struct unit_list *units,
+		const char *node, const char *boot, struct arena *a, struct books *ret);
+const struct book *books_find(const struct books *b, uint64_t id); /* NULL */
+
+/*
+ * The records that follow from a book; lists and strings are the book's own, but what must be
+ * printed is in the arena. Write them before what they tell is done (JOURNAL_BINDING,
+ * JOURNAL_RETURNING: on the disk), after it (JOURNAL_BOUND, book_returned: need not wait).
+ */
+
+/* state: JOURNAL_BINDING ...; the override of functions that were not known is filled in before. */
+void book_record(const struct book *b, const struct unit *u, const char *state, const char *boot,
+		 struct arena *a, struct journal_unit *ret);
+/* Nothing of it is ours any more; its name stays. Also what ends a quarantine, when orders no
+ * longer name the unit. */
+void book_returned(const struct book *b, const char *boot, struct journal_unit *ret);
+/* The quarantine itself, for a journal that begins anew behind one that cannot be read. */
+void book_quarantine(const struct book *b, const char *boot, struct journal_unit *ret);

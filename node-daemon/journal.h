@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal.h: what the daemon must remember over its own death and the node's, as text. Pure: bytes
+ * in, structs out, and back; the file is journal_file.h's, and what the records mean for the
+ * machine is books.h's.
+ *
+ * One line a record, the last of a key wins:
+ *	<checksum, 16 hex digits> <number> <safe> {"unit":{...}}\n
+ * The number counts records of this file from 1 without gaps. `safe` is the last number that was
+ * known to lie on the disk when this line was written: what a later line calls safe must be
+ * readable, and only that. So a power cut in the middle of writes that nobody had promised is told
+ * from damage. The first line is the head. Behind the last line are zeros, as many as the file was
+ * made with.
+ *
+ * Strings are never NULL and lie in the journal's arena, as everything does, until journal_init or
+ * journal_finish.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "json/type.h"
+
+enum {
+	JOURNAL_VERSION = 1,
+	JOURNAL_MAX_LINE = 256 * 1024,	     /* orders of 512 cards; one unit has less */
+	JOURNAL_MAX_BYTES = 8 * 1024 * 1024, /* of what must be remembered, and of a file */
+	JOURNAL_MAX_UNITS = 2048,
+	JOURNAL_MAX_FUNCTIONS = 256, /* of one unit: MACHINE_MAX_MEMBERS */
+	JOURNAL_MAX_OTHERS = 4096,
+};
+
+/* The first record of a file. */
+struct journal_head {
+	int64_t version;
+	const char *node; /* name of the Node whose journal it is */
+	const char *boot; /* /proc/sys/kernel/random/boot_id */
+};
+
+/* The orders as obeyed last. */
+struct journal_orders {
+	int64_t term, generation;
+	const char *spec; /* of the GPUNode, JSON text: an object */
+};
+
+/* One function of a unit as it was before we touched it. */
+struct journal_function {
+	const char *at;	      /* 0000:41:00.1 */
+	const char *ids;      /* 10de:22ba:10de:16a1 */
+	const char *driver;   /* "": none */
+	const char *override; /* driver_override, "": none */
+};
+
+LIST_OF(journal_function_list, struct journal_function);
+
+/*
+ * A card, by its place: the address of the root port, then slot and function of each bridge below
+ * and of the card, which new bus numbers do not change ("0000:40:01.0/00.0/10.0/00.0"). The record
+ * of a place replaces the one before; one that says nothing (no state, no name, no why) makes it
+ * forgotten.
+ */
+struct journal_unit {
+	const char *place;
+	const char *id;	   /* address of its first GPU when this was written */
+	const char *ids;   /* of that GPU: vendor:device:subsystem vendor:subsystem device */
+	const char *boot;  /* in which this was true */
+	const char *state; /* JOURNAL_BINDING ..., "": none of it is ours */
+	const char *name;  /* frozen, "": none */
+	const char *why;   /* the sentence why it is quarantined, "": it is not */
+	tri adopted;	   /* an admin bound it to vfio-pci before us */
+	struct journal_function_list functions;
+};
+
+#define JOURNAL_BINDING "binding"     /* being brought to vfio-pci */
+#define JOURNAL_BOUND "bound"	      /* brought there */
+#define JOURNAL_RETURNING "returning" /* being given back */
+
+/* Exactly one of these is there. */
+struct journal_record {
+	const struct journal_head *head;
+	const struct journal_orders *orders;
+	const struct journal_unit *unit;
+};
+
+enum journal_health {
+	JOURNAL_ABSENT, /* there is no journal: nothing was ever done here */
+	JOURNAL_GOOD,
+	JOURNAL_BROKEN, /* what was promised cannot be read */
+	JOURNAL_NEWER,	/* another version wrote it, or wrote into it */
+};
+
+struct journal {
+	struct arena arena;
+	enum journal_health health;
+	const char *trouble; /* JOURNAL_BROKEN, JOURNAL_NEWER: the sentence */
+	struct journal_head head;
+	const struct journal_orders *orders; /* NULL: none */
+	LIST(struct journal_unit) units;     /* by first record */
+	/* Records of kinds that this version does not know, as they are: kept, not obeyed. */
+	LIST(const char *) others;
+	const char *others_kind; /* of the first of these, "": there is none */
+	size_t units_room, others_room;
+	int64_t number, safe; /* of the last record; of the last on the disk */
+	size_t size;	      /* bytes of good lines */
+	bool torn;	      /* there is something behind these */
+};
+
+void journal_init(struct journal *j); /* health JOURNAL_ABSENT */
+void journal_finish(struct journal *j);
+
+/*
+ * Reads a whole file into j, which is what journal_init made. Always ends in a health; for
+ * JOURNAL_BROKEN and JOURNAL_NEWER all that could be read is there, to be looked at, not to be
+ * continued.
+ */
+void journal_read(const char *bytes, size_t n, struct journal *j);
+
+/* The line of a next record, added to out. -1: the record is none that journal_read would take. */
+int journal_line(const struct journal *j, const struct journal_record *r, struct buf *out,
+		 struct err *err);
+/* The record of that line stands in the file: j learns it. */
+void journal_note(struct journal *j, const struct journal_record *r, size_t line_size);
+/* All records so far lie on the disk. */
+void journal_synced(struct journal *j);
+/* What j says as a new file without what was replaced, for journal_read; added to out. */
+int journal_whole(const struct journal *j, struct buf *out, struct err *err);
