@@ -69,6 +69,7 @@ struct journal_unit {
 	const char *why;   /* the sentence why it is quarantined, "": it is not */
 	tri adopted;	   /* an admin bound it to vfio-pci before us */
 	struct journal_function_list functions;
+	uint64_t hash; /* of place, filled by the reader */
 };
 
 #define JOURNAL_BINDING "binding"     /* being brought to vfio-pci */
@@ -86,40 +87,42 @@ enum journal_health {
 	JOURNAL_ABSENT, /* there is no journal: nothing was ever done here */
 	JOURNAL_GOOD,
 	JOURNAL_BROKEN, /* what was promised cannot be read */
-	JOURNAL_NEWER,	/* another version wrote it, or wrote into it */
+	JOURNAL_NEWER,	/* another version wrote it, or wrote into it: what is there is no damage */
+	JOURNAL_CLOSED, /* the file cannot be had: another process has it, or the disk fails */
 };
 
 struct journal {
 	struct arena arena;
 	enum journal_health health;
-	const char *trouble; /* JOURNAL_BROKEN, JOURNAL_NEWER: the sentence */
+	const char *trouble; /* neither absent nor good: the sentence why */
 	struct journal_head head;
 	const struct journal_orders *orders; /* NULL: none */
 	LIST(struct journal_unit) units;     /* by first record */
 	/* Records of kinds that this version does not know, as they are: kept, not obeyed. */
 	LIST(const char *) others;
-	const char *others_kind; /* of the first of these, "": there is none */
-	size_t units_room, others_room;
-	int64_t number, safe; /* of the last record; of the last on the disk */
-	size_t size;	      /* bytes of good lines */
-	bool torn;	      /* there is something behind these */
+	const char *others_kind;	/* of the first of these, "": there is none */
+	size_t units_room, others_room; /* of the lists */
+	int64_t number, safe;		/* of the last record; of the last on the disk */
+	size_t size;			/* bytes of good lines */
+	bool torn;			/* there is something behind these */
 };
 
 void journal_init(struct journal *j); /* health JOURNAL_ABSENT */
 void journal_finish(struct journal *j);
 
 /*
- * Reads a whole file into j, which is what journal_init made. Always ends in a health; for
- * JOURNAL_BROKEN and JOURNAL_NEWER all that could be read is there, to be looked at, not to be
- * continued.
+ * Reads a whole file into j, which is what journal_init made. Always ends in a health; of a journal
+ * that is broken or newer all is there that could be read, to be looked at, not to be continued.
  */
 void journal_read(const char *bytes, size_t n, struct journal *j);
+/* The same health for a file that cannot even be read. */
+void journal_close(struct journal *j, const char *why);
 
-/* The line of a next record, added to out. -1: the record is none that journal_read would take. */
+/* The line of a next record, added to out. -1: journal_read would not take it. */
 int journal_line(const struct journal *j, const struct journal_record *r, struct buf *out,
 		 struct err *err);
-/* The record of that line stands in the file: j learns it. */
-void journal_note(struct journal *j, const struct journal_record *r, size_t line_size);
+/* That line stands in the file: j learns it. */
+void journal_note(struct journal *j, const char *line, size_t n);
 /* All records so far lie on the disk. */
 void journal_synced(struct journal *j);
 /* What j says as a new file without what was replaced, for journal_read; added to out. */
