@@ -47,6 +47,7 @@ static const struct type function_type = {sizeof(T), function_fields, NULL};
 #define T struct journal_unit
 static const struct field unit_fields[] = {
 	FIELD(T, place, "place", TYPE_STR),
+	FIELD(T, replaces, "replaces", TYPE_STR),
 	FIELD(T, id, "id", TYPE_STR),
 	FIELD(T, ids, "ids", TYPE_STR),
 	FIELD(T, boot, "boot", TYPE_STR),
@@ -169,7 +170,7 @@ static int unit_check(const struct journal_unit *u, struct err *err)
 	if (!filled(u->place) || !identity(u->ids) || !filled(u->boot)) {
 		return err_set(err, "unit %s lacks its place, its ids or its boot", u->id);
 	}
-	if (!state(u->state) || !plain(u->name) || !plain(u->why)) {
+	if (!state(u->state) || !plain(u->name) || !plain(u->why) || !plain(u->replaces)) {
 		return err_set(err, "unit %s is in no state that is known, or has a strange name",
 			       u->id);
 	}
@@ -250,28 +251,40 @@ static bool blank(const struct journal_unit *u)
 	return !*u->state && !*u->name && !*u->why && !u->functions.n && !tri_or(u->adopted, false);
 }
 
+static void forget_unit(struct journal *j, const char *place)
+{
+	struct journal_unit *at = find_unit(j, place);
+
+	if (at) {
+		memmove(at, at + 1, (size_t)(j->units.items + --j->units.n - at) * sizeof(*at));
+	}
+}
+
 static void remember_unit(struct journal *j, const struct journal_unit *u)
 {
-	struct journal_unit *at = find_unit(j, u->place), *end;
+	struct journal_unit *at;
 
+	if (*u->replaces) {
+		forget_unit(j, u->replaces);
+	}
 	if (blank(u)) {
-		if (at) {
-			end = j->units.items + --j->units.n;
-			memmove(at, at + 1, (size_t)(end - at) * sizeof(*at));
-		}
+		forget_unit(j, u->place);
 		return;
 	}
+	at = find_unit(j, u->place);
 	if (!at) {
 		j->units.items = one_more(&j->arena, j->units.items, j->units.n, &j->units_room,
 					  sizeof(*at));
 		at = &j->units.items[j->units.n++];
 	}
 	*at = *u;
+	at->replaces = ""; /* that is done, and what comes at that place later is another record */
 }
 
 static void unit_fill(struct journal_unit *u)
 {
 	u->hash = hash_str(HASH_SEED, u->place);
+	u->replaces = or_empty(u->replaces);
 	u->state = or_empty(u->state);
 	u->name = or_empty(u->name);
 	u->why = or_empty(u->why);
@@ -532,6 +545,7 @@ int journal_line(const struct journal *j, const struct journal_record *r, struct
 		if (j->units.n == JOURNAL_MAX_UNITS && !find_unit(j, u.place)) {
 			return err_set(err, "the journal has room for %d units", JOURNAL_MAX_UNITS);
 		}
+		u.replaces = or_unset(u.replaces);
 		u.state = or_unset(u.state);
 		u.name = or_unset(u.name);
 		u.why = or_unset(u.why);

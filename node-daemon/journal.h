@@ -61,13 +61,14 @@ LIST_OF(journal_function_list, struct journal_function);
  */
 struct journal_unit {
 	const char *place;
-	const char *id;	   /* address of its first GPU when this was written */
-	const char *ids;   /* of that GPU: vendor:device:subsystem vendor:subsystem device */
-	const char *boot;  /* in which this was true */
-	const char *state; /* JOURNAL_BINDING ..., "": none of it is ours */
-	const char *name;  /* frozen, "": none */
-	const char *why;   /* the sentence why it is quarantined, "": it is not */
-	tri adopted;	   /* an admin bound it to vfio-pci before us */
+	const char *replaces; /* "": nothing; a place whose record is forgotten with this one */
+	const char *id;	      /* address of its first GPU when this was written */
+	const char *ids;      /* of that GPU: vendor:device:subsystem vendor:subsystem device */
+	const char *boot;     /* in which this was true */
+	const char *state;    /* JOURNAL_BINDING ..., "": none of it is ours */
+	const char *name;     /* frozen, "": none */
+	const char *why;      /* the sentence why it is quarantined, "": it is not */
+	tri adopted;	      /* an admin bound it to vfio-pci before us */
 	struct journal_function_list functions;
 	uint64_t hash; /* of place, filled by the reader */
 };

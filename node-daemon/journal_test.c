@@ -167,6 +167,37 @@ static void last_wins(void)
 	is_int(j.units.n, 2);
 }
 
+/* Where a card's place has another name now, the record under the old one goes with the new one. */
+static void replaced(void)
+{
+	auto_buf struct buf whole = {.max = JOURNAL_MAX_BYTES};
+	struct journal_unit u = card;
+
+	begin();
+	append_unit("a", JOURNAL_BOUND, true);
+	append_unit("b", JOURNAL_BOUND, true);
+	u.place = "c";
+	u.replaces = "a";
+	append(&(struct journal_record){.unit = &u}, true);
+	is_int(j.units.n, 2);
+	is_str(j.units.items[0].place, "b");
+	is_str(j.units.items[1].place, "c");
+	/* what comes to the old place afterwards stays, also in a journal made anew */
+	append_unit("a", JOURNAL_BOUND, true);
+	is_int(reread(), JOURNAL_GOOD);
+	is_int(j.units.n, 3);
+	is_int(journal_whole(&j, &whole, NULL), 0);
+	is_int(read_again(whole.bytes, whole.len), JOURNAL_GOOD);
+	is_int(j.units.n, 3);
+	/* and one that says nothing replaces too */
+	u.state = u.name = "";
+	u.functions.n = 0;
+	begin();
+	append_unit("a", JOURNAL_BOUND, true);
+	append(&(struct journal_record){.unit = &u}, true);
+	is_int(j.units.n, 0);
+}
+
 /* Each of these alone keeps a unit. */
 static void what_keeps_a_unit(void)
 {
@@ -609,6 +640,7 @@ static void without_a_file(void)
 TESTS({"what is written reads back", there_and_back},
       {"the bytes of a journal are fixed", the_bytes},
       {"the last record of a place wins", last_wins},
+      {"a record may replace that of another place", replaced},
       {"a unit is kept as long as its record says anything", what_keeps_a_unit},
       {"a crash at any byte loses the record that was being written", cut_anywhere},
       {"a wrong byte in the middle is damage", damaged_in_the_middle},
