@@ -183,12 +183,12 @@ static const struct journal_unit *part_of(const struct maker *k, const struct un
 
 /* --- functions ----------------------------------------------------------------------------- */
 
-/* What was recorded of a function: at its address; else, where buses have new numbers, in the same
- * slot of its own. */
-static const struct journal_function *recorded(struct arena *a, const struct journal_unit *r,
+/* What was recorded of a function: at its address; else, since a boot may have given its bus another
+ * number, in the same slot of another. */
+static const struct journal_function *recorded(const struct maker *k, const struct journal_unit *r,
 					       const struct pci_function *f)
 {
-	const char *ids = ids_text(a, &f->ids);
+	const char *ids = ids_text(k->arena, &f->ids);
 	const struct journal_function *moved = NULL;
 
 	list_each(rf, &r->functions) {
@@ -200,7 +200,7 @@ static const struct journal_function *recorded(struct arena *a, const struct jou
 		if (at == f->address) {
 			return rf;
 		}
-		if (!moved && (at & 0xff) == (f->address & 0xff)) {
+		if (!moved && !of_this_boot(k, r) && (at & 0xff) == (f->address & 0xff)) {
 			moved = rf;
 		}
 	}
@@ -214,7 +214,7 @@ static void fill_functions(struct maker *k, const struct unit *u, const struct j
 	list_each(item, &u->functions) {
 		const struct pci_function *f = *item;
 		struct book_function *bf = &b->functions.items[b->functions.n++];
-		const struct journal_function *rf = r ? recorded(k->arena, r, f) : NULL;
+		const struct journal_function *rf = r ? recorded(k, r, f) : NULL;
 
 		*bf = (struct book_function){f->address, false, f->driver, ""};
 		if (rf && of_this_boot(k, r)) {
@@ -238,12 +238,12 @@ static void quarantine(struct maker *k, struct book *b, enum doubt why, const ch
 }
 
 /* A GPU on a driver of the host that it did not have before us. */
-static const struct pci_function *foreign(struct maker *k, const struct unit *u,
+static const struct pci_function *foreign(const struct maker *k, const struct unit *u,
 					  const struct journal_unit *r)
 {
 	list_each(item, &u->functions) {
 		const struct pci_function *f = *item;
-		const struct journal_function *rf = recorded(k->arena, r, f);
+		const struct journal_function *rf = recorded(k, r, f);
 
 		if (f->kind == PCI_GPU && rf && *f->driver && !on_vfio(f) &&
 		    !str_eq(f->driver, rf->driver) && !pcifn_driver_is_vfio(rf->driver)) {
@@ -254,11 +254,11 @@ static const struct pci_function *foreign(struct maker *k, const struct unit *u,
 }
 
 /* Something that we had bound has vfio-pci no more. */
-static bool undone(struct maker *k, const struct unit *u, const struct journal_unit *r)
+static bool undone(const struct maker *k, const struct unit *u, const struct journal_unit *r)
 {
 	list_each(item, &u->functions) {
 		const struct pci_function *f = *item;
-		const struct journal_function *rf = recorded(k->arena, r, f);
+		const struct journal_function *rf = recorded(k, r, f);
 
 		if (f->kind != PCI_MEMBER && rf && !f->unsure && !on_vfio(f) &&
 		    !pcifn_driver_is_vfio(rf->driver)) {
@@ -275,7 +275,7 @@ static void judge_ours(struct maker *k, const struct unit *u, const struct journ
 	const struct pci_function *f = returning ? NULL : foreign(k, u, r);
 
 	if (f) {
-		const struct journal_function *rf = recorded(k->arena, r, f);
+		const struct journal_function *rf = recorded(k, r, f);
 
 		quarantine(k, b, DOUBT_DRIVER,
 			   arena_printf(k->arena, "%s is on driver %s",
