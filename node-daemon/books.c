@@ -158,23 +158,28 @@ static void match_addresses(struct maker *k)
 	}
 }
 
+static bool has_function(const struct journal_unit *r, const char *at, const char *ids)
+{
+	list_each(f, &r->functions) {
+		if (str_eq(f->at, at) && str_eq(f->ids, ids)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A record of this boot, of another unit, that has one of these functions. */
 static const struct journal_unit *part_of(const struct maker *k, const struct unit *u,
 					  const char **ret_at)
 {
-	list_each(r, &k->j->units) {
-		if (!of_this_boot(k, r) || !*r->state) {
-			continue;
-		}
-		list_each(rf, &r->functions) {
-			list_each(f, &u->functions) {
-				char text[PCIFN_TEXT_MAX];
+	list_each(f, &u->functions) {
+		const char *at = address_text(k->arena, (*f)->address);
+		const char *ids = ids_text(k->arena, &(*f)->ids);
 
-				if (str_eq(rf->at, pcifn_text((*f)->address, text)) &&
-				    str_eq(rf->ids, ids_text(k->arena, &(*f)->ids))) {
-					*ret_at = rf->at;
-					return r;
-				}
+		list_each(r, &k->j->units) {
+			if (of_this_boot(k, r) && *r->state && has_function(r, at, ids)) {
+				*ret_at = at;
+				return r;
 			}
 		}
 	}

@@ -435,89 +435,76 @@ static void other_kinds(void)
 	is_str(j.others.items[1], "{\"slot\":[ 1, 2 ]}");
 }
 
+/* Makes the record one that must not be written; false: there are no more ways. */
+static bool spoil(int way, struct journal_unit *u, struct journal_function *fs)
+{
+	const char **const members[] = {
+		&u->place, &u->id,    &u->ids,	  &u->ids,	 &u->ids,	  &u->boot,
+		&u->boot,  &u->state, &u->name,	  &u->why,	 &u->place,	  &u->replaces,
+		&fs[1].at, &fs[1].at, &fs[1].ids, &fs[1].driver, &fs[1].override,
+	};
+	static const char *const values[] = {
+		"",
+		"41:00.0",
+		"10de:26b9",
+		"10de:26b9:10de:18510",
+		"10DE:26b9:10de:1851",
+		NULL,
+		"",
+		"asleep",
+		"two\nlines",
+		"\xff",
+		"\xc3\xa4",
+		"\t",
+		NULL,
+		"",
+		"",
+		"\x7f",
+		"\t",
+	};
+
+	if (way >= (int)ARRAY_LEN(members)) {
+		return false;
+	}
+	*members[way] = values[way];
+	return true;
+}
+
+static void refused(const struct journal_record *r)
+{
+	struct err err = {""};
+	size_t before = file.len;
+
+	is_int(journal_line(&j, r, &file, &err), -1);
+	ok(*err.text);
+	is_int(file.len, before);
+}
+
 static void bad_records(void)
 {
+	static const struct journal_head nobody = {JOURNAL_VERSION, "", "b"};
+	static const struct journal_head next = {JOURNAL_VERSION + 1, "n", "b"};
+	static const struct journal_orders half = {1, 1, "{"};
 	struct journal_function fs[2];
 	struct journal_unit u;
-	struct journal_head h;
-	struct journal_orders o = {1, 1, "{}"};
-	struct journal_record r = {.unit = &u};
+	int way = 0;
 
 	begin();
-	for (int i = 0; i < 18; i++) {
-		struct err err = {""};
-		size_t before = file.len;
-
-		memcpy(fs, card.functions.items, sizeof(fs));
+	for (;; way++) {
 		u = card;
-		u.functions.items = fs;
-		h = head;
-		r = (struct journal_record){.unit = &u};
-		switch (i) {
-		case 0:
-			r.unit = NULL;
-			break;
-		case 1:
-			r.head = &h;
-			break;
-		case 2:
-			u.place = "";
-			break;
-		case 3:
-			u.id = "41:00.0";
-			break;
-		case 4:
-			u.ids = "10de:26b9";
-			break;
-		case 5:
-			u.ids = "10de:26b9:10de:18510";
-			break;
-		case 6:
-			u.ids = "10DE:26b9:10de:1851";
-			break;
-		case 7:
-			u.boot = NULL;
-			break;
-		case 8:
-			u.state = "asleep";
-			break;
-		case 9:
-			u.name = "two\nlines";
-			break;
-		case 10:
-			u.why = "\xff";
-			break;
-		case 11:
-			fs[1].at = NULL;
-			break;
-		case 12:
-			fs[1].ids = "";
-			break;
-		case 13:
-			fs[1].driver = "\x7f";
-			break;
-		case 14:
-			fs[1].override = "\t";
-			break;
-		case 15:
-			r = (struct journal_record){.head = &h};
-			h.node = "";
-			break;
-		case 16:
-			r = (struct journal_record){.orders = &o};
-			o.spec = "{";
-			break;
-		case 17:
-			r = (struct journal_record){.head = &h};
-			h.version = 2;
+		u.functions.items = memcpy(fs, card.functions.items, sizeof(fs));
+		if (!spoil(way, &u, fs)) {
 			break;
 		}
-		is_int(journal_line(&j, &r, &file, &err), -1);
-		ok(*err.text);
-		is_int(file.len, before);
+		refused(&(struct journal_record){.unit = &u});
 	}
-	r = (struct journal_record){.unit = &card};
-	is_int(journal_line(&j, &r, &file, NULL), 0);
+	is_int(way, 17);
+	refused(&(struct journal_record){NULL});
+	refused(&(struct journal_record){.head = &head, .unit = &card});
+	refused(&(struct journal_record){.head = &nobody});
+	refused(&(struct journal_record){.head = &next});
+	refused(&(struct journal_record){.orders = &half});
+	is_int(journal_line(&j, &(struct journal_record){.unit = &card}, &file, NULL), 0);
 }
 
 /* Everything has an end, and what is refused at the end leaves the journal readable. */
