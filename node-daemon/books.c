@@ -197,7 +197,7 @@ static const struct journal_function *recorded(const struct maker *k, const stru
 	const struct journal_function *moved = NULL;
 
 	list_each(rf, &r->functions) {
-		uint64_t at = 0;
+		uint64_t at;
 
 		if (pcifn_parse(rf->at, &at) < 0 || !str_eq(rf->ids, ids)) {
 			continue;

@@ -301,6 +301,7 @@ static void unreadable(void)
 static void members(void)
 {
 	const struct book *b;
+	struct journal_unit u;
 
 	plug(2);
 	functions[2].kind = PCI_MEMBER;
@@ -316,6 +317,18 @@ static void members(void)
 	is_int(b->doing, BOOK_NOTHING);
 	ok(!b->functions.items[2].known);
 	is_str(b->functions.items[2].driver, "pci-stub");
+
+	/* at whatever address */
+	plug(2);
+	functions[2].kind = PCI_MEMBER;
+	functions[0].group = functions[2].group = 5;
+	functions[2].address = at(0x10, 0, 0);
+	m.functions.n = 3;
+	make();
+	is_int(books.items.items[0].functions.n, 3);
+	book_record(&books.items.items[0], &units.items[0], JOURNAL_BOUND, boot, &arena, &u);
+	is_int(u.functions.n, 2);
+	is_str(u.functions.items[1].ids, AUDIO);
 }
 
 /* Two GPUs of one group: each with what it had. */
@@ -560,6 +573,37 @@ static void bridges_renumbered(void)
 	is_int(b->whose, BOOK_QUARANTINED);
 	has(b->why, "recorded is place 0000:00:01.0/00.0/04.0/00.0, this is "
 		    "0000:00:1c.0/00.0/04.0/00.0; to begin anew");
+}
+
+/* One of three, at its address below other bridges, while its neighbours are where they were. */
+static void one_of_three(void)
+{
+	plug(3);
+	for (size_t i = 0; i < 3; i++) {
+		recorded_as(i, "bound", i == 1 ? "now" : "then", "", "");
+	}
+	for (size_t i = 0; i < 3; i++) {
+		drivers(i, i == 1 ? V : "", "");
+	}
+	is_int(book(1)->whose, BOOK_OURS);
+	bridges[1][0] = at(0, 0x1c, 0);
+	is_int(book(0)->whose, BOOK_OURS);
+	is_int(book(1)->whose, BOOK_QUARANTINED);
+	is_int(book(2)->whose, BOOK_OURS);
+	is_int(books.missing.n, 0);
+	/* and at another address too: it is none of the recorded, though of their kind */
+	functions[2].address = at(0x33, 0, 0);
+	functions[3].address = at(0x33, 0, 1);
+	drivers(1, "", "");
+	is_int(book(1)->whose, BOOK_NONE);
+	has(book(1)->why, "was recorded at 0000:53:00.0 and is missing there");
+	is_int(books.missing.n, 1);
+	is_int(book(2)->whose, BOOK_OURS);
+	/* all are gone */
+	m.functions.n = 0;
+	make();
+	is_int(books.missing.n, 3);
+	is_str(books.missing.items[2].id, "0000:63:00.0");
 }
 
 static void gone_and_elsewhere(void)
@@ -849,7 +893,7 @@ TESTS({"what is recorded times what is shown", the_table},
       {"no new numbers without a boot", no_new_numbers_in_one_boot},
       {"another card in the place", another_card}, {"two cards changed places", swapped},
       {"another card has the address of one that is gone", address_inherited},
-      {"bridges with new numbers", bridges_renumbered},
+      {"bridges with new numbers", bridges_renumbered}, {"one of three cards", one_of_three},
       {"a card that is gone, and one of its kind", gone_and_elsewhere}, {"names stay", names},
       {"a quarantine stays until it is ended", quarantine_kept}, {"a journal of no use", blind},
       {"no journal", absent}, {"records of other kinds stop nobody", unknown_kinds},

@@ -256,7 +256,8 @@ static void forget_unit(struct journal *j, const char *place)
 	struct journal_unit *at = find_unit(j, place);
 
 	if (at) {
-		memmove(at, at + 1, (size_t)(j->units.items + --j->units.n - at) * sizeof(*at));
+		j->units.n--;
+		memmove(at, at + 1, (size_t)(j->units.items + j->units.n - at) * sizeof(*at));
 	}
 }
 
