@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the programs of plan_bind.h lead, on a kernel that is played (kernel_test.h), for the units
+ * of all machines of the scans with three kinds of drivers: the same end whether or not we, or the
+ * machine, stop anywhere on the way.
+ */
+#include "base/test.h"
+#include "node-daemon/kernel_test.h"
+#include "node-daemon/layout_test.h"
+#include "node-daemon/plan_bind.h"
+
+#define FUNCTIONS 16
+
+/* What outlives us: as much of a journal as one unit has, read as books.h says. */
+struct memory {
+	enum { NOTHING, BINDING, BOUND, RETURNING } state;
+	bool this_boot;
+	size_t n;
+	struct {
+		uint64_t at;
+		char driver[32], override[32];
+	} functions[FUNCTIONS];
+};
+
+struct world {
+	struct kernel kernel;
+	struct memory memory;
+	uint64_t id;
+	enum want want;
+	enum bind_users users;
+	int left; /* with so many things done we are dead; -1: we do not die */
+	struct arena *arena;
+};
+
+static bool lives(struct world *w)
+{
+	w->left -= w->left > 0;
+	return w->left != 0;
+}
+
+/* --- the book ------------------------------------------------------------------------------ */
+
+static struct book_function book_function(const struct world *w, const struct pci_function *f)
+{
+	const struct memory *mem = &w->memory;
+	struct book_function b = {f->address, false, f->driver, ""};
+
+	for (size_t i = 0; mem->state && i < mem->n; i++) {
+		if (mem->functions[i].at == f->address && mem->this_boot) {
+			b = (struct book_function){
+				f->address, true, arena_strdup(w->arena, mem->functions[i].driver),
+				arena_strdup(w->arena, mem->functions[i].override)};
+		} else if (mem->functions[i].at == f->address && !*b.driver) {
+			b.driver = arena_strdup(w->arena, mem->functions[i].driver);
+		}
+	}
+	return b;
+}
+
+static struct book book_of(const struct world *w, const struct unit *u)
+{
+	const struct memory *mem = &w->memory;
+	struct book_function *f = arena_array(w->arena, struct book_function, u->functions.n);
+	struct book b = {.id = w->id, .functions = {f, u->functions.n}, .why = ""};
+	bool vfio = pcifn_driver_is_vfio(u->card->driver), all = true;
+
+	for (size_t i = 0; i < u->functions.n; i++) {
+		const struct pci_function *is = u->functions.items[i];
+
+		f[i] = book_function(w, is);
+		all &= is->kind == PCI_MEMBER || pcifn_driver_is_vfio(is->driver);
+	}
+	if (mem->state == NOTHING || (!mem->this_boot && vfio)) {
+		b.whose = vfio ? BOOK_ADOPTED : BOOK_NONE;
+		return b;
+	}
+	b.whose = BOOK_OURS;
+	b.doing = mem->state == RETURNING	  ? BOOK_BACK
+		  : mem->state == BINDING || !all ? BOOK_BIND
+						  : BOOK_NOTHING;
+	return b;
+}
+
+static void record(struct world *w, const struct book *b, enum book_doing doing)
+{
+	struct memory *mem = &w->memory;
+
+	*mem = (struct memory){.state = doing == BOOK_BIND ? BINDING : RETURNING,
+			       .this_boot = true,
+			       .n = b->functions.n};
+	for (size_t i = 0; i < mem->n; i++) {
+		const struct book_function *f = &b->functions.items[i];
+
+		mem->functions[i].at = f->address;
+		snprintf(mem->functions[i].driver, 32, "%s", f->driver);
+		snprintf(mem->functions[i].override, 32, "%s", f->override);
+	}
+}
+
+/* --- one turn ------------------------------------------------------------------------------ */
+
+enum turn { AGAIN, END, FAILED, DEAD };
+
+/* A helper process: what it said is what we learn. */
+static enum turn run_steps(struct world *w, const struct steps *s, struct steps_heard *ret)
+{
+	attr_cleanup(buf_finish) struct buf said;
+	enum kernel_answer answer = KERNEL_DONE;
+	const char *read;
+
+	buf_init(&said, MiB);
+	for (size_t i = 0; i < s->n && answer == KERNEL_DONE; i++) {
+		if (!lives(w)) {
+			return DEAD;
+		}
+		answer = kernel_do(&w->kernel, &s->items[i], &read);
+		steps_say(&said, i, answer == KERNEL_DONE, read);
+	}
+	steps_hear(s, buf_text(&said), said.len, w->arena, ret);
+	return ret->done == s->n ? AGAIN : FAILED;
+}
+
+static enum turn read_first(struct world *w, struct book *b, const struct bind_plan *p)
+{
+	struct steps_heard heard;
+	enum turn t = run_steps(w, &p->steps, &heard);
+
+	if (t == AGAIN && !lives(w)) {
+		return DEAD;
+	}
+	if (t == AGAIN) {
+		bind_learn(b, &p->steps, &heard);
+		record(w, b, p->doing);
+	}
+	return t;
+}
+
+static enum turn write_then(struct world *w, struct book *b, const struct bind_plan *p)
+{
+	struct steps_heard heard;
+	enum turn t;
+
+	if (b->doing != p->doing && !lives(w)) {
+		return DEAD;
+	}
+	if (b->doing != p->doing) {
+		record(w, b, p->doing);
+	}
+	t = run_steps(w, &p->steps, &heard);
+	if (t == AGAIN && !lives(w)) {
+		return DEAD;
+	}
+	if (t == AGAIN) {
+		w->memory.state = p->doing == BOOK_BIND ? BOUND : NOTHING;
+	}
+	return t;
+}
+
+static enum turn turn(struct world *w)
+{
+	struct unit_list units;
+	const struct unit *u = NULL;
+	struct bind_plan p;
+	struct book b;
+
+	units_make(w->kernel.m, w->arena, &units);
+	list_each(item, &units) {
+		u = item->card->address == w->id ? item : u;
+	}
+	b = book_of(w, u);
+	plan_bind(&(struct bind_seen){w->kernel.m, u, &b, w->want, w->users, "", ""}, w->arena, &p);
+	if (p.next == BIND_READ || p.next == BIND_WRITE) {
+		return p.next == BIND_READ ? read_first(w, &b, &p) : write_then(w, &b, &p);
+	}
+	if (p.next == BIND_REST && p.doing == BOOK_BACK) {
+		w->memory.state = NOTHING;
+	}
+	return END;
+}
+
+static enum turn go(struct world *w)
+{
+	enum turn t = AGAIN;
+
+	for (int i = 0; i < 10 && t == AGAIN; i++) {
+		t = turn(w);
+	}
+	return t;
+}
+
+/* --- machines ------------------------------------------------------------------------------ */
+
+enum kind { AS_IT_IS, DRIVERLESS, ON_HOST, KINDS };
+
+/* Of ON_HOST one function has an override of the admin's. */
+static void make(struct world *w, struct machine *m, const struct unit *u, enum kind kind,
+		 struct arena *a)
+{
+	*w = (struct world){.left = -1, .arena = a, .id = u->card->address};
+	list_each(item, &u->functions) {
+		struct pci_function *f = machine_function(m, (*item)->address);
+
+		if (kind != AS_IT_IS && f->kind != PCI_MEMBER) {
+			f->driver = kind == DRIVERLESS	 ? ""
+				    : f->kind == PCI_GPU ? "nvidia"
+							 : "snd_hda_intel";
+			f->boot_display = false;
+			f->vfs.n = 0;
+			f->mdevs.n = 0;
+			f->face = VGPU_NONE;
+		}
+	}
+	kernel_boot(&w->kernel, m);
+	w->users = BIND_USERS_NONE;
+	for (size_t i = 0; i < m->functions.n; i++) {
+		struct kernel_function *f = &w->kernel.functions[i];
+
+		f->native = kind == DRIVERLESS ? "nouveau" : f->native; /* loaded, but let go */
+		if (kind == ON_HOST && m->functions.items[i] == u->card) {
+			snprintf(f->override, sizeof(f->override), "nvidia");
+			snprintf(f->first_override, sizeof(f->first_override), "nvidia");
+		}
+	}
+}
+
+/* What an older boot recorded of a card that is on vfio-pci by itself says nothing any more. */
+static void print(const struct world *w, struct buf *out)
+{
+	const struct pci_function *card = machine_function(w->kernel.m, w->id);
+	bool stale = !w->memory.this_boot && pcifn_driver_is_vfio(card->driver);
+
+	buf_reset(out);
+	buf_printf(out, "recorded %d\n", stale ? NOTHING : w->memory.state);
+	kernel_print(&w->kernel, out);
+}
+
+/* The drivers at the start, for the next of many runs of one machine. */
+static void start_again(struct world *w)
+{
+	for (size_t i = 0; i < w->kernel.m->functions.n; i++) {
+		w->kernel.m->functions.items[i]->driver = w->kernel.functions[i].first;
+	}
+}
+
+typedef bool story(struct world *w);
+
+/* Death at any point, with or without the machine: the end is that without a death. *ret_runs: how
+ * many. False with a line on what went wrong. */
+static bool ends_the_same(const struct world *start, story *run, bool reboot, const char *what,
+			  int *ret_runs)
+{
+	attr_cleanup(buf_finish) struct buf want, got;
+	struct world w = *start;
+	bool same = run(&w), died = true;
+
+	buf_init(&want, MiB);
+	buf_init(&got, MiB);
+	print(&w, &want);
+	start_again(&w);
+	for (int k = 1; same && died; k++) {
+		w = *start;
+		w.left = k;
+		same = run(&w);
+		died = w.left == 0;
+		w.left = -1;
+		if (reboot) {
+			kernel_reboot(&w.kernel);
+			w.memory.this_boot = false;
+		}
+		same = same && run(&w);
+		print(&w, &got);
+		same = same && str_eq(buf_text(&got), buf_text(&want));
+		if (!same) {
+			printf("# %s, stopped at %d%s\n# want %s# got %s", what, k,
+			       reboot ? " with the machine" : "", buf_text(&want), buf_text(&got));
+		}
+		start_again(&w);
+		++*ret_runs;
+	}
+	return same;
+}
+
+/* --- what must be true --------------------------------------------------------------------- */
+
+static struct arena arena;
+static int runs, machines;
+static const char *const kind_names[] = {"as it is", "driverless", "on the host"};
+
+/* Ends well, or by death. */
+static bool to_vfio(struct world *w)
+{
+	enum turn t;
+
+	w->want = WANT_VFIO;
+	t = go(w);
+	return t == END || t == DEAD;
+}
+
+static bool there_and_back(struct world *w)
+{
+	enum turn t;
+
+	if (!to_vfio(w) || w->left == 0) {
+		return w->left == 0;
+	}
+	w->want = WANT_HOST;
+	t = go(w);
+	return t == END || t == DEAD;
+}
+
+/* Dies on the way there, and finds when it lives again that the order has changed. */
+static bool there_or_back(struct world *w)
+{
+	enum turn t;
+
+	w->want = w->left >= 0 ? WANT_VFIO : WANT_HOST;
+	t = go(w);
+	return t == END || t == DEAD;
+}
+
+static bool all_on_vfio(const struct world *w)
+{
+	for (size_t i = 0; i < w->kernel.m->functions.n; i++) {
+		const struct pci_function *f = w->kernel.m->functions.items[i];
+
+		if (f->address == w->id && !pcifn_driver_is_vfio(f->driver)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void each_unit(struct machine *m, void (*fn)(const struct world *, const char *what),
+		      const char *name)
+{
+	struct unit_list units;
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct arena of_units;
+
+		arena_init(&of_units, MiB);
+		units_make(m, &of_units, &units);
+		list_each(u, &units) {
+			struct world w;
+			char text[PCIFN_TEXT_MAX];
+
+			arena_reset(&arena);
+			make(&w, m, u, kind, &arena);
+			machines++;
+			fn(&w, arena_printf(&arena, "%s %s %s", name,
+					    pcifn_text(u->card->address, text), kind_names[kind]));
+		}
+		arena_finish(&of_units);
+	}
+}
+
+static void one_dies(const struct world *w, const char *what)
+{
+	for (int reboot = 0; reboot < 2; reboot++) {
+		ok(ends_the_same(w, to_vfio, reboot, what, &runs));
+		ok(ends_the_same(w, there_and_back, reboot, what, &runs));
+		ok(ends_the_same(w, there_or_back, reboot, what, &runs));
+	}
+}
+
+/* At rest nothing is written; back is what was. */
+static void one_rests(const struct world *start, const char *what)
+{
+	attr_cleanup(buf_finish) struct buf before, after;
+	struct world w = *start;
+	int writes;
+	bool same;
+
+	buf_init(&before, MiB);
+	buf_init(&after, MiB);
+	print(&w, &before);
+	to_vfio(&w);
+	writes = w.kernel.writes;
+	to_vfio(&w);
+	is_int(w.kernel.writes, writes);
+	ok(writes == 0 || all_on_vfio(&w));
+	same = there_and_back(&w);
+	print(&w, &after);
+	if (!same || !str_eq(buf_text(&before), buf_text(&after))) {
+		printf("# %s\n", what);
+	}
+	is_str(buf_text(&after), buf_text(&before));
+	ok(same);
+	writes = w.kernel.writes;
+	go(&w);
+	is_int(w.kernel.writes, writes);
+	start_again(&w);
+}
+
+/* One step is refused for a while: then the end is the same, and so is the way back without it. */
+static void one_fails(const struct world *start, const char *what)
+{
+	static const enum step_verb verbs[] = {STEP_OVERRIDE, STEP_UNBIND, STEP_PROBE,
+					       STEP_EXPECT_ALIVE};
+	attr_cleanup(buf_finish) struct buf want, got;
+	struct world w = *start;
+
+	buf_init(&want, MiB);
+	buf_init(&got, MiB);
+	ok(to_vfio(&w));
+	print(&w, &want);
+	for (size_t i = 0; i < 2 * ARRAY_LEN(verbs); i++) {
+		start_again(&w);
+		w = *start;
+		w.kernel.exception = KERNEL_NO;
+		w.kernel.verb = verbs[i / 2];
+		w.kernel.at = i % 2 ? w.id : 0;
+		w.want = WANT_VFIO;
+		go(&w);
+		go(&w);
+		w.kernel.exception = KERNEL_DONE;
+		ok(to_vfio(&w));
+		print(&w, &got);
+		if (!str_eq(buf_text(&got), buf_text(&want))) {
+			printf("# %s, refused %d\n", what, (int)i);
+		}
+		is_str(buf_text(&got), buf_text(&want));
+	}
+	start_again(&w);
+}
+
+static void layout_dies(const char *name, struct machine *m, attr_unused const struct tree *t)
+{
+	each_unit(m, one_dies, name);
+}
+
+static void layout_rests(const char *name, struct machine *m, attr_unused const struct tree *t)
+{
+	each_unit(m, one_rests, name);
+}
+
+static void layout_fails(const char *name, struct machine *m, attr_unused const struct tree *t)
+{
+	each_unit(m, one_fails, name);
+}
+
+static void deaths(void)
+{
+	arena_init(&arena, 64 * MiB);
+	layout_each(layout_dies);
+	printf("# %d runs of %d units\n", runs, machines);
+	ok(runs > 3000);
+}
+
+static void rests(void)
+{
+	arena_init(&arena, 64 * MiB);
+	layout_each(layout_rests);
+}
+
+static void failures(void)
+{
+	arena_init(&arena, 64 * MiB);
+	layout_each(layout_fails);
+	arena_finish(&arena);
+}
+
+TESTS({"killed between any two steps it comes to the same end", deaths},
+      {"at rest nothing is written, and back is what was", rests},
+      {"a step that was refused for a while changes no end", failures})
