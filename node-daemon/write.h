@@ -17,8 +17,8 @@
  */
 int write_steps(int sys, const struct steps *s, int out);
 
-/* The same as process_spec.run, of which sys is to be kept. It ends with its parent, which is who
- * started it, so that no two of these work at one unit. */
+/* The same as process_spec.run, of which sys is to be kept; ctx begins with a struct write_job. It
+ * ends with its parent, which is who started it, so that no two of these work at one unit. */
 struct write_job {
 	int sys;
 	int64_t parent; /* getpid() */
