@@ -31,6 +31,7 @@ gpu_names    256 -         api/gpu_names.c api/gpu_names_near.c
 pcifn         96 -         node-daemon/pcifn.c
 uevent       256 -         node-daemon/uevent.c
 journal     2048 json.dict node-daemon/journal.c
+steps        512 -         node-daemon/steps.c
 sysfs       1024 -         node-daemon/scan.c node-daemon/scan_read.c node-daemon/scan_vgpu.c node-daemon/scan_node.c node-daemon/sysfs.c
 render      2048 yaml.dict cli/render.c
 '

@@ -6,8 +6,8 @@
  * A plan says at every look what it wants done; that is kept until it is started, replaced by what
  * the next plan wants, and never started twice. Whoever runs it tells the result, looks at the
  * machine, and plans again. A program that failed is followed by a pause, 1 s at first and doubled up
- * to 60 s; so is one that succeeded and did not last, when it is wanted a third time within a
- * minute. A new goal begins without a pause.
+ * to 60 s; so is, from the third on, one that succeeded and did not last for a minute. A new goal
+ * begins without a pause.
  *
  * A child that outlived its deadline and SIGKILL hangs in the kernel with the lock of the device.
  * Its unit is stuck: nothing more is started for it until that child has ended. Other units go on.

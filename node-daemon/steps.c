@@ -33,18 +33,6 @@ int64_t steps_deadline_ms(const struct steps *s)
 	return sum;
 }
 
-bool steps_equal(const struct steps *a, const struct steps *b)
-{
-	for (size_t i = 0; i < a->n && i < b->n; i++) {
-		const struct step *x = &a->items[i], *y = &b->items[i];
-
-		if (x->verb != y->verb || x->at != y->at || !str_eq(x->value, y->value)) {
-			return false;
-		}
-	}
-	return a->n == b->n;
-}
-
 void steps_copy(const struct steps *s, struct arena *a, struct steps *ret)
 {
 	struct step *items = arena_array(a, struct step, s->n);

@@ -35,7 +35,6 @@ LIST_OF(steps, struct step);
 
 /* How long the kernel may take for all of them; what hangs longer will not come back by itself. */
 int64_t steps_deadline_ms(const struct steps *s);
-bool steps_equal(const struct steps *a, const struct steps *b);
 void steps_copy(const struct steps *s, struct arena *a, struct steps *ret);
 /* "unbind 0000:41:00.1 from snd_hda_intel" */
 const char *step_words(const struct step *s, struct arena *a);

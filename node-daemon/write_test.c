@@ -333,8 +333,10 @@ static void others_are_refused(void)
 	}
 }
 
-static void companions_of_their_own_group(void)
+static void groups_of_companions(void)
 {
+	begin_with("device 0000:02:00.0 id=8086:0001 class=060400 group=7\n"); /* a bridge in it */
+	is_int(step(STEP_OVERRIDE, AUDIO, "vfio-pci"), 0);
 	begin_with("device 0000:01:00.3 id=10de:0001 class=0c0330 group=8\n"
 		   "  driver_override = (null)\n");
 	is_int(step(STEP_OVERRIDE, 0x103, "vfio-pci"), 0);
@@ -672,7 +674,7 @@ TESTS({"each step does what it says", steps_do_what_they_say},
       {"what is not as expected is said", expectations_that_fail},
       {"dead cards are noticed", dead_cards},
       {"what is no GPU and on no GPU's board is refused, by every step", others_are_refused},
-      {"a companion may have a group of its own", companions_of_their_own_group},
+      {"a companion is in its GPU's group, or in one of its own", groups_of_companions},
       {"what cannot be known is refused", what_cannot_be_known_is_refused},
       {"the boot display stays", boot_display_stays},
       {"every error has words and a remedy", errors_have_a_remedy},
