@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -142,44 +144,71 @@ static void finish(struct process *c, int status, bool stuck)
 	c->spec.done(c->spec.ctx, &r);
 }
 
-static void on_exit_(void *ctx, int fd attr_unused, uint32_t events attr_unused)
+/* Whether it has ended; then c is gone. */
+static bool reap(struct process *c)
 {
-	struct process *c = ctx;
+	void (*ended)(void *ctx) = c->spec.ended;
+	void *ctx = c->spec.ctx;
 	siginfo_t info = {0};
+	bool late = c->over;
 
 	if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG) < 0 || !info.si_pid) {
-		return;
+		return false;
 	}
-	if (!c->over) {
+	if (!late) {
 		finish(c, info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status,
 		       false);
 	}
 	destroy(c);
+	if (late && ended) {
+		ended(ctx);
+	}
+	return true;
+}
+
+static void on_exit_(void *ctx, int fd attr_unused, uint32_t events attr_unused)
+{
+	reap(ctx);
+}
+
+/* Without a pidfd nothing but the timer notices the end. */
+static void look_later(struct process *c)
+{
+	loop_timer_set(c->timer, c->pid_io ? INT64_MAX : loop_now(c->loop) + STUCK_MS);
 }
 
 static void on_deadline(void *ctx)
 {
 	struct process *c = ctx;
 
+	if (reap(c)) {
+		return;
+	}
 	if (!c->killed) {
 		c->timed_out = true;
 		kill_group(c);
 		loop_timer_set(c->timer, loop_now(c->loop) + STUCK_MS);
-	} else if (!c->over) {
+		return;
+	}
+	if (!c->over) {
 		finish(c, -1, true);
 		close_end(&c->out_io, &c->out_fd);
 		close_end(&c->message_io, &c->message_fd);
 	}
+	look_later(c);
 }
 
 struct process *process_kill(struct process *c)
 {
+	if (c) {
+		c->spec.ended = NULL;
+	}
 	if (c && !c->over) {
 		c->over = true;
 		kill_group(c);
 		close_end(&c->out_io, &c->out_fd);
 		close_end(&c->message_io, &c->message_fd);
-		loop_timer_set(c->timer, INT64_MAX);
+		look_later(c);
 	}
 	return NULL;
 }
@@ -223,6 +252,39 @@ static int spawn(const struct process_spec *s, const struct ends *e, pid_t *ret)
 	return error;
 }
 
+/* The lowest kept descriptor from `from` on, or -1. */
+static int next_kept(const struct process_spec *s, int from)
+{
+	int next = -1;
+
+	for (size_t i = 0; i < s->n_keep; i++) {
+		if (s->keep[i] >= from && (next < 0 || s->keep[i] < next)) {
+			next = s->keep[i];
+		}
+	}
+	return next;
+}
+
+/* Output becomes 1, the message 2; 0 must not stay free, or a file that is opened later gets it. */
+static int only_its_own(const struct process_spec *s, const struct ends *e)
+{
+	int from = STDERR_FILENO + 1;
+
+	if (dup2(e->out[1], STDOUT_FILENO) < 0 || dup2(e->message[1], STDERR_FILENO) < 0) {
+		return -1;
+	}
+	for (int kept; (kept = next_kept(s, from)) >= 0; from = kept + 1) {
+		if (kept > from && close_range((unsigned)from, (unsigned)kept - 1, 0) < 0) {
+			return -1;
+		}
+	}
+	if (close_range((unsigned)from, UINT_MAX, 0) < 0) {
+		return -1;
+	}
+	close(STDIN_FILENO);
+	return open("/dev/null", O_RDONLY); /* the lowest free one: 0 */
+}
+
 _Noreturn static void run_forked(const struct process_spec *s, const struct ends *e)
 {
 	sigset_t none;
@@ -233,8 +295,11 @@ _Noreturn static void run_forked(const struct process_spec *s, const struct ends
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(e->message[1], STDERR_FILENO);
-	_exit(s->run(s->ctx, e->out[1]));
+	if (only_its_own(s, e) < 0) {
+		dprintf(STDERR_FILENO, "%s: its descriptors: %s\n", s->name, strerror(errno));
+		_exit(127);
+	}
+	_exit(s->run(s->ctx, STDOUT_FILENO));
 }
 
 static int fork_run(const struct process_spec *s, const struct ends *e, pid_t *ret)

@@ -6,7 +6,11 @@
  * in the kernel. Its standard output is collected, its standard input is /dev/null, it leads a
  * process group of its own and starts with no signal blocked. It ends at the deadline by SIGKILL,
  * with its whole group. A process that hangs in the kernel survives that: then done is called all
- * the same, with `stuck`, a second after the deadline, and the process is reaped whenever it ends.
+ * the same, with `stuck`, a second after the deadline, and the process is reaped whenever it ends,
+ * which `ended` is told.
+ *
+ * A function in a fork has no descriptor of ours but those named: a child that hangs for days would
+ * hold our sockets and locks open beyond our own end.
  */
 #pragma once
 
@@ -28,6 +32,9 @@ struct process_spec {
 	const char *name;		    /* a literal, for loop_slow */
 	char *const *argv, *const *environ; /* environ NULL: ours */
 	int (*run)(void *ctx, int out);	    /* instead of argv: its result is the exit code */
+	const int *keep; /* of run: descriptors above 2 that stay open in it; beside them it has its
+			    output, its standard error and /dev/null */
+	size_t n_keep;
 	bool terminal; /* it may talk to the user: standard input and error are ours, it stays in
 			  our process group */
 	int64_t timeout_ms;
@@ -35,10 +42,13 @@ struct process_spec {
 	void (*done)(void *ctx,
 		     const struct process_result
 			     *result); /* once, from the loop, unless process_kill came first */
+	void (*ended)(void *ctx); /* or NULL. Once, from the loop, after a done with `stuck`: it has
+				     ended after all */
 	void *ctx;
 };
 
 /* NULL and err when it cannot be started. */
 struct process *process_start(struct loop *l, const struct process_spec *spec, struct err *err);
-/* SIGKILL, and done will not be called. NULL. */
+/* SIGKILL, and neither done nor ended will be called. NULL. c lives until done, or until ended where
+ * done said `stuck` and ended is wanted. */
 struct process *process_kill(struct process *c);
