@@ -323,15 +323,11 @@ static void to_host(struct binder *b)
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
-/* What is half done is ended one way or the other; else nobody asks for anything. Of a unit that was
- * adopted the companions may be ours. */
-static bool goes_back(const struct binder *b)
+/* What is half done is ended one way or the other; else nobody asks for anything. */
+static bool goes_back(const struct bind_seen *seen)
 {
-	const struct book *book = b->seen->book;
-
-	return (book->whose == BOOK_OURS ||
-		(book->whose == BOOK_ADOPTED && first(b, may_be_ours))) &&
-	       (b->seen->want != WANT_LEAVE || book->doing != BOOK_NOTHING);
+	return seen->book->whose == BOOK_OURS &&
+	       (seen->want != WANT_LEAVE || seen->book->doing != BOOK_NOTHING);
 }
 
 void plan_bind(const struct bind_seen *seen, struct arena *a, struct bind_plan *ret)
@@ -342,7 +338,7 @@ void plan_bind(const struct bind_seen *seen, struct arena *a, struct bind_plan *
 	*ret = rest;
 	if (seen->want == WANT_VFIO && seen->book->whose != BOOK_QUARANTINED) {
 		to_vfio(&b);
-	} else if (goes_back(&b)) {
+	} else if (goes_back(seen)) {
 		to_host(&b);
 	}
 	if (seen->book->whose == BOOK_QUARANTINED && seen->want != WANT_LEAVE) {

@@ -9,22 +9,13 @@
 #include "node-daemon/layout_test.h"
 #include "node-daemon/plan_bind.h"
 
-#define FUNCTIONS 16
-
-/* What outlives us: as much of a journal as one unit has, read as books.h says. */
-struct memory {
-	enum { NOTHING, BINDING, BOUND, RETURNING } state;
-	bool this_boot;
-	size_t n;
-	struct {
-		uint64_t at;
-		char driver[32], override[32];
-	} functions[FUNCTIONS];
-};
+#define FILE_MAX 65536
 
 struct world {
 	struct kernel kernel;
-	struct memory memory;
+	char journal[FILE_MAX]; /* what outlives us */
+	size_t journal_n;
+	char boot[2];
 	uint64_t id;
 	enum want want;
 	enum bind_users users;
@@ -38,63 +29,73 @@ static bool lives(struct world *w)
 	return w->left != 0;
 }
 
-/* --- the book ------------------------------------------------------------------------------ */
+/* --- the journal --------------------------------------------------------------------------- */
 
-static struct book_function book_function(const struct world *w, const struct pci_function *f)
+static void add_record(struct world *w, const struct journal_record *r)
 {
-	const struct memory *mem = &w->memory;
-	struct book_function b = {f->address, false, f->driver, ""};
+	attr_cleanup(journal_finish) struct journal j;
+	attr_cleanup(buf_finish) struct buf line;
+	struct err err = {""};
 
-	for (size_t i = 0; mem->state && i < mem->n; i++) {
-		if (mem->functions[i].at == f->address && mem->this_boot) {
-			b = (struct book_function){
-				f->address, true, arena_strdup(w->arena, mem->functions[i].driver),
-				arena_strdup(w->arena, mem->functions[i].override)};
-		} else if (mem->functions[i].at == f->address && !*b.driver) {
-			b.driver = arena_strdup(w->arena, mem->functions[i].driver);
+	journal_init(&j);
+	buf_init(&line, MiB);
+	journal_read(w->journal, w->journal_n, &j);
+	journal_synced(&j);
+	if (journal_line(&j, r, &line, &err) < 0 || w->journal_n + line.len > FILE_MAX) {
+		printf("# %s\n", err.text);
+		exit(1);
+	}
+	memcpy(w->journal + w->journal_n, line.bytes, line.len);
+	w->journal_n += line.len;
+}
+
+static void begin_journal(struct world *w)
+{
+	add_record(w, &(struct journal_record){
+			      .head = &(struct journal_head){JOURNAL_VERSION, "node", w->boot}});
+}
+
+static void record(struct world *w, const struct book *b, const struct unit *u,
+		   enum book_doing doing)
+{
+	struct journal_unit r;
+
+	book_record(b, u, doing == BOOK_BIND ? JOURNAL_BINDING : JOURNAL_RETURNING, w->boot,
+		    w->arena, &r);
+	add_record(w, &(struct journal_record){.unit = &r});
+}
+
+static void record_end(struct world *w, const struct book *b, const struct unit *u,
+		       enum book_doing doing)
+{
+	struct journal_unit r;
+
+	if (doing == BOOK_BIND) {
+		book_record(b, u, JOURNAL_BOUND, w->boot, w->arena, &r);
+	} else {
+		book_returned(b, w->boot, w->arena, &r);
+	}
+	add_record(w, &(struct journal_record){.unit = &r});
+}
+
+/* The unit as it is now, and what is known of it. Both lie in the arena, or in j. */
+static const struct unit *look(struct world *w, struct journal *j, struct book *ret)
+{
+	struct unit_list units;
+	struct books books;
+
+	journal_init(j);
+	journal_read(w->journal, w->journal_n, j);
+	units_make(w->kernel.m, w->arena, &units);
+	books_make(j, &units, "node", w->boot, w->arena, &books);
+	is_str(books.refusal, "");
+	*ret = *books_find(&books, w->id);
+	list_each(u, &units) {
+		if (u->card->address == w->id) {
+			return u;
 		}
 	}
-	return b;
-}
-
-static struct book book_of(const struct world *w, const struct unit *u)
-{
-	const struct memory *mem = &w->memory;
-	struct book_function *f = arena_array(w->arena, struct book_function, u->functions.n);
-	struct book b = {.id = w->id, .functions = {f, u->functions.n}, .why = ""};
-	bool vfio = pcifn_driver_is_vfio(u->card->driver), all = true;
-
-	for (size_t i = 0; i < u->functions.n; i++) {
-		const struct pci_function *is = u->functions.items[i];
-
-		f[i] = book_function(w, is);
-		all &= is->kind == PCI_MEMBER || pcifn_driver_is_vfio(is->driver);
-	}
-	if (mem->state == NOTHING || (!mem->this_boot && vfio)) {
-		b.whose = vfio ? BOOK_ADOPTED : BOOK_NONE;
-		return b;
-	}
-	b.whose = BOOK_OURS;
-	b.doing = mem->state == RETURNING	  ? BOOK_BACK
-		  : mem->state == BINDING || !all ? BOOK_BIND
-						  : BOOK_NOTHING;
-	return b;
-}
-
-static void record(struct world *w, const struct book *b, enum book_doing doing)
-{
-	struct memory *mem = &w->memory;
-
-	*mem = (struct memory){.state = doing == BOOK_BIND ? BINDING : RETURNING,
-			       .this_boot = true,
-			       .n = b->functions.n};
-	for (size_t i = 0; i < mem->n; i++) {
-		const struct book_function *f = &b->functions.items[i];
-
-		mem->functions[i].at = f->address;
-		snprintf(mem->functions[i].driver, 32, "%s", f->driver);
-		snprintf(mem->functions[i].override, 32, "%s", f->override);
-	}
+	return NULL;
 }
 
 /* --- one turn ------------------------------------------------------------------------------ */
@@ -120,7 +121,8 @@ static enum turn run_steps(struct world *w, const struct steps *s, struct steps_
 	return ret->done == s->n ? AGAIN : FAILED;
 }
 
-static enum turn read_first(struct world *w, struct book *b, const struct bind_plan *p)
+static enum turn read_first(struct world *w, struct book *b, const struct unit *u,
+			    const struct bind_plan *p)
 {
 	struct steps_heard heard;
 	enum turn t = run_steps(w, &p->steps, &heard);
@@ -130,12 +132,13 @@ static enum turn read_first(struct world *w, struct book *b, const struct bind_p
 	}
 	if (t == AGAIN) {
 		bind_learn(b, &p->steps, &heard);
-		record(w, b, p->doing);
+		record(w, b, u, p->doing);
 	}
 	return t;
 }
 
-static enum turn write_then(struct world *w, struct book *b, const struct bind_plan *p)
+static enum turn write_then(struct world *w, struct book *b, const struct unit *u,
+			    const struct bind_plan *p)
 {
 	struct steps_heard heard;
 	enum turn t;
@@ -144,36 +147,31 @@ static enum turn write_then(struct world *w, struct book *b, const struct bind_p
 		return DEAD;
 	}
 	if (b->doing != p->doing) {
-		record(w, b, p->doing);
+		record(w, b, u, p->doing);
 	}
 	t = run_steps(w, &p->steps, &heard);
 	if (t == AGAIN && !lives(w)) {
 		return DEAD;
 	}
 	if (t == AGAIN) {
-		w->memory.state = p->doing == BOOK_BIND ? BOUND : NOTHING;
+		record_end(w, b, u, p->doing);
 	}
 	return t;
 }
 
 static enum turn turn(struct world *w)
 {
-	struct unit_list units;
-	const struct unit *u = NULL;
+	attr_cleanup(journal_finish) struct journal j;
 	struct bind_plan p;
 	struct book b;
+	const struct unit *u = look(w, &j, &b);
 
-	units_make(w->kernel.m, w->arena, &units);
-	list_each(item, &units) {
-		u = item->card->address == w->id ? item : u;
-	}
-	b = book_of(w, u);
 	plan_bind(&(struct bind_seen){w->kernel.m, u, &b, w->want, w->users, "", ""}, w->arena, &p);
 	if (p.next == BIND_READ || p.next == BIND_WRITE) {
-		return p.next == BIND_READ ? read_first(w, &b, &p) : write_then(w, &b, &p);
+		return p.next == BIND_READ ? read_first(w, &b, u, &p) : write_then(w, &b, u, &p);
 	}
 	if (p.next == BIND_REST && p.doing == BOOK_BACK) {
-		w->memory.state = NOTHING;
+		record_end(w, &b, u, BOOK_BACK);
 	}
 	return END;
 }
@@ -196,7 +194,8 @@ enum kind { AS_IT_IS, DRIVERLESS, ON_HOST, KINDS };
 static void make(struct world *w, struct machine *m, const struct unit *u, enum kind kind,
 		 struct arena *a)
 {
-	*w = (struct world){.left = -1, .arena = a, .id = u->card->address};
+	*w = (struct world){.left = -1, .arena = a, .id = u->card->address, .boot = "1"};
+	begin_journal(w);
 	list_each(item, &u->functions) {
 		struct pci_function *f = machine_function(m, (*item)->address);
 
@@ -223,14 +222,14 @@ static void make(struct world *w, struct machine *m, const struct unit *u, enum 
 	}
 }
 
-/* What an older boot recorded of a card that is on vfio-pci by itself says nothing any more. */
-static void print(const struct world *w, struct buf *out)
+static void print(struct world *w, struct buf *out)
 {
-	const struct pci_function *card = machine_function(w->kernel.m, w->id);
-	bool stale = !w->memory.this_boot && pcifn_driver_is_vfio(card->driver);
+	attr_cleanup(journal_finish) struct journal j;
+	struct book b;
 
+	look(w, &j, &b);
 	buf_reset(out);
-	buf_printf(out, "recorded %d\n", stale ? NOTHING : w->memory.state);
+	buf_printf(out, "whose %d doing %d %s\n", b.whose, b.doing, b.why);
 	kernel_print(&w->kernel, out);
 }
 
@@ -265,7 +264,7 @@ static bool ends_the_same(const struct world *start, story *run, bool reboot, co
 		w.left = -1;
 		if (reboot) {
 			kernel_reboot(&w.kernel);
-			w.memory.this_boot = false;
+			w.boot[0]++;
 		}
 		same = same && run(&w);
 		print(&w, &got);
