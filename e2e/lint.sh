@@ -28,6 +28,10 @@ rule() {
 	fi
 }
 
+# What is written in /sys is written by one file, in a child (node-daemon/write.h); journal_file.c writes its own file.
+grep -nE 'O_(WRONLY|RDWR|CREAT)|\bopenat2?\(|SYS_openat2' node-daemon/*.c | grep -vE '^node-daemon/([a-z_]*_(test|fuzz)|sysfs|write|journal_file)\.c:' |
+	rule "only write.c writes in /sys"
+
 functions() { # FILE LINE LENGTH NAME of each
 	ctags --c-kinds=f -x --_xformat='%F	%n	%e	%N' "${product[@]}" | awk -F'\t' '{print $1"\t"$2"\t"($3-$2+1)"\t"$4}'
 }
@@ -73,7 +77,7 @@ done | rule "each header compiles alone"
 # Purity: a plan or a step machine calls others of its kind, memory, strings and JSON, and nothing else.
 pure_objects() {
 	ls build/dev/lib/kube/{kind,obj,cache,index,intent,plan,intent_rules,queue,lease,watch,event,condition}.o \
-		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,devices,gpus,start_failure,volumes}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,journal,books}*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o
+		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,cr,devices,gpus,start_failure,volumes}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,journal,books,steps,hands}*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o
 }
 pure_libraries() {
 	ls build/dev/lib/base/{arena,base,base64,buf,err,intern,listing,map,quantity,sha256,slab}.o build/dev/lib/json/*.o build/dev/api/*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -317,6 +317,25 @@ static bool there_or_back(struct world *w)
 	return t == END || t == DEAD;
 }
 
+/* The other way round: is on its way back when the order comes again. */
+static bool back_or_there(struct world *w)
+{
+	int left = w->left;
+	enum turn t;
+
+	w->left = -1;
+	if (!to_vfio(w)) {
+		return false;
+	}
+	if (left < 0) {
+		return true;
+	}
+	w->left = left;
+	w->want = WANT_HOST;
+	t = go(w);
+	return t == END || t == DEAD;
+}
+
 static bool all_on_vfio(const struct world *w)
 {
 	for (size_t i = 0; i < w->kernel.m->functions.n; i++) {
@@ -360,6 +379,7 @@ static void one_dies(const struct world *w, const char *what)
 		ok(ends_the_same(w, to_vfio, reboot, what, &runs));
 		ok(ends_the_same(w, there_and_back, reboot, what, &runs));
 		ok(ends_the_same(w, there_or_back, reboot, what, &runs));
+		ok(ends_the_same(w, back_or_there, reboot, what, &runs));
 	}
 }
 

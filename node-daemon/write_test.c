@@ -96,11 +96,11 @@ static void kernel_effect(const char *path, const char *text)
 static char *path_in_tree(int fd)
 {
 	auto_free char *link = xprintf("/proc/self/fd/%d", fd);
-	char path[512];
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	char target[512];
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
 
-	path[MAX(n, 0)] = '\0';
-	return tree.root && str_starts(path, tree.root) ? xstrdup(path) : NULL;
+	target[MAX(n, 0)] = '\0';
+	return tree.root && str_starts(target, tree.root) ? xstrdup(target) : NULL;
 }
 
 ssize_t write(int fd, const void *bytes, size_t n);
