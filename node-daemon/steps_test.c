@@ -79,10 +79,10 @@ static void what_is_said_is_heard(void)
 	is_str(heard.read[0], "nvidia");
 	is_str(heard.read[1], "");
 	is_str(heard.read[2], "");
-	steps_say(&out, 2, false, "it\nburns \x01\xff");
+	steps_say(&out, 2, false, "it\nburns \x01\xff~");
 	hear(buf_text(&out));
 	is_int(heard.done, 2);
-	is_str(heard.why, "it burns   ");
+	is_str(heard.why, "it burns   ~");
 }
 
 static void long_texts_are_cut(void)
