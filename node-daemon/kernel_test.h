@@ -29,8 +29,9 @@ struct kernel {
 	/* Every such step gets that answer; KERNEL_DONE: no exception. */
 	enum kernel_answer exception;
 	enum step_verb verb;
-	uint64_t at; /* 0: wherever */
-	int writes;  /* so many steps have changed something, or tried */
+	uint64_t at;	  /* 0: wherever */
+	struct step hung; /* KERNEL_HANGS: the last that did, at 0: none */
+	int writes;	  /* so many steps have changed something, or tried */
 };
 
 /* A function that has a driver of the host had it from the host. */
@@ -108,6 +109,7 @@ attr_unused static enum kernel_answer kernel_do(struct kernel *k, const struct s
 		k->writes++;
 	}
 	if (k->exception && k->verb == s->verb && (!k->at || k->at == s->at)) {
+		k->hung = k->exception == KERNEL_HANGS ? *s : k->hung;
 		return k->exception;
 	}
 	for (size_t i = 0; i < k->m->functions.n; i++) {
@@ -119,6 +121,19 @@ attr_unused static enum kernel_answer kernel_do(struct kernel *k, const struct s
 		}
 	}
 	return KERNEL_NO;
+}
+
+/* What hung goes on: who held the device has let go. */
+attr_unused static void kernel_let_go(struct kernel *k)
+{
+	const struct step hung = k->hung;
+	const char *read;
+
+	k->exception = KERNEL_DONE;
+	k->hung = (struct step){.value = ""};
+	if (hung.at) {
+		kernel_do(k, &hung, &read);
+	}
 }
 
 /* "0000:41:00.0 vfio-pci override=vfio-pci" of each function, a line each. */
