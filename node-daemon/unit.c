@@ -335,6 +335,38 @@ static bool foreign(struct judge *j)
 	return false;
 }
 
+static bool shares_group(const struct unit *u, const struct pci_function *f)
+{
+	list_each(item, &u->functions) {
+		if (f->group >= 0 && (*item)->group == f->group) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A bridge is no part of a unit, but its driver counts: vfio finds a group with shpchp in it not
+ * viable (qemu-node.md 2). */
+static bool bridge(struct judge *j)
+{
+	list_each(item, &j->m->functions) {
+		const struct pci_function *f = *item;
+
+		if (pcifn_is_bridge(&f->ids) && blocks(f) && shares_group(j->u, f)) {
+			return say(
+				j, "False", "GroupNotViable",
+				arena_printf(
+					j->arena,
+					"%s in IOMMU group %" PRId64
+					" is on the kernel's driver %s, which the kernel does not let virtual machines "
+					"share a group with; the bridge works without it: write its address to "
+					"/sys/bus/pci/drivers/%s/unbind, and keep that driver from being loaded",
+					who(j, f), f->group, f->driver, f->driver));
+		}
+	}
+	return false;
+}
+
 static bool on_host(struct judge *j)
 {
 	list_each(item, &j->u->functions) {
@@ -414,7 +446,7 @@ void unit_available(const struct machine *m, const struct unit *u, const struct 
 	struct judge j = {m, u, seen, a, ret};
 
 	if (!unreadable(&j) && !far_domain(&j) && !no_iommu(&j) && !cut(&j) && !boot_display(&j) &&
-	    !foreign(&j) && !on_host(&j) && !split(&j)) {
+	    !foreign(&j) && !bridge(&j) && !on_host(&j) && !split(&j)) {
 		can_be_given(&j);
 	}
 	if (*u->card->trouble && !u->card->unsure) {

@@ -283,6 +283,27 @@ static void drivers(void)
 	}
 }
 
+/* Its driver counts in the group, in no other, and only one that does DMA for the host. */
+static void bridges(void)
+{
+	begin(2);
+	functions[1].kind = PCI_MEMBER;
+	functions[1].ids.class_code = 0x060400;
+	functions[1].driver = "shpchp";
+	functions[0].group = functions[1].group = 7;
+	has(says(),
+	    "False GroupNotViable: 0000:41:00.1 (bridge) in IOMMU group 7 is on the kernel's "
+	    "driver shpchp, ");
+	has(says(), "/sys/bus/pci/drivers/shpchp/unbind");
+	functions[1].driver = "pcieport";
+	is_str(says(), "True Unbound: no driver has it");
+	functions[1].driver = "shpchp";
+	functions[1].group = 8;
+	is_str(says(), "True Unbound: no driver has it");
+	functions[0].group = functions[1].group = -1;
+	has(says(), "False NoIOMMUGroup: ");
+}
+
 static void boot_displays(void)
 {
 	begin(1);
@@ -345,6 +366,7 @@ TESTS({"a slot without groups is a board of one GPU", boards},
       {"it is said whether more vGPUs fit", vgpus_that_fit},
       {"KubeVirt takes domains of four digits", far_domains},
       {"drivers of the host keep a unit", drivers},
+      {"a bridge's driver counts in the group", bridges},
       {"the boot display stays with the host", boot_displays},
       {"a card whose virtual functions are made is not given whole", functions_that_are_made},
       {"what cannot be read is not judged", what_cannot_be_read},

@@ -274,6 +274,10 @@ static void dead_cards(void)
 	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xff\xff\xff\xff", 4);
 	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
 	has(out, "0 no 0000:01:00.0: its config space reads as ones: the card is dead");
+	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xde\xff\xff\xff", 4);
+	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 0);
+	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xff\xff\x10\x10", 4);
+	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
 	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xff", 1);
 	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
 	has(out, "0 no 0000:01:00.0: config: the device or its driver failed; ");
