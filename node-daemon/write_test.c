@@ -232,6 +232,19 @@ static void steps_do_what_they_say(void)
 	       "drivers_probe: 0000:01:00.0\ndriver_override of 0000:01:00.0: none\n");
 }
 
+static void only_what_was_read_is_said(void)
+{
+	struct step two[] = {{STEP_READ_OVERRIDE, GPU, ""}, {STEP_EXPECT_ALIVE, GPU, ""}};
+
+	begin();
+	step(STEP_OVERRIDE, GPU, "nvidia");
+	is_int(run(&(struct steps){two, 2}), 0);
+	is_str(out, "0 ok nvidia\n1 ok \n");
+	unlinkat(tree.fd, "devices/pci0000:01/0000:01:00.0/driver_override", 0);
+	is_int(run(&(struct steps){two, 2}), 1);
+	has(out, "0 no 0000:01:00.0: driver_override: the kernel has no such file");
+}
+
 static void first_failure_ends_it(void)
 {
 	struct step three[] = {{STEP_EXPECT_DRIVER, GPU, "nvidia"},
@@ -674,6 +687,7 @@ static void nothing_stays(void)
 }
 
 TESTS({"each step does what it says", steps_do_what_they_say},
+      {"only what was read is said", only_what_was_read_is_said},
       {"the first that fails ends the program", first_failure_ends_it},
       {"what is not as expected is said", expectations_that_fail},
       {"dead cards are noticed", dead_cards},
