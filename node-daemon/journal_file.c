@@ -81,19 +81,27 @@ static int write_all(int fd, const char *bytes, size_t n, size_t at)
 	return 0;
 }
 
-/* The bytes of a file, at most JOURNAL_MAX_BYTES and one. */
+/* What a file holds, but for the zeros at its end: these are most of it, and a start of the daemon
+ * waits for this. */
 static int read_all(int fd, struct buf *out)
 {
-	char part[16 * KiB];
+	static const char zeros[32 * KiB];
+	char part[32 * KiB];
+	size_t skipped = 0;
 	ssize_t n;
 
-	while ((n = read(fd, part, sizeof(part))) != 0 && out->len <= JOURNAL_MAX_BYTES) {
+	while ((n = read(fd, part, sizeof(part))) != 0 && buf_ok(out)) {
 		if (n < 0 && errno != EINTR) {
 			return -1;
 		}
-		if (n > 0) {
-			buf_add(out, part, (size_t)n);
+		if (n < 0 || memcmp(part, zeros, (size_t)n) == 0) {
+			skipped += n < 0 ? 0 : (size_t)n;
+			continue;
 		}
+		for (; skipped; skipped -= MIN(skipped, sizeof(zeros))) {
+			buf_add(out, zeros, MIN(skipped, sizeof(zeros)));
+		}
+		buf_add(out, part, (size_t)n);
 	}
 	return 0;
 }
@@ -240,17 +248,18 @@ static int begin(struct journal_file *f, const char *node, const char *boot,
 
 static int read_file(struct journal_file *f, struct err *err)
 {
-	auto_buf struct buf bytes = {.max = (size_t)JOURNAL_MAX_BYTES + 32 * KiB};
+	auto_buf struct buf bytes = {.max = JOURNAL_MAX_BYTES};
+	struct stat st;
 
-	if (read_all(f->fd, &bytes) < 0) {
+	if (fstat(f->fd, &st) < 0 || read_all(f->fd, &bytes) < 0) {
 		return failed(JOURNAL, "read", err);
 	}
 	journal_read(buf_text(&bytes), bytes.len, &f->journal);
-	if (bytes.len > JOURNAL_MAX_BYTES && f->journal.health == JOURNAL_GOOD) {
+	f->size = (size_t)st.st_size;
+	if (f->size > JOURNAL_MAX_BYTES && f->journal.health == JOURNAL_GOOD) {
 		f->journal.health = JOURNAL_BROKEN;
 		f->journal.trouble = "this node's journal is larger than it ever becomes";
 	}
-	f->size = bytes.len;
 	return 0;
 }
 

@@ -297,7 +297,8 @@ static void grows_to_its_end(void)
 		}
 	}
 	has(err.text, "the journal of this node is full");
-	ok(on_disk("journal").st_size <= JOURNAL_MAX_BYTES && n > 100);
+	is_int(on_disk("journal").st_size, JOURNAL_MAX_BYTES);
+	ok(n > 100);
 	is_int(f.journal.units.n, n);
 	is_int(reopen(), JOURNAL_GOOD);
 	is_int(f.journal.units.n, n);
@@ -488,11 +489,15 @@ static void damaged(void)
 	is_int(reopen(), JOURNAL_BROKEN);
 	is_int(journal_file_restart(&f, "n", "b", NULL, 0, &err), 0);
 	ok(faccessat(dir, "journal.bad-2", F_OK, 0) == 0);
-	for (int i = 3; i < 100; i++) {
+	for (int i = 3; i < 99; i++) {
 		auto_free char *name = xprintf("journal.bad-%d", i);
 
 		put(name, 0, "", 0);
 	}
+	put("journal", 3, "#", 1);
+	is_int(reopen(), JOURNAL_BROKEN);
+	is_int(journal_file_restart(&f, "n", "b", NULL, 0, &err), 0);
+	ok(faccessat(dir, "journal.bad-99", F_OK, 0) == 0);
 	put("journal", 3, "#", 1);
 	is_int(reopen(), JOURNAL_BROKEN);
 	is_int(journal_file_restart(&f, "n", "b", NULL, 0, &err), -1);
@@ -515,6 +520,27 @@ static void no_files(void)
 	put("journal", JOURNAL_MAX_BYTES, "x", 1);
 	is_int(reopen(), JOURNAL_BROKEN);
 	has(f.journal.trouble, "larger");
+	/* the same of zeros, and with something beyond many zeros */
+	begin();
+	is_int(reopen(), JOURNAL_GOOD);
+	put("journal", 2 * (size_t)JOURNAL_MAX_BYTES, "", 1);
+	is_int(reopen(), JOURNAL_BROKEN);
+	begin();
+	is_int(reopen(), JOURNAL_GOOD);
+	must_add("a", JOURNAL_BOUND, true);
+	must_add("b", JOURNAL_BOUND, true);
+	must_add("c", JOURNAL_BOUND, true); /* which says that b is safe */
+	{
+		size_t n;
+		auto_free char *bytes = slurp("journal", &n);
+		auto_free char *tail = xcalloc(1, f.journal.size + 1);
+		char *line = strchr(strchr(bytes, '\n') + 1, '\n') + 1;
+
+		put("journal", 70000, strchr(line, '\n') + 1, strlen(line) / 2);
+		put("journal", (size_t)(line - bytes), tail, strlen(line));
+		is_int(reopen(), JOURNAL_BROKEN);
+		has(f.journal.trouble, "damaged behind record 2");
+	}
 	/* what is no file */
 	begin();
 	is_int(mkdirat(dir, "journal", 0700), 0);
