@@ -9,8 +9,8 @@
  * The number counts records of this file from 1 without gaps. `safe` is the last number that was
  * known to lie on the disk when this line was written: what a later line calls safe must be
  * readable, and only that. So a power cut in the middle of writes that nobody had promised is told
- * from damage. The first line is the head, in this form in every version to come. Behind the last line are zeros, as many as the file was
- * made with.
+ * from damage. The first line is the head, in this form in every version to come. Behind the last
+ * line are zeros, as many as the file was made with.
  *
  * Strings are never NULL and lie in the journal's arena, as everything does, until journal_init or
  * journal_finish.
