@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node-daemon/books.h"
 
+#include <string.h>
+
 /* --- sentences ----------------------------------------------------------------------------- */
 
 #define ANEW                                                                                       \
@@ -296,6 +298,13 @@ static void judge_ours(struct maker *k, const struct unit *u, const struct journ
 						       : BOOK_NOTHING;
 }
 
+/* Both name bridges, and others. One that names none was taken down when these could not be read: the
+ * number of a root bus is never that of a bus below a bridge. */
+static bool elsewhere(const char *place, const char *other)
+{
+	return strchr(place, '/') && strchr(other, '/') && !str_eq(place, other);
+}
+
 /* Another card, or perhaps another: what was recorded does not hold for it. */
 static bool another(struct maker *k, const struct journal_unit *r, struct book *b)
 {
@@ -303,7 +312,7 @@ static bool another(struct maker *k, const struct journal_unit *r, struct book *
 		quarantine(k, b, DOUBT_CARD, r->ids, b->ids);
 		return true;
 	}
-	if (!str_eq(r->place, b->place) && *r->state && of_this_boot(k, r)) {
+	if (elsewhere(r->place, b->place) && *r->state && of_this_boot(k, r)) {
 		quarantine(k, b, DOUBT_BRIDGES, r->place, b->place);
 		return true;
 	}
@@ -396,12 +405,12 @@ static void find_cause(struct maker *k, const char *node)
 		[JOURNAL_CLOSED] = CAUSE_CLOSED,
 	};
 
-	if (k->j->health > JOURNAL_GOOD) {
-		k->cause = causes[k->j->health];
-		k->cause_text = k->j->trouble;
-	} else if (!*k->boot) {
+	if (!*k->boot) { /* without it there is no journal to be opened either */
 		k->cause = CAUSE_BOOT;
 		k->cause_text = "the kernel's boot_id cannot be read";
+	} else if (k->j->health > JOURNAL_GOOD) {
+		k->cause = causes[k->j->health];
+		k->cause_text = k->j->trouble;
 	} else if (k->j->health == JOURNAL_GOOD && !str_eq(k->j->head.node, node)) {
 		k->cause = CAUSE_NODE;
 		k->cause_text = arena_printf(k->arena, "this node's journal was written on node %s",

@@ -207,6 +207,23 @@ static void one_of_three(void)
 	is_str(books.missing.items[2].id, "0000:63:00.0");
 }
 
+/* A tree whose links could not be read for a moment makes no other card. */
+static void bridges_unread(void)
+{
+	plug(1);
+	recorded_as(0, "bound", "now", N, S);
+	drivers(0, V, V);
+	functions[0].above.n = 0;
+	is_int(book(0)->whose, BOOK_OURS);
+	is_str(book(0)->replaces, "0000:00:01.0/00.0/04.0/00.0");
+	plug(1);
+	functions[0].above.n = 0;
+	recorded_as(0, "bound", "now", N, S);
+	drivers(0, V, V);
+	functions[0].above.n = 3;
+	is_int(book(0)->whose, BOOK_OURS);
+}
+
 static void gone_and_elsewhere(void)
 {
 	const struct book *b;
@@ -240,5 +257,6 @@ TESTS({"places are wires", places}, {"buses with new numbers", new_numbers},
       {"no new numbers without a boot", no_new_numbers_in_one_boot},
       {"another card in the place", another_card}, {"two cards changed places", swapped},
       {"another card has the address of one that is gone", address_inherited},
-      {"bridges with new numbers", bridges_renumbered}, {"one of three cards", one_of_three},
+      {"bridges with new numbers", bridges_renumbered},
+      {"bridges that were not read", bridges_unread}, {"one of three cards", one_of_three},
       {"a card that is gone, and one of its kind", gone_and_elsewhere}, )

@@ -346,7 +346,7 @@ static void blind(void)
 		 "this node's journal was written on node node1, so nothing is written to devices; "
 		 "delete it if the disk was copied from there, or give the node its name back",
 		 "half taken; delete it if the disk was copied from there"},
-		{JOURNAL_GOOD, "node1", "",
+		{JOURNAL_CLOSED, "node1", "",
 		 "the kernel's boot_id cannot be read, so nothing is written to devices; "
 		 "/proc/sys/kernel/random must be there",
 		 "half taken; /proc/sys/kernel/random must be there"},
