@@ -86,6 +86,7 @@ static void limits(void)
 
 static void gpu_node(void)
 {
+	agree("crds/vmgpu.io_gpunodes.yaml", "spec", &node_orders_type, true);
 	const struct field *status = kind_gpu_node.type->fields;
 
 	while (!str_eq(status->key, "status")) {

@@ -43,6 +43,7 @@ static const struct field gpu_node_status_fields[] = {
 static const struct type gpu_node_status_type = {sizeof(T), gpu_node_status_fields, NULL};
 static const struct field gpu_node_fields[] = {
 	OBJ_METADATA,
+	FIELD(T, orders, "spec", TYPE_OBJ, .sub = &node_orders_type),
 	FIELD_INLINE("status", &gpu_node_status_type),
 	{0},
 };

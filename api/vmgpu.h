@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "api/orders.h"
 #include "kube/condition.h"
 #include "kube/kind.h"
 
@@ -26,6 +27,7 @@ struct gpu_unit {
 
 struct gpu_node {
 	struct obj obj;
+	const struct node_orders *orders; /* spec, NULL: none */
 	LIST(struct gpu_unit) units;
 	int64_t observed_term;
 	struct condition_list conditions;

@@ -215,13 +215,11 @@ static void compare_status(struct kase *k, const json_t *got, const json_t *want
 static const struct reconciler *reconciler_of(const struct kase *k)
 {
 	const json_t *when = json_object_get(k->doc, "when");
-	bool ours = !str_eq(text(when, "kind"), "KubeVirt");
 
 	for (size_t i = 0; controller_reconcilers[i]; i++) {
 		const struct kube_kind *kind = controller_reconcilers[i]->primary;
 
-		if (str_eq(kind->kind, text(when, "kind")) &&
-		    str_eq(kind->group, "apps.cozystack.io") == ours) {
+		if (str_eq(kind->kind, text(when, "kind"))) {
 			return controller_reconcilers[i];
 		}
 	}
@@ -262,6 +260,7 @@ static json_t *run_plan(struct kase *k, const json_t *world)
 		.arena = &arena,
 		.cache = c,
 		.kind = rec->primary,
+		.term = 7,
 		.key = {text(when, "namespace"), text(when, "name")},
 		.now_ms = k->now_ms,
 		.options = &k->options,
@@ -654,6 +653,7 @@ static void read_options(struct kase *k)
 		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
 			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
 						     : OPTIONS_PERMIT_AUTO,
+		.take = str_eq(text(o, "takeGpus"), "none") ? OPTIONS_TAKE_NONE : OPTIONS_TAKE_IDLE,
 		.cozy_proxy = json_is_true(json_object_get(o, "cozyProxy")),
 		.no_node_ports = json_is_false(json_object_get(o, "loadBalancerNodePorts")),
 		.worker_image = text(o, "workerImage"),

@@ -7,6 +7,7 @@
 #include "api/vmgpu.h"
 #include "controller/plan_cluster.h"
 #include "controller/plan_disk.h"
+#include "controller/plan_node.h"
 #include "controller/plan_permit.h"
 #include "controller/plan_vm.h"
 
@@ -43,6 +44,11 @@ const struct kube_kind *const controller_kinds[] = {
 };
 
 const struct reconciler *const controller_reconcilers[] = {
-	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk,
-	&reconcile_kubernetes,	    &reconcile_permit,	    NULL,
+	&reconcile_virtual_machine,
+	&reconcile_vm_instance,
+	&reconcile_vm_disk,
+	&reconcile_kubernetes,
+	&reconcile_permit,
+	&reconcile_node,
+	NULL,
 };

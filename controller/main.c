@@ -4,8 +4,10 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "api/vmgpu.h"
 #include "controller/kinds.h"
 #include "controller/options.h"
+#include "controller/plan_node.h"
 #include "kube/monitor.h"
 #include "kube/program.h"
 #include "kube/runtime.h"
@@ -83,6 +85,8 @@ static int run(struct program *p, struct monitor *m, const struct settings *s,
 		.lease_ns = s->lease_ns	   ? s->lease_ns
 			    : p->config.ns ? p->config.ns
 					   : "default",
+		.top_term = node_top_term,
+		.term_kind = &kind_gpu_node,
 		.lease_name = s->elect ? s->lease_name : NULL,
 		.lease = {s->lease_duration, s->renew_period, s->retry_period, s->renew_deadline},
 		.passes = (int)s->passes,

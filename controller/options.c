@@ -7,6 +7,8 @@
 const struct flag options_flags[] = {
 	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
 	 .help = "names of KubeVirt VMs and their kin: with Cozystack's prefixes, or the object's own"},
+	{"take-gpus", 0, FLAG_CHOICE, AT(take), .value = "idle", .choices = "idle|none",
+	 .help = "which GPUs are brought to vfio-pci for virtual machines: those that no driver has; none, so that you bind them yourself"},
 	{"permit", 0, FLAG_CHOICE, AT(permit), .value = "auto", .choices = "auto|manage|report",
 	 .help = "whether the KubeVirt CR's permittedHostDevices is written: unless Helm or HyperConverged owns the CR; always; never"},
 	{"images-namespace", 0, FLAG_STRING, AT(images_ns), .value = "cozy-public",
@@ -28,6 +30,7 @@ struct options options_of(const struct options_typed *typed)
 	return (struct options){
 		.plain_naming = typed->naming == 1,
 		.permit = (enum options_permit)typed->permit,
+		.take = (enum options_take)typed->take,
 		.images_ns = typed->images_ns,
 		.cozy_proxy = typed->cozy_proxy,
 		.no_node_ports = !typed->node_ports,

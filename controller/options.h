@@ -7,11 +7,15 @@
 
 #include "base/flag.h"
 
+/* Which GPUs are taken for virtual machines where no object says: those that nobody has, or none. */
+enum options_take { OPTIONS_TAKE_IDLE, OPTIONS_TAKE_NONE };
+
 /* Whether the KubeVirt CR is written: unless Helm or HyperConverged has it; always; never. */
 enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT_REPORT };
 
 struct options {
 	enum options_permit permit; /* --permit */
+	enum options_take take;	    /* --take-gpus */
 	bool plain_naming;	    /* --naming=plain: children are named like their owner, without
 				       Cozystack's prefixes */
 	const char *images_ns; /* --images-namespace: where golden images live; NULL: cozy-public */
@@ -30,7 +34,7 @@ static inline const char *options_images_ns(const struct options *o)
 
 /* Where flag_parse puts the values of options_flags; zeroed before. */
 struct options_typed {
-	int naming, permit;
+	int naming, permit, take;
 	bool cozy_proxy, node_ports;
 	const char *images_ns, *worker_image, *gpu_operator_chart;
 };

@@ -62,6 +62,7 @@ struct pass {
 	 */
 	const char *trouble;
 	const void *options; /* the program's settings (controller/options.h) */
+	int64_t term;	     /* of our leadership (runtime.h), 0 where the program has none */
 };
 
 /*

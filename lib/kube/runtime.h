@@ -40,6 +40,14 @@ struct runtime_settings {
 	const char *component; /* "vmgpu-controller" */
 	const char *lease_ns, *lease_name; /* lease_name NULL: no election */
 	struct lease_settings lease;
+	/*
+	 * The highest term that any object knows; obeyed: that one was obeyed in. A leadership's term
+	 * is one more than what it finds when it begins: pass.term. When a later one was obeyed, as it
+	 * happens to objects that were restored, it goes beyond that. NULL: none is needed, pass.term
+	 * is 0. Asked at each pass of a reconciler of term_kind.
+	 */
+	int64_t (*top_term)(const struct cache *c, bool obeyed);
+	const struct kube_kind *term_kind;
 	int passes; /* in flight at once; 0: 16 */
 	double (*random)(void *ctx);
 	void *random_ctx;

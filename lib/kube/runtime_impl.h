@@ -79,6 +79,7 @@ struct runtime {
 	struct loop_timer *events_timer;
 	bool events_asking;
 	bool lease_asking, was_leading, releasing;
+	int64_t term; /* of our leadership; 0 until its first pass */
 };
 
 /* runtime_feed.c */

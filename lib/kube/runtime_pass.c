@@ -407,12 +407,24 @@ static void on_action(void *ctx, const struct action *a, const char *trouble)
 	}
 }
 
+#define TERM_MAX (INT64_C(1) << 53) /* as the CRD has it */
+
+static void renew_term(struct runtime *r)
+{
+	int64_t top = r->s.top_term(r->cache, r->term != 0);
+
+	if (!r->term || top > r->term) {
+		r->term = MIN(top, TERM_MAX - 1) + 1;
+	}
+}
+
 /* gather and plan run to their end here; the rest happens as answers come. */
 static void pass_run(struct flight *f)
 {
 	struct worker *w = f->w;
 	struct runtime *r = w->r;
 	const void *seen;
+	bool termed = r->s.top_term && w->rec->primary == r->s.term_kind;
 	struct pass pass = {
 		.arena = &r->scratch,
 		.cache = r->cache,
@@ -436,6 +448,10 @@ static void pass_run(struct flight *f)
 	f->began = loop_now(r->loop);
 	plan_init(&f->plan, &f->arena, r->cache);
 	arena_reset(&r->scratch);
+	if (termed) {
+		renew_term(r);
+	}
+	pass.term = r->term;
 	seen = w->rec->gather(&pass);
 	if (seen) {
 		w->rec->plan(seen, &f->plan);

@@ -35,6 +35,7 @@ func (c *checks) all(ctx context.Context) {
 	c.tap.say("nothing else was written, and every write was accepted", c.nothingElse())
 	c.tap.say("the KubeVirt CR lists the three cards, once each", c.permitted(ctx))
 	c.tap.say("nothing is written any more, and a controller that starts anew writes nothing", c.again(ctx))
+	c.tap.say("each controller that leads orders the node's cards for virtual machines, once, in a term of its own", c.ordered(ctx))
 	c.rendered(ctx)
 	for _, s := range c.seeds {
 		c.play(ctx, s)
@@ -274,6 +275,33 @@ func (c *checks) again(ctx context.Context) error {
 	}
 	time.Sleep(quiet)
 	return c.noWrites(n)
+}
+
+// ordered: all cards of the report, in the terms 1, 2, …
+func (c *checks) ordered(ctx context.Context) error {
+	node, err := c.client.Get(ctx, gpuNodePath)
+	if err != nil {
+		return err
+	}
+	var want []any
+	for _, u := range node.Objects("status.units") {
+		want = append(want, m{"id": u.Str("id"), "device": u.Str("vendorID") + ":" + u.Str("deviceID"), "want": "vfio"})
+	}
+	c.record.mu.Lock()
+	defer c.record.mu.Unlock()
+	for i, w := range c.record.orders {
+		units := w.body.List("spec.units")
+		for _, u := range units {
+			delete(u.(map[string]any), "by")
+		}
+		if w.Status/100 != 2 || !kube.Equal(w.body.Get("spec.term"), i+1) || !kube.Equal(units, want) {
+			return fmt.Errorf("write %d was answered %d: %s", i+1, w.Status, kube.Text(w.body))
+		}
+	}
+	if n := len(c.record.orders); n != 2 { // all have started it once, and again has
+		return fmt.Errorf("%d writes", n)
+	}
+	return nil
 }
 
 func (c *checks) noWrites(n int) error {

@@ -16,6 +16,7 @@ type record struct {
 	writes  []write
 	last    time.Time
 	applied map[string]kube.Object // the last body of each object, by key
+	orders  []write                // to the node: of a leadership, not of a manifest
 }
 
 type write struct {
@@ -35,6 +36,10 @@ func (r *record) wrote(l proxy.Line, body, _ []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = time.Now()
+	if l.Path == gpuNodePath {
+		r.orders = append(r.orders, w)
+		return
+	}
 	r.writes = append(r.writes, w)
 	if l.Status/100 == 2 && l.Type == kube.ApplyPatch && w.manager == "vmgpu" {
 		r.applied[key(w.body)] = w.body

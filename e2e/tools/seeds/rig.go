@@ -18,6 +18,7 @@ import (
 
 const (
 	nodeName     = "gpu-node"
+	gpuNodePath  = "/apis/vmgpu.io/v1alpha1/gpunodes/" + nodeName
 	kubevirtPath = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt"
 	quiet        = 1500 * time.Millisecond
 )
@@ -134,7 +135,7 @@ func (r *rig) setNode(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, 10*time.Second, func() error {
-		n, err := r.client.Get(ctx, "/apis/vmgpu.io/v1alpha1/gpunodes/"+nodeName)
+		n, err := r.client.Get(ctx, gpuNodePath)
 		if err == nil && len(n.List("status.units")) != len(report.List("status.units")) {
 			err = fmt.Errorf("vmgpu-node has not reported")
 		}
@@ -228,7 +229,7 @@ func (r *rig) close(ctx context.Context, seeds []*seed) {
 	if r.before != nil {
 		r.configure(ctx, r.before.Get("spec.configuration.permittedHostDevices"), r.before.Get("spec.configuration.developerConfiguration.featureGates"))
 		r.client.Delete(ctx, "/api/v1/namespaces/"+Namespace, nil)
-		r.client.Delete(ctx, "/apis/vmgpu.io/v1alpha1/gpunodes/"+nodeName, nil)
+		r.client.Delete(ctx, gpuNodePath, nil)
 	}
 	for _, end := range r.ends {
 		end()
