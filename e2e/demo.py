@@ -149,7 +149,7 @@ def became(o, made):
 def why(o):
     ready = condition(o)
     if not ready:
-        return ["none: the daemon of this version only looks"]
+        return ["none: not acted on by this version"]
     return ["Ready=%s %s" % (ready["status"], ready["reason"]), textwrap.shorten(ready.get("message", ""), 110, placeholder=" ...")]
 
 

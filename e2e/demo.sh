@@ -86,7 +86,7 @@ play() {
 	await 20 "the played node" kubectl get node $node
 }
 
-# The daemon writes nothing to sysfs: it looks, and reports.
+# It reports; what it is to do with the cards the controller says later.
 scan() {
 	# shellcheck disable=SC2016
 	guest sh -c 'setsid "$0" --node-name '$node' --kubeconfig "$1" >/tmp/vmgpu-node.log 2>&1 </dev/null &' \
@@ -126,6 +126,8 @@ kubectl -n $ns apply --server-side -f "$state/manifests" >/dev/null
 python3 e2e/demo.py await $ns 60
 step "What they became"
 python3 e2e/demo.py table $ns "$state/manifests"
+step "The guest's cards now: the controller ordered them for virtual machines, vmgpu-node brought them to vfio-pci"
+look | python3 e2e/demo.py cards $node
 step "The KubeVirt CR now"
 python3 e2e/demo.py permitted
 step "Done"
@@ -140,6 +142,6 @@ cat <<T
   take it away:  make demo-down
 
   "served from outside": externalResourceProvider: true, that is, not KubeVirt but another program serves these devices to the kubelet. Here the
-  player does, by numbers alone: the guest is only looked at, so a GPU that a machine has still shows as unbound.
+  player does, by numbers alone: no machine runs on the guest.
 T
 [ "${KEEP:-1}" = 1 ] || bash e2e/demo-down.sh

@@ -207,7 +207,7 @@ def main():
             "controller": start("controller", build + "/vmgpu-controller", "--kubeconfig", work + "/kubeconfig.controller", "--metrics-bind-address=0",
                                 "--health-probe-bind-address=0"),
             "daemon": start("daemon", build + "/vmgpu-node", "--kubeconfig", work + "/kubeconfig.daemon", "--node-name", NODE,
-                            "--sys-root", work + "/tree/sys", "--lease-namespace", "kubevirt")}
+                            "--sys-root", work + "/tree/sys", "--state-dir", work + "/state", "--lease-namespace", "kubevirt")}
         server, begun = Server(state), time.time()
         populate(server, state)
         say("%d VMs, %d of them running, after %.0f s" % (VMS, RUNNING, time.time() - begun))

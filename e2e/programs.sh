@@ -84,7 +84,7 @@ sed 's/current-context: x/current-context: y/' good >context-unknown
 
 for p in vmgpu-controller vmgpu-node; do
 	node=()
-	[ $p = vmgpu-controller ] || node=(--node-name n)
+	[ $p = vmgpu-controller ] || node=(--node-name n --state-dir state)
 	says --kubeconf --kubeconfig -- $p --kubeconf=x
 	says --log-level 'error|warn|info|debug' -- $p --log-level=loud
 	says '"extra"' -- $p extra

@@ -10,6 +10,7 @@
 #   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data and seeds run there too, and only there
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
+#   hands     the controller's orders carried out there: cards brought to vfio-pci and back
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
@@ -125,6 +126,7 @@ part_faults() {
 	return $rc
 }
 part_node() { bash e2e/node/test.sh; }
+part_hands() { bash e2e/node/hands.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds and oldetcd, the others for cluster and faults ------------
 
@@ -170,10 +172,10 @@ scenarios() {
 seeds() {
 	python3 e2e/bench/mktree.py "$STATE/tmp/tree" --gpus 10 --ids 10de:26b9,10de:20b5,10de:2321 >/dev/null || return 1
 	tool seeds --state "$STATE" --out "$out/seeds" --generation newest --next e2e/data/crds/cozystack --types e2e/data/instancetypes/instancetypes.yaml \
-		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
+		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds cluster faults oldetcd neighbours node)
+all=(unit tools programs data seeds cluster faults oldetcd neighbours node hands)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
 	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]}" && exit 2; }
@@ -200,7 +202,7 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
-lane cluster &
+lane cluster hands &
 lane faults &
 lane neighbours &
 lane node tools programs &

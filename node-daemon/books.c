@@ -386,6 +386,7 @@ static void judge(struct maker *k, size_t i)
 	const struct unit *u = &k->units->items[i];
 	struct book *b = &k->ret->items.items[i];
 
+	b->recorded = k->records[i] != NULL;
 	if (k->cause) {
 		judge_blind(k, u, k->records[i], b);
 	} else if (k->records[i]) {

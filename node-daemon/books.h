@@ -64,6 +64,7 @@ struct book {
 	const char *was;      /* its address when it was recorded, where that is another; "" */
 	const char *why;      /* BOOK_QUARANTINED: the sentence; else "" or a remark on it */
 	const char *replaces; /* for its next record (journal.h) */
+	bool recorded; /* the journal has a record of it: another one may end what that says */
 };
 
 /* A recorded card that is not there. Its record stays. */

@@ -11,6 +11,7 @@
 #include "kube/runtime.h"
 #include "node-daemon/beat.h"
 #include "node-daemon/looks.h"
+#include "node-daemon/obey.h"
 #include "node-daemon/plan_report.h"
 
 #define NODE_RETRY_MS 5000
@@ -21,6 +22,7 @@ struct daemon {
 	struct runtime *runtime;
 	struct beat *beat;
 	struct looks looks;
+	struct obey *obey;
 	struct utsname kernel;
 	struct loop_timer *ask; /* for the Node */
 	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
@@ -32,7 +34,23 @@ static void on_look(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
+	obey_looked(d->obey, &d->looks.machine);
+}
+
+static void on_change(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->runtime) {
+		runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
+	}
+}
+
+static void want_look(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	looks_soon(&d->looks);
 }
 
 /* --- the Node ------------------------------------------------------------------------------ */
@@ -86,12 +104,20 @@ static const void *gather(const struct pass *pass)
 {
 	struct daemon *d = (struct daemon *)(uintptr_t)pass->options;
 	struct report_seen *seen = arena_new(pass->arena, struct report_seen);
+	struct report_obeyed *obeyed = arena_new(pass->arena, struct report_obeyed);
+	const struct own_node *have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node);
 
+	obey_orders(d->obey, have ? have->orders : NULL, have ? &have->obj : NULL,
+		    have && have->status ? have->status->observed_term : 0);
+	if (!obey_alone(d->obey)) {
+		return NULL;
+	}
+	obey_report(d->obey, pass->arena, obeyed);
 	*seen = (struct report_seen){
-		.have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node),
+		.have = have,
 		.name = d->o->node,
 		.machine = &d->looks.machine,
-		.facts = {d->kernel.release, VMGPU_VERSION, d->looks.blind},
+		.facts = {d->kernel.release, VMGPU_VERSION, d->looks.blind, obeyed},
 		.now_ms = pass->now_ms,
 	};
 	if (plan_report_wants_uid(seen->have) && d->node_uid) {
@@ -179,7 +205,16 @@ int daemon_run(struct program *p, struct monitor *monitor, const struct options 
 	d.ask = loop_timer_create(p->loop, on_ask, &d, "node");
 	log_info("looked at the machine", log_int("functions", m->entries),
 		 log_int("of interest", m->functions.n));
+	d.obey = obey_create(&(struct obey_settings){.loop = p->loop,
+						     .sys = sys,
+						     .state_dir = o->state_dir,
+						     .node = o->node,
+						     .look = want_look,
+						     .changed = on_change,
+						     .ctx = &d});
+	obey_looked(d.obey, m);
 	rc = run(&d, monitor, err);
+	obey_destroy(d.obey);
 	looks_finish(&d.looks);
 	loop_timer_destroy(d.ask);
 	free(d.node_uid);

@@ -70,8 +70,15 @@ static void on_ended(void *ctx)
 
 static void start(struct hands_run *r, const struct work *w)
 {
-	struct child *c = xcalloc(1, sizeof(*c));
+	const char *refused = r->s.refuse ? r->s.refuse(r->s.ctx, w->unit) : NULL;
+	struct child *c;
 	struct err err;
+
+	if (refused) {
+		tell(r, w, NULL, refused);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
 
 	*c = (struct child){{r->s.sys, getpid(), w->steps}, r, NULL, *w, {NULL, NULL}};
 	link_init(&c->link);

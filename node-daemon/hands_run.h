@@ -22,6 +22,8 @@ struct hands_run_settings {
 	struct hands *hands; /* lent */
 	int sys;	     /* a /sys; above 2 */
 	hands_run_fn *fn;
+	/* Why a program must not be started after all, NULL: it may. It may have waited. Or NULL. */
+	const char *(*refuse)(void *ctx, uint64_t unit);
 	void *ctx;
 	int (*run)(void *job, int out); /* NULL: write_run; of tests */
 };

@@ -206,12 +206,13 @@ static int take_lock(struct journal_file *f, struct err *err)
 	if (f->lock >= 0) {
 		return 0;
 	}
+	f->taken = false;
 	f->lock = open_regular(f->dir, JOURNAL_LOCK, O_RDWR | O_CREAT);
 	if (f->lock < 0) {
 		return failed(JOURNAL_LOCK, "opened", err);
 	}
 	if (flock(f->lock, LOCK_EX | LOCK_NB) < 0) {
-		bool held = errno == EWOULDBLOCK;
+		bool held = f->taken = errno == EWOULDBLOCK;
 
 		failed(JOURNAL_LOCK, "locked", err);
 		close_p(&f->lock);

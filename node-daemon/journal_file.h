@@ -18,6 +18,7 @@ struct journal_file {
 	struct journal before;	/* the same before it was last made anew: lent strings live on */
 	int dir, lock, fd;	/* lent; ours; ours. -1: none */
 	size_t size;		/* of the file, zeros included */
+	bool taken;		/* another process has it */
 	bool unsure;		/* a write failed: what lies on the disk is not known */
 };
 

@@ -49,11 +49,18 @@ static void stop_listening(struct looks *l)
 	}
 }
 
+void looks_soon(struct looks *l)
+{
+	int64_t at = MAX(loop_now(l->loop) + LOOKS_SETTLE_MS, l->looked_at + LOOKS_SPACE_MS);
+
+	if (at < loop_timer_at(l->timer)) {
+		loop_timer_set(l->timer, at);
+	}
+}
+
 static void on_event(void *ctx, int fd, attr_unused uint32_t epoll_events)
 {
 	struct looks *l = ctx;
-	int64_t now = loop_now(l->loop),
-		at = MAX(now + LOOKS_SETTLE_MS, l->looked_at + LOOKS_SPACE_MS);
 	struct err err;
 	int rc = uevent_drain(fd, &err);
 
@@ -61,8 +68,8 @@ static void on_event(void *ctx, int fd, attr_unused uint32_t epoll_events)
 		log_warn("no more kernel events", log_str("reason", err.text));
 		stop_listening(l);
 	}
-	if (rc && at < loop_timer_at(l->timer)) {
-		loop_timer_set(l->timer, at);
+	if (rc) {
+		looks_soon(l);
 	}
 }
 

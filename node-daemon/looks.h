@@ -36,3 +36,5 @@ struct looks {
  * there is nothing to finish. */
 int looks_start(struct looks *l, struct loop *loop, int sys, const char *pci_ids, struct err *err);
 void looks_finish(struct looks *l);
+/* Something was done to the machine: looks again as after a kernel event. */
+void looks_soon(struct looks *l);

@@ -28,6 +28,9 @@ static const struct flag flags[] = {
 	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids),
 	 .value = "/usr/share/misc/pci.ids", .arg = "FILE",
 	 .help = "names of vendors and devices, for descriptions"},
+	{"state-dir", 0, FLAG_STRING, offsetof(struct options, state_dir),
+	 .value = "/var/lib/vmgpu", .arg = "DIR",
+	 .help = "where the journal lies that says what was done to this machine's GPUs"},
 	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
 	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
 	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s",
@@ -166,7 +169,7 @@ int main(int argc, char **argv)
 	static const struct flag_text text = {
 		.program = "vmgpu-node",
 		.about =
-			"Reports the GPUs of this node in its GPUNode object, and notices by itself when they change.",
+			"Reports the GPUs of this node in its GPUNode object, notices by itself when they change, and brings them to vfio-pci as the controller orders it there.",
 		.examples = "  vmgpu-node --once -o table",
 	};
 	struct settings s = {0};

@@ -14,15 +14,8 @@
 #pragma once
 
 #include "node-daemon/books.h"
+#include "node-daemon/orders.h"
 #include "node-daemon/steps.h"
-
-/* What an order says of a unit. */
-enum want {
-	WANT_LEAVE, /* nothing; what is half done is given back */
-	WANT_HOST,
-	WANT_VFIO,
-	WANT_VGPU, /* made by the host's driver, so this part of it is WANT_HOST */
-};
 
 /* Who has a function of the unit open, or is given it. */
 enum bind_users {

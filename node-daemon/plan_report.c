@@ -4,6 +4,7 @@
 #define T struct own_node
 static const struct field own_node_fields[] = {
 	OBJ_METADATA,
+	FIELD(T, orders, "spec", TYPE_OBJ, .sub = &node_orders_type),
 	FIELD(T, status, "status", TYPE_OBJ, .sub = &status_type),
 	{0},
 };

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "api/orders.h"
 #include "kube/plan.h"
 #include "node-daemon/report.h"
 
@@ -15,6 +16,7 @@
 /* Our own GPUNode, with its status whole: to see what must change, and when conditions last did. */
 struct own_node {
 	struct obj obj;
+	const struct node_orders *orders; /* spec, NULL: none */
 	const struct status *status;
 };
 extern const struct kube_kind kind_own_node;

@@ -17,6 +17,7 @@ struct world {
 	struct arena arena;
 	struct plan plan;
 	const char *blind;
+	const struct report_obeyed *obeyed;
 };
 
 static void begin(struct world *w, const char *tree)
@@ -66,7 +67,7 @@ static void pass(struct world *w, const char *uid, int64_t now)
 		.name = "n1",
 		.node_uid = uid,
 		.machine = &w->machine,
-		.facts = {"6.1", "v", w->blind},
+		.facts = {"6.1", "v", w->blind, w->obeyed},
 		.now_ms = now,
 	};
 
@@ -171,6 +172,57 @@ static void blind(void)
 	    "looked at again: Too many open files; the report is of the last");
 }
 
+/* "REASON: message" of the condition of this type. */
+static const char *condition(struct world *w, const json_t *list, const char *type)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(list, i, c) {
+		if (str_eq(json_string_value(json_object_get(c, "type")), type)) {
+			return arena_printf(&w->arena, "%s %s: %s",
+					    json_string_value(json_object_get(c, "status")),
+					    json_string_value(json_object_get(c, "reason")),
+					    json_string_value(json_object_get(c, "message")));
+		}
+	}
+	return NULL;
+}
+
+static void orders_are_answered(void)
+{
+	auto_world struct world w;
+	struct report_note notes[] = {
+		{0x100, {"Available", "False", "InUse", "by somebody", 0, NULL}},
+		{0x100, {"Stuck", "True", "Hangs", "since then", 0, NULL}},
+		{0x200, {"Stuck", "True", "Hangs", "of another unit", 0, NULL}},
+	};
+	const struct report_obeyed obeyed = {
+		.term = 7,
+		.generation = 3,
+		.obeying = {"Obeying", "True", "Obeying", "1 units are ordered", 0, NULL},
+		.notes = {notes, 3},
+	};
+	const json_t *status, *unit;
+
+	begin(&w, CARD);
+	have(&w, owned(), NULL);
+	w.obeyed = &obeyed;
+	pass(&w, NULL, NOW);
+	status = json_object_get(w.plan.actions[0].body, "status");
+	is_int(json_integer_value(json_object_get(status, "observedTerm")), 7);
+	is_int(json_integer_value(json_object_get(status, "observedGeneration")), 3);
+	is_str(condition(&w, json_object_get(status, "conditions"), "Obeying"),
+	       "True Obeying: 1 units are ordered");
+	unit = json_object_get(json_array_get(json_object_get(status, "units"), 0), "conditions");
+	is_int(json_array_size(unit), 2);
+	is_str(condition(&w, unit, "Available"), "False InUse: by somebody");
+	is_str(condition(&w, unit, "Stuck"), "True Hangs: since then");
+	have(&w, owned(), json_deep_copy(status));
+	pass(&w, NULL, NOW + 5000);
+	is_int(w.plan.n, 0);
+}
+
 static void adopted(void)
 {
 	auto_world struct world w;
@@ -202,5 +254,7 @@ TESTS({"a node without a GPUNode gets one, owned by its Node, once the Node's ui
       {"one driver less: only what differs is written, and a condition of the same status keeps its time",
        one_change},
       {"a look that fails: the units stay as they were, and Ready says why it is not known", blind},
+      {"orders are answered by their term, and what they cannot do is said of the unit",
+       orders_are_answered},
       {"a GPUNode that somebody made without an owner gets it", adopted},
       {"a GPUNode that is being deleted is left alone", going}, )

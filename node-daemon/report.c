@@ -204,10 +204,37 @@ static const struct status_unit *before(const struct reporter *r, const char *id
 	return NULL;
 }
 
+static const struct condition_list *last_said(const struct status_unit *old)
+{
+	return old ? &old->conditions : NULL;
+}
+
+/* Available first, whoever says it. */
+static void say_conditions(struct reporter *r, const struct unit *from, struct status_unit *u,
+			   struct condition *available)
+{
+	const struct condition_list *old = last_said(before(r, u->id));
+	const struct report_obeyed *o = r->facts->obeyed;
+
+	for (size_t i = 0; o && i < o->notes.n; i++) {
+		if (o->notes.items[i].unit == from->card->address &&
+		    str_eq(o->notes.items[i].condition.type, "Available")) {
+			*available = o->notes.items[i].condition;
+		}
+	}
+	condition_set(&u->conditions, old, r->arena, available, r->now_ms);
+	for (size_t i = 0; o && i < o->notes.n; i++) {
+		if (o->notes.items[i].unit == from->card->address &&
+		    !str_eq(o->notes.items[i].condition.type, "Available")) {
+			condition_set(&u->conditions, old, r->arena, &o->notes.items[i].condition,
+				      r->now_ms);
+		}
+	}
+}
+
 static void report_unit(struct reporter *r, const struct unit *from, struct status_unit *u)
 {
 	const struct pci_function *card = from->card;
-	const struct status_unit *old;
 	struct condition available;
 
 	u->id = u->address = address(r->arena, card->address);
@@ -232,9 +259,7 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 	vgpu_profiles(card, r->arena, u);
 	vgpu_slots(card, r->arena, u);
 	unit_available(r->m, from, u, r->arena, &available);
-	old = before(r, u->id);
-	condition_set(&u->conditions, old ? &old->conditions : NULL, r->arena, &available,
-		      r->now_ms);
+	say_conditions(r, from, u, &available);
 }
 
 /* --- what is said once --------------------------------------------------------------------- */
@@ -427,4 +452,10 @@ void report(const struct machine *m, const struct report_facts *facts, const str
 	ret->summary = summarize(&r);
 	ret->node_info = node_info(&r);
 	judge_node(&r, ret->summary, ret);
+	if (facts->obeyed && facts->obeyed->obeying.type) {
+		ret->observed_term = facts->obeyed->term;
+		ret->observed_generation = facts->obeyed->generation;
+		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
+			      &facts->obeyed->obeying, now_ms);
+	}
 }

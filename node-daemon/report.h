@@ -10,12 +10,27 @@
 #include "node-daemon/machine.h"
 #include "node-daemon/status.h"
 
+/* A condition of a unit that its state alone does not tell. One of type Available takes the place of
+ * what the state tells. */
+struct report_note {
+	uint64_t unit;
+	struct condition condition;
+};
+
+/* What became of the orders (obey.h). */
+struct report_obeyed {
+	int64_t term, generation; /* 0: there are none */
+	struct condition obeying; /* type NULL: nothing is to be said */
+	LIST(struct report_note) notes;
+};
+
 /* What does not stand in /sys. */
 struct report_facts {
 	const char *kernel;  /* uname -r */
 	const char *version; /* of this program */
 	const char
 		*blind; /* why the last look failed, NULL: it did not; machine is the one before */
+	const struct report_obeyed *obeyed; /* or NULL */
 };
 
 /* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the

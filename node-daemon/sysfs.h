@@ -31,6 +31,8 @@ ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size);
 bool sysfs_exists(int dir, const char *path);
 /* A directory, for further reads below it. The fd, or -errno. */
 int sysfs_dir(int dir, const char *path);
+/* The same, for readdir. */
+int sysfs_names(int dir, const char *path);
 
 /*
  * The names in a directory, "." files left out, in the kernel's order. -errno; -E2BIG with the

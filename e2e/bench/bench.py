@@ -157,7 +157,7 @@ def node(work):
 def daemon(work):
     """RssAnon of the daemon after 10 s, or None: there is none, or it does not run."""
     log = open(work + "/daemon.log", "w")
-    p = subprocess.Popen([RELEASE + "vmgpu-node", "--node-name=bench", "--sys-root=" + work + "/tree/sys"], stdout=log, stderr=log)
+    p = subprocess.Popen([RELEASE + "vmgpu-node", "--node-name=bench", "--sys-root=" + work + "/tree/sys", "--state-dir=" + work + "/state"], stdout=log, stderr=log)
     time.sleep(10)
     if p.poll() is not None:
         return None

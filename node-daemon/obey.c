@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node-daemon/obey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/listing.h"
+#include "base/log.h"
+#include "json/write.h"
+#include "node-daemon/hands_run.h"
+#include "node-daemon/journal_file.h"
+#include "node-daemon/users.h"
+
+#define TURN_BYTES (16 * MiB)
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define OPEN_AGAIN_MS 5000
+#define ALONE_AFTER_MS                                                                             \
+	3000 /* without a word of the API server: the orders are those of the journal */
+#define USERS_AGAIN_MS 5000 /* nobody tells when a process lets go of a card */
+
+/* What this turn says of a unit. */
+struct verdict_on {
+	const struct unit *unit;
+	const struct book *book;
+	struct bind_plan plan;
+};
+
+struct obey {
+	struct obey_settings s;
+	char *boot;
+	int dir, proc;
+	struct journal_file file;
+	bool unrecorded; /* a record failed in this turn: nothing more is begun */
+	char *closed;	 /* why there is no journal, NULL: there is one */
+	struct hands *hands;
+	struct hands_run *run;
+	struct loop_timer *timer;
+	const struct machine *machine; /* NULL: before the first look */
+
+	/* the orders as they came */
+	struct arena given_arena;
+	const struct node_orders *given; /* NULL: none */
+	char *uid;			 /* of the GPUNode */
+	int64_t generation, highest;
+	bool heard; /* from the API server */
+	int64_t begun_at;
+
+	/* of the last turn */
+	struct arena arena;
+	struct unit_list units;
+	struct orders orders;
+	int64_t obeyed; /* the generation of these */
+	struct books books;
+	struct verdict_on *verdicts; /* one a unit */
+
+	/* Units at which something was done since the last look: what is known of them is old. */
+	uint64_t *changed;
+	size_t n_changed, changed_room;
+};
+
+/* --- the journal ------------------------------------------------------------------------------ */
+
+static void say_closed(struct obey *o, const char *why)
+{
+	if (!o->closed || !str_eq(o->closed, why)) {
+		log_warn("no order is obeyed: there is no journal", log_str("reason", why));
+	}
+	free(o->closed);
+	o->closed = xstrdup(why);
+}
+
+static void open_journal(struct obey *o)
+{
+	struct err err;
+
+	if (o->dir < 0) {
+		if (mkdir(o->s.state_dir, 0700) < 0 && errno != EEXIST) {
+			err_set(&err, "--state-dir %s: %s", o->s.state_dir, strerror(errno));
+			say_closed(o, err.text);
+			return;
+		}
+		o->dir = open(o->s.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (o->dir < 0) {
+			err_set(&err, "--state-dir %s: %s", o->s.state_dir, strerror(errno));
+			say_closed(o, err.text);
+			return;
+		}
+		journal_file_init(&o->file, o->dir);
+	}
+	if (journal_file_open(&o->file, o->s.node, o->boot, &err) < 0) {
+		say_closed(o, err.text);
+		return;
+	}
+	free(take(o->closed));
+}
+
+static int record(struct obey *o, const struct journal_record *r, bool sync, struct err *err)
+{
+	if (journal_file_add(&o->file, r, sync, err) < 0) {
+		log_warn("the journal takes no record", log_str("reason", err->text));
+		o->unrecorded = true;
+		return -1;
+	}
+	return 0;
+}
+
+static const struct verdict_on *verdict_of(const struct obey *o, uint64_t unit)
+{
+	for (size_t i = 0; i < o->units.n; i++) {
+		if (o->units.items[i].card->address == unit) {
+			return &o->verdicts[i];
+		}
+	}
+	return NULL;
+}
+
+/* That something is about to be begun with the unit, or has come to its end. */
+static int record_unit(struct obey *o, const struct book *b, const struct unit *u,
+		       const char *state, bool sync, struct err *err)
+{
+	struct journal_unit unit;
+
+	if (state) {
+		book_record(b, u, state, o->boot, &o->arena, &unit);
+	} else {
+		book_returned(b, o->boot, &o->arena, &unit);
+	}
+	return record(o, &(struct journal_record){.unit = &unit}, sync, err);
+}
+
+static const char *begun(enum book_doing doing)
+{
+	return doing == BOOK_BACK ? JOURNAL_RETURNING : JOURNAL_BINDING;
+}
+
+/* The orders that are obeyed from now on, so that a start without an API server knows them. */
+static int record_orders(struct obey *o, struct err *err)
+{
+	const struct journal_orders *last = o->file.journal.orders;
+	json_t *spec;
+	auto_buf struct buf text = {.max = JOURNAL_MAX_LINE};
+	struct journal_orders now;
+
+	if (!o->heard || *o->books.refusal ||
+	    (last && last->term == o->orders.term && last->generation == o->generation)) {
+		return 0;
+	}
+	spec = type_json(&node_orders_type, o->given);
+	json_write(spec, &text);
+	json_decref(spec);
+	now = (struct journal_orders){o->orders.term, o->generation, buf_text(&text)};
+	return record(o, &(struct journal_record){.orders = &now}, true, err);
+}
+
+/* --- what is known of the machine ------------------------------------------------------------- */
+
+static void note_change(struct obey *o, uint64_t unit)
+{
+	if (o->n_changed == o->changed_room) {
+		o->changed_room = o->changed_room ? 2 * o->changed_room : 8;
+		o->changed = xrealloc(o->changed, o->changed_room * sizeof(*o->changed));
+	}
+	o->changed[o->n_changed++] = unit;
+	o->s.look(o->s.ctx);
+}
+
+static bool is_changed(const struct obey *o, uint64_t unit)
+{
+	for (size_t i = 0; i < o->n_changed; i++) {
+		if (o->changed[i] == unit) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- programs --------------------------------------------------------------------------------- */
+
+static void turn(struct obey *o);
+
+static bool same_steps(const struct steps *a, const struct steps *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++) {
+		same = a->items[i].verb == b->items[i].verb && a->items[i].at == b->items[i].at &&
+		       str_eq(a->items[i].value, b->items[i].value);
+	}
+	return same;
+}
+
+/* That the last turn wanted what has been done. */
+static bool is_still_wanted(const struct verdict_on *v, const struct steps *done,
+			    enum bind_next next)
+{
+	return v && v->book && v->plan.next == next && same_steps(&v->plan.steps, done);
+}
+
+/* What was read goes into the journal before anything of it is overwritten. */
+static void learn(struct obey *o, const struct verdict_on *v, const struct steps *steps,
+		  const struct steps_heard *heard)
+{
+	struct book known = *v->book;
+	struct err err;
+
+	bind_learn(&known, steps, heard);
+	record_unit(o, &known, v->unit, begun(v->plan.doing), true, &err);
+}
+
+/* Things may have changed meanwhile: then nothing is noted, and the next turn says what now. */
+static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct steps *steps,
+		   bool good, const struct steps_heard *heard)
+{
+	struct obey *o = ctx;
+	const struct verdict_on *v = verdict_of(o, unit);
+	char text[PCIFN_TEXT_MAX];
+	struct err err;
+
+	if (good && is_still_wanted(v, steps, BIND_READ)) {
+		learn(o, v, steps, heard);
+		turn(o);
+		return;
+	}
+	if (good && is_still_wanted(v, steps, BIND_WRITE)) {
+		record_unit(o, v->book, v->unit, goal == BOOK_BACK ? NULL : JOURNAL_BOUND, false,
+			    &err);
+		log_info(goal == BOOK_BACK ? "given back" : "brought to vfio-pci",
+			 log_str("unit", pcifn_text(unit, text)));
+	} else if (heard->why) {
+		log_warn("not done", log_str("unit", pcifn_text(unit, text)),
+			 log_str("reason", heard->why));
+	}
+	note_change(o, unit); /* how far it came is to be seen */
+	turn(o);
+}
+
+/* The record first: a crash between it and the first write is a program begun that did nothing. */
+static int prepare(struct obey *o, const struct verdict_on *v)
+{
+	bool told = v->book->doing == v->plan.doing;
+	struct err err;
+
+	for (size_t i = 0; i < v->book->functions.n; i++) {
+		told &= v->book->functions.items[i].known ||
+			v->unit->functions.items[i]->kind == PCI_MEMBER;
+	}
+	if (v->plan.next != BIND_WRITE || told) {
+		return 0;
+	}
+	return record_unit(o, v->book, v->unit, begun(v->plan.doing), true, &err);
+}
+
+/* --- a turn ----------------------------------------------------------------------------------- */
+
+/* Who orders nothing of it any more has seen to it. */
+static void end_quarantine(struct obey *o, const struct verdict_on *v)
+{
+	struct err err;
+
+	if (v->book->recorded && !*o->books.refusal &&
+	    record_unit(o, v->book, v->unit, NULL, true, &err) == 0) {
+		loop_timer_set(o->timer, loop_now(o->s.loop));
+	}
+}
+
+static bool acts(struct obey *o, const struct verdict_on *v)
+{
+	return (v->plan.next == BIND_READ || v->plan.next == BIND_WRITE) && prepare(o, v) == 0;
+}
+
+/* A driver is to be taken from a function of the unit. */
+static bool takes_away(const struct unit *u, enum want want, const struct book *b)
+{
+	bool vfio = true, any = false;
+
+	list_each(f, &u->functions) {
+		if ((*f)->kind != PCI_MEMBER && *(*f)->driver) {
+			any = true;
+			vfio &= pcifn_driver_is_vfio((*f)->driver);
+		}
+	}
+	return any && (want == WANT_VFIO ? !vfio
+					 : b->whose == BOOK_OURS && (want != WANT_LEAVE ||
+								     b->doing != BOOK_NOTHING));
+}
+
+/* What cannot be seen counts as in use. */
+static void look_for_users(struct obey *o, struct bind_seen *seen)
+{
+	char who[USERS_WHO_MAX] = "";
+
+	if (!takes_away(seen->unit, seen->want, seen->book)) {
+		return;
+	}
+	loop_timer_set(o->timer, loop_now(o->s.loop) + USERS_AGAIN_MS);
+	seen->users = users_look(o->s.sys, o->proc, seen->unit, who);
+	seen->holder = arena_strdup(&o->arena, who);
+	if (seen->users == BIND_USERS_UNKNOWN && seen->want != WANT_VFIO) {
+		seen->users = BIND_USERS_SOME;
+		seen->holder = "somebody whom this daemon cannot see";
+	}
+}
+
+static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
+{
+	static const struct steps none;
+	struct bind_seen seen = {
+		.machine = o->machine,
+		.unit = u,
+		.book = books_find(&o->books, u->card->address),
+		.want = orders_for(&o->orders, u),
+		.users = BIND_USERS_UNKNOWN,
+		.refusal = o->books.refusal,
+	};
+
+	*v = (struct verdict_on){u, seen.book, {.next = BIND_REST}};
+	if (!seen.book) {
+		return;
+	}
+	if (seen.book->whose == BOOK_QUARANTINED && seen.want == WANT_LEAVE && o->heard) {
+		end_quarantine(o, v);
+		return;
+	}
+	look_for_users(o, &seen);
+	plan_bind(&seen, &o->arena, &v->plan);
+	if (is_changed(o, u->card->address)) {
+		return; /* it is planned again when it has been looked at */
+	}
+	hands_want(o->hands, u->card->address, v->plan.doing, acts(o, v) ? &v->plan.steps : &none,
+		   loop_now(o->s.loop));
+	if (v->plan.next == BIND_REST && v->plan.doing == BOOK_BACK) {
+		struct err err;
+
+		record_unit(o, seen.book, u, NULL, false, &err);
+	}
+}
+
+/* What cannot be read is kept aside, and what it may have said of cards is not forgotten: they are
+ * left alone until somebody says otherwise. */
+static void begin_anew(struct obey *o)
+{
+	struct journal_unit *units = arena_array(&o->arena, struct journal_unit, o->books.items.n);
+	struct err err;
+	size_t n = 0;
+
+	list_each(b, &o->books.items) {
+		if (b->whose == BOOK_QUARANTINED) {
+			book_quarantine(b, o->boot, &o->arena, &units[n++]);
+		}
+	}
+	log_warn("the journal cannot be read: it is kept aside, and a new one is begun",
+		 log_str("reason", o->file.journal.trouble));
+	if (journal_file_restart(&o->file, o->s.node, o->boot, units, n, &err) < 0) {
+		log_warn("no new journal", log_str("reason", err.text));
+	}
+}
+
+static void make_books(struct obey *o)
+{
+	books_make(&o->file.journal, &o->units, o->s.node, o->boot, &o->arena, &o->books);
+	if (o->file.journal.health == JOURNAL_BROKEN) {
+		begin_anew(o);
+		books_make(&o->file.journal, &o->units, o->s.node, o->boot, &o->arena, &o->books);
+	}
+}
+
+/* Nothing is begun that waits: it was wanted before. */
+static void want_nothing(struct obey *o)
+{
+	static const struct steps none;
+
+	list_each(u, &o->units) {
+		hands_want(o->hands, u->card->address, BOOK_NOTHING, &none, loop_now(o->s.loop));
+	}
+}
+
+/* What nobody has ordered, or somebody who leads no more, is no order to let go of anything. */
+static bool has_orders(const struct obey *o)
+{
+	return o->orders.term && !o->orders.stale;
+}
+
+static void plan_all(struct obey *o)
+{
+	struct err err;
+
+	o->unrecorded = false;
+	make_books(o);
+	if (!has_orders(o)) {
+		want_nothing(o);
+		if (!o->heard) {
+			loop_timer_set(o->timer, MAX(o->begun_at + ALONE_AFTER_MS,
+						     loop_now(o->s.loop) + 100));
+		}
+		return;
+	}
+	record_orders(o, &err);
+	for (size_t i = 0; i < o->units.n && !o->unrecorded; i++) {
+		decide(o, &o->units.items[i], &o->verdicts[i]);
+	}
+	if (o->unrecorded || *o->books.refusal) {
+		want_nothing(o);
+		loop_timer_set(o->timer, loop_now(o->s.loop) + OPEN_AGAIN_MS);
+	} else {
+		hands_run_due(o->run);
+	}
+}
+
+/* NULL: there are none, or they are another node's. */
+static const struct journal_orders *last_orders(const struct obey *o)
+{
+	const struct journal *j = &o->file.journal;
+
+	return o->closed || j->health != JOURNAL_GOOD || !str_eq(j->head.node, o->s.node)
+		       ? NULL
+		       : j->orders;
+}
+
+/* As they were obeyed last: a node that starts without an API server is not idle. */
+static const struct node_orders *recorded_orders(struct obey *o)
+{
+	const struct journal_orders *last = last_orders(o);
+	struct node_orders *ret = arena_new(&o->arena, struct node_orders);
+	struct err err;
+
+	if (!last || type_read_text(&node_orders_type, last->spec, &o->arena, ret, &err) < 0) {
+		return NULL;
+	}
+	return ret;
+}
+
+static int64_t highest_term(const struct obey *o)
+{
+	const struct journal_orders *last = last_orders(o);
+
+	return MAX(o->highest, last ? last->term : 0);
+}
+
+/* An API server that answers does so in a moment, and knows what was withdrawn meanwhile. */
+static const struct node_orders *orders_now(struct obey *o)
+{
+	if (o->heard) {
+		return o->given;
+	}
+	return loop_now(o->s.loop) - o->begun_at >= ALONE_AFTER_MS ? recorded_orders(o) : NULL;
+}
+
+static void turn(struct obey *o)
+{
+	bool refused = *o->books.refusal;
+
+	if (!o->machine) {
+		return;
+	}
+	o->books = (struct books){.refusal = ""};
+	arena_reset(&o->arena);
+	units_make(o->machine, &o->arena, &o->units);
+	o->verdicts = arena_array(&o->arena, struct verdict_on, o->units.n);
+	for (size_t i = 0; i < o->units.n; i++) {
+		o->verdicts[i] = (struct verdict_on){&o->units.items[i], NULL, {.next = BIND_REST}};
+	}
+	if (!o->closed && refused) {
+		journal_file_close(&o->file); /* somebody may have followed the remedy */
+		journal_file_init(&o->file, o->dir);
+		open_journal(o);
+	} else if (o->closed) {
+		open_journal(o);
+	}
+	orders_take(orders_now(o), highest_term(o), &o->units, &o->arena, &o->orders);
+	o->obeyed = o->generation;
+	if (o->closed) {
+		want_nothing(o);
+		loop_timer_set(o->timer, loop_now(o->s.loop) + OPEN_AGAIN_MS);
+	} else {
+		plan_all(o);
+	}
+	o->s.changed(o->s.ctx);
+}
+
+static void on_time(void *ctx)
+{
+	turn(ctx);
+}
+
+/* Somebody may have begun to use it since it was planned. */
+static const char *refuse_used(void *ctx, uint64_t unit)
+{
+	struct obey *o = ctx;
+	const struct verdict_on *v = verdict_of(o, unit);
+	char who[USERS_WHO_MAX];
+
+	if (!v || !v->book || v->plan.next != BIND_WRITE ||
+	    !takes_away(v->unit, orders_for(&o->orders, v->unit), v->book)) {
+		return NULL;
+	}
+	return users_look(o->s.sys, o->proc, v->unit, who) == BIND_USERS_NONE
+		       ? NULL
+		       : "somebody uses it by now";
+}
+
+/* --- from outside ----------------------------------------------------------------------------- */
+
+static char *boot_id(void)
+{
+	struct err err;
+	char *text = NULL;
+
+	if (file_read(BOOT_ID, 128, FILE_ANY, &text, NULL, &err) < 0) {
+		return xstrdup("");
+	}
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+struct obey *obey_create(const struct obey_settings *s)
+{
+	struct obey *o = xcalloc(1, sizeof(*o));
+
+	o->s = *s;
+	o->boot = boot_id();
+	o->dir = -1;
+	o->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	o->hands = hands_create();
+	o->run = hands_run_create(&(struct hands_run_settings){.loop = s->loop,
+							       .hands = o->hands,
+							       .sys = s->sys,
+							       .fn = on_end,
+							       .refuse = refuse_used,
+							       .ctx = o});
+	o->timer = loop_timer_create(s->loop, on_time, o, "obey");
+	arena_init(&o->arena, TURN_BYTES);
+	arena_init(&o->given_arena, TURN_BYTES);
+	o->begun_at = loop_now(s->loop);
+	o->books.refusal = "";
+	o->closed = xstrdup("it was not opened yet");
+	open_journal(o);
+	return o;
+}
+
+struct obey *obey_destroy(struct obey *o)
+{
+	hands_run_destroy(o->run);
+	if (o->dir >= 0) {
+		journal_file_close(&o->file);
+		close(o->dir);
+	}
+	if (o->proc >= 0) {
+		close(o->proc);
+	}
+	hands_destroy(o->hands);
+	loop_timer_destroy(o->timer);
+	arena_finish(&o->arena);
+	arena_finish(&o->given_arena);
+	free(o->changed);
+	free(o->uid);
+	free(o->closed);
+	free(o->boot);
+	free(o);
+	return NULL;
+}
+
+void obey_orders(struct obey *o, const struct node_orders *given, const struct obj *node,
+		 int64_t known)
+{
+	int64_t generation = node ? node->generation : 0;
+	const char *uid = node ? node->uid : NULL;
+	struct node_orders *copy;
+	json_t *json;
+
+	o->highest = MAX(o->highest, known);
+	if (!o->heard) {
+		o->heard = true;
+		loop_timer_set(o->timer, loop_now(o->s.loop));
+	}
+	if (given ? o->given && o->generation == generation && str_eq(o->uid, uid) : !o->given) {
+		return; /* the API server counts the generation on with every change of them */
+	}
+	free(o->uid);
+	o->uid = uid ? xstrdup(uid) : NULL;
+	arena_reset(&o->given_arena);
+	o->given = NULL;
+	o->generation = generation;
+	if (given) {
+		copy = arena_new(&o->given_arena, struct node_orders);
+		json = type_json(&node_orders_type, given);
+		if (type_read(&node_orders_type, json, false, &o->given_arena, copy, NULL) == 0) {
+			o->given = copy;
+		}
+		json_decref(json);
+	}
+	loop_timer_set(o->timer, loop_now(o->s.loop));
+}
+
+void obey_looked(struct obey *o, const struct machine *m)
+{
+	o->machine = m;
+	o->n_changed = 0;
+	turn(o);
+}
+
+/* --- report ----------------------------------------------------------------------------------- */
+
+static const char *refusals(const struct obey *o, struct arena *a)
+{
+	struct listing all;
+
+	listing_init(&all, a, "; ");
+	list_each(r, &o->orders.refused) {
+		listing_add(&all, "%s: %s", r->id, r->why);
+	}
+	return listing_end(&all);
+}
+
+static void say(struct condition *c, const char *status, const char *reason, const char *message)
+{
+	*c = (struct condition){
+		.type = "Obeying", .status = status, .reason = reason, .message = message};
+}
+
+static void judge(const struct obey *o, struct arena *a, struct condition *ret)
+{
+	if (o->closed) {
+		say(ret, "False", "NoJournal", arena_strdup(a, o->closed));
+	} else if (*o->books.refusal) {
+		say(ret, "False", "JournalUnreadable", o->books.refusal);
+	} else if (o->orders.stale) {
+		say(ret, "False", "StaleOrders", o->orders.stale);
+	} else if (o->orders.refused.n) {
+		say(ret, "False", "OrdersRefused", refusals(o, a));
+	} else {
+		say(ret, "True", "Obeying",
+		    arena_printf(a, "%zu units are ordered, in term %" PRId64, o->orders.items.n,
+				 o->orders.term));
+	}
+}
+
+static void note(struct report_obeyed *ret, const struct verdict_on *v, const struct condition *c)
+{
+	ret->notes.items[ret->notes.n++] = (struct report_note){v->unit->card->address, *c};
+}
+
+static void note_unit(const struct obey *o, const struct verdict_on *v, struct arena *a,
+		      struct report_obeyed *ret)
+{
+	struct condition c;
+
+	if (v->plan.next == BIND_REFUSED) {
+		note(ret, v, &v->plan.why);
+	}
+	if (hands_condition(o->hands, v->unit->card->address, a, &c)) {
+		note(ret, v, &c);
+	}
+	if (v->book && v->book->whose == BOOK_QUARANTINED) {
+		note(ret, v,
+		     &(struct condition){"Quarantined", "True", "NotAsRecorded", v->book->why, 0,
+					 NULL});
+	}
+}
+
+void obey_report(const struct obey *o, struct arena *a, struct report_obeyed *ret)
+{
+	*ret = (struct report_obeyed){0};
+	if (!o->machine || !o->heard || !o->orders.term) {
+		return;
+	}
+	ret->term = o->orders.stale ? highest_term(o) : o->orders.term;
+	ret->generation = o->obeyed;
+	judge(o, a, &ret->obeying);
+	ret->notes.items = arena_array(a, struct report_note, o->units.n * 3);
+	for (size_t i = 0; !o->closed && i < o->units.n; i++) {
+		note_unit(o, &o->verdicts[i], a, ret);
+	}
+}
+
+bool obey_alone(const struct obey *o)
+{
+	return !o->file.taken;
+}

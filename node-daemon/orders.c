@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node-daemon/orders.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define ID_SHOWN 64
+
+struct taker {
+	const struct unit_list *units;
+	struct arena *arena;
+	struct orders *ret;
+};
+
+static const struct unit *unit_at(const struct unit_list *units, uint64_t at)
+{
+	list_each(u, units) {
+		if (u->card->address == at) {
+			return u;
+		}
+	}
+	return NULL;
+}
+
+/* The unit that a function belongs to, NULL: none. */
+static const struct unit *unit_with(const struct unit_list *units, uint64_t at)
+{
+	list_each(u, units) {
+		list_each(f, &u->functions) {
+			if ((*f)->address == at) {
+				return u;
+			}
+		}
+	}
+	return NULL;
+}
+
+static bool parse_want(const char *text, enum want *ret)
+{
+	static const struct {
+		const char *text;
+		enum want want;
+	} words[] = {{"host", WANT_HOST}, {"vfio", WANT_VFIO}};
+
+	*ret = WANT_LEAVE;
+	for (size_t i = 0; text && i < ARRAY_LEN(words); i++) {
+		if (str_eq(text, words[i].text)) {
+			*ret = words[i].want;
+			return true;
+		}
+	}
+	return !text;
+}
+
+/* Why there is no such unit. */
+static const char *not_there(struct taker *t, const char *id, uint64_t at)
+{
+	const struct unit *other = unit_with(t->units, at);
+	char text[PCIFN_TEXT_MAX];
+
+	if (other) {
+		return arena_printf(t->arena, "it belongs to the unit %s; order that",
+				    pcifn_text(other->card->address, text));
+	}
+	return arena_printf(t->arena, "no GPU is at %s", id);
+}
+
+static const char *another_card(struct taker *t, const struct unit *u, const char *device)
+{
+	const struct pci_ids *ids = &u->card->ids;
+	const char *have = arena_printf(t->arena, "%04x:%04x", ids->vendor, ids->device);
+
+	if (!device) {
+		return "the order does not say of which card it is (device)";
+	}
+	return str_eq(have, device)
+		       ? NULL
+		       : arena_printf(t->arena, "the order is of a card %.32s, and a %s is there",
+				      device, have);
+}
+
+/* The text of an address may be written in one way only, so that two orders of one unit are found. */
+static bool is_address(const char *id, uint64_t *ret)
+{
+	char text[PCIFN_TEXT_MAX];
+
+	return id && pcifn_parse(id, ret) == 0 && str_eq(pcifn_text(*ret, text), id);
+}
+
+/* NULL: it is obeyed, and *ret is filled in. */
+static const char *refusal(struct taker *t, const struct unit_order *given, struct order *ret)
+{
+	enum want want;
+	uint64_t at;
+
+	if (!is_address(given->id, &at)) {
+		return "it is no PCI address such as 0000:41:00.0";
+	}
+	ret->unit = unit_at(t->units, at);
+	ret->by = given->by;
+	if (!ret->unit) {
+		return not_there(t, given->id, at);
+	}
+	if (!parse_want(given->want, &want)) {
+		return str_eq(given->want, "vgpu")
+			       ? "vGPUs are not made by this version"
+			       : arena_printf(t->arena, "%.32s is none of host, vfio", given->want);
+	}
+	ret->want = want;
+	list_each(o, &t->ret->items) {
+		if (o->unit == ret->unit) {
+			return "it is ordered twice; the first counts";
+		}
+	}
+	return another_card(t, ret->unit, given->device);
+}
+
+void orders_take(const struct node_orders *given, int64_t highest, const struct unit_list *units,
+		 struct arena *a, struct orders *ret)
+{
+	struct taker t = {units, a, ret};
+
+	*ret = (struct orders){0};
+	if (!given || !given->term) {
+		return;
+	}
+	ret->term = given->term;
+	if (given->term < highest) {
+		ret->stale = arena_printf(
+			a,
+			"the orders are of term %" PRId64 ", and those of term %" PRId64
+			" were seen before: they come from a controller that leads no more",
+			given->term, highest);
+		return;
+	}
+	ret->items.items = arena_array(a, struct order, given->units.n);
+	ret->refused.items = arena_array(a, struct order_refusal, given->units.n);
+	list_each(u, &given->units) {
+		struct order *next = &ret->items.items[ret->items.n];
+		const char *why = refusal(&t, u, next);
+
+		if (!why) {
+			ret->items.n++;
+		} else {
+			ret->refused.items[ret->refused.n++] = (struct order_refusal){
+				arena_printf(a, "%.*s", ID_SHOWN, u->id ? u->id : ""), why};
+		}
+	}
+}
+
+enum want orders_for(const struct orders *o, const struct unit *u)
+{
+	list_each(one, &o->items) {
+		if (one->unit == u) {
+			return one->want;
+		}
+	}
+	return WANT_LEAVE;
+}

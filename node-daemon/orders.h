@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * orders.h: which of the controller's orders (GPUNode.spec) are obeyed. Pure.
+ *
+ * Whoever may write a GPUNode must not reach with it what is no GPU: an order counts only where it
+ * names a unit of this machine by its id, with the card that is in it. Every other one is refused
+ * with a sentence, and stops none of the others. Orders of a term below one that was seen are of a
+ * controller that leads no more: none of them counts.
+ */
+#pragma once
+
+#include "api/orders.h"
+#include "base/arena.h"
+#include "node-daemon/unit.h"
+
+/* What an order says of a unit. */
+enum want {
+	WANT_LEAVE, /* nothing; what is half done is given back */
+	WANT_HOST,
+	WANT_VFIO,
+	WANT_VGPU, /* made by the host's driver, so as for drivers it is WANT_HOST */
+};
+
+struct order {
+	const struct unit *unit;
+	enum want want;
+	const char *by; /* who wants it, for people */
+};
+
+struct order_refusal {
+	const char *id; /* as it was written, at most 64 bytes of it */
+	const char *why;
+};
+
+struct orders {
+	int64_t term; /* 0: there are no orders */
+	LIST(struct order) items;
+	LIST(struct order_refusal) refused;
+	const char *stale; /* a sentence: none of them counts; else NULL */
+};
+
+/* given: NULL, there are none. highest: the highest term that was seen before. Strings lie in the
+ * arena, or are those of given. */
+void orders_take(const struct node_orders *given, int64_t highest, const struct unit_list *units,
+		 struct arena *a, struct orders *ret);
+/* WANT_LEAVE where no order names the unit. */
+enum want orders_for(const struct orders *o, const struct unit *u);
