@@ -29,7 +29,7 @@ static void listen(void *ctx, const struct kube_kind *k, const struct obj *old,
 	for (size_t i = 0; controller_reconcilers[i]; i++) {
 		const struct reconciler *r = controller_reconcilers[i];
 
-		for (const struct plan_watch *w = r->watches; w->kind; w++) {
+		for (const struct plan_watch *w = r->watches; w && w->kind; w++) {
 			if (w->kind == k && str_eq(r->name, told)) {
 				w->map(c, old, now, wake, NULL);
 			}
