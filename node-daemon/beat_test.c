@@ -27,7 +27,7 @@ static void serve(struct srv_request *r)
 }
 
 /* What is logged until that many writes were answered. */
-static void beats(int status, int writes, char *said, size_t size)
+static void beats(int status, int writes, int64_t period_ms, char *said, size_t size)
 {
 	int out[2];
 	struct beat *b;
@@ -38,9 +38,10 @@ static void beats(int status, int writes, char *said, size_t size)
 	is_int(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
 	log_setup(LOG_LEVEL_INFO, out[1], NULL);
 	begin(serve);
-	b = beat_create(loop, http,
-			&(struct beat_settings){
-				.ns = "vmgpu", .node = "n1", .period_ms = 50, .random = half});
+	b = beat_create(
+		loop, http,
+		&(struct beat_settings){
+			.ns = "vmgpu", .node = "n1", .period_ms = period_ms, .random = half});
 	wait_for(posts >= writes);
 	turn_for(30);
 	beat_destroy(b);
@@ -56,7 +57,7 @@ static void heard(void)
 {
 	char said[8192];
 
-	beats(201, 1, said, sizeof(said));
+	beats(201, 1, 5000, said, sizeof(said));
 	has(said, "\"msg\":\"beating\",\"lease\":\"node-n1\",\"namespace\":\"vmgpu\"");
 	ok(!strstr(said, "not heard"));
 }
@@ -65,7 +66,7 @@ static void no_namespace(void)
 {
 	char said[8192];
 
-	beats(404, 3, said, sizeof(said));
+	beats(404, 3, 50, said, sizeof(said));
 	has(said, "\"msg\":\"beat not heard: no such namespace, is --lease-namespace right?\"");
 	has(said, "\"namespace\":\"vmgpu\",\"status\":404");
 	ok(!strstr(strstr(said, "not heard") + 1, "not heard"));
@@ -75,7 +76,7 @@ static void forbidden(void)
 {
 	char said[8192];
 
-	beats(403, 3, said, sizeof(said));
+	beats(403, 3, 50, said, sizeof(said));
 	has(said, "\"msg\":\"beat not heard\"");
 	has(said, "\"status\":403");
 	ok(!strstr(strstr(said, "not heard") + 1, "not heard"));
