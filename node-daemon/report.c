@@ -204,28 +204,17 @@ static const struct status_unit *before(const struct reporter *r, const char *id
 	return NULL;
 }
 
-static const struct condition_list *last_said(const struct status_unit *old)
-{
-	return old ? &old->conditions : NULL;
-}
-
-/* Available first, whoever says it. */
+/* What the orders say of Available takes the place of what the state says, and is first all the same. */
 static void say_conditions(struct reporter *r, const struct unit *from, struct status_unit *u,
-			   struct condition *available)
+			   const struct condition *available)
 {
-	const struct condition_list *old = last_said(before(r, u->id));
+	const struct status_unit *said = before(r, u->id);
+	const struct condition_list *old = said ? &said->conditions : NULL;
 	const struct report_obeyed *o = r->facts->obeyed;
 
-	for (size_t i = 0; o && i < o->notes.n; i++) {
-		if (o->notes.items[i].unit == from->card->address &&
-		    str_eq(o->notes.items[i].condition.type, "Available")) {
-			*available = o->notes.items[i].condition;
-		}
-	}
 	condition_set(&u->conditions, old, r->arena, available, r->now_ms);
 	for (size_t i = 0; o && i < o->notes.n; i++) {
-		if (o->notes.items[i].unit == from->card->address &&
-		    !str_eq(o->notes.items[i].condition.type, "Available")) {
+		if (o->notes.items[i].unit == from->card->address) {
 			condition_set(&u->conditions, old, r->arena, &o->notes.items[i].condition,
 				      r->now_ms);
 		}
