@@ -24,6 +24,8 @@
 	3000 /* without a word of the API server: the orders are those of the journal */
 #define USERS_AGAIN_MS 5000 /* nobody tells when a process lets go of a card */
 
+static const struct steps none;
+
 /* What this turn says of a unit. */
 struct verdict_on {
 	const struct unit *unit;
@@ -80,12 +82,9 @@ static void open_journal(struct obey *o)
 	struct err err;
 
 	if (o->dir < 0) {
-		if (mkdir(o->s.state_dir, 0700) < 0 && errno != EEXIST) {
-			err_set(&err, "--state-dir %s: %s", o->s.state_dir, strerror(errno));
-			say_closed(o, err.text);
-			return;
+		if (mkdir(o->s.state_dir, 0700) == 0 || errno == EEXIST) {
+			o->dir = open(o->s.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		}
-		o->dir = open(o->s.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (o->dir < 0) {
 			err_set(&err, "--state-dir %s: %s", o->s.state_dir, strerror(errno));
 			say_closed(o, err.text);
@@ -100,10 +99,13 @@ static void open_journal(struct obey *o)
 	free(take(o->closed));
 }
 
-static int record(struct obey *o, const struct journal_record *r, bool sync, struct err *err)
+/* -1: it is logged, and ends the turn. */
+static int record(struct obey *o, const struct journal_record *r, bool sync)
 {
-	if (journal_file_add(&o->file, r, sync, err) < 0) {
-		log_warn("the journal takes no record", log_str("reason", err->text));
+	struct err err;
+
+	if (journal_file_add(&o->file, r, sync, &err) < 0) {
+		log_warn("the journal takes no record", log_str("reason", err.text));
 		o->unrecorded = true;
 		return -1;
 	}
@@ -122,7 +124,7 @@ static const struct verdict_on *verdict_of(const struct obey *o, uint64_t unit)
 
 /* That something is about to be begun with the unit, or has come to its end. */
 static int record_unit(struct obey *o, const struct book *b, const struct unit *u,
-		       const char *state, bool sync, struct err *err)
+		       const char *state, bool sync)
 {
 	struct journal_unit unit;
 
@@ -131,7 +133,7 @@ static int record_unit(struct obey *o, const struct book *b, const struct unit *
 	} else {
 		book_returned(b, o->boot, &o->arena, &unit);
 	}
-	return record(o, &(struct journal_record){.unit = &unit}, sync, err);
+	return record(o, &(struct journal_record){.unit = &unit}, sync);
 }
 
 static const char *begun(enum book_doing doing)
@@ -140,7 +142,7 @@ static const char *begun(enum book_doing doing)
 }
 
 /* The orders that are obeyed from now on, so that a start without an API server knows them. */
-static int record_orders(struct obey *o, struct err *err)
+static int record_orders(struct obey *o)
 {
 	const struct journal_orders *last = o->file.journal.orders;
 	json_t *spec;
@@ -155,7 +157,7 @@ static int record_orders(struct obey *o, struct err *err)
 	json_write(spec, &text);
 	json_decref(spec);
 	now = (struct journal_orders){o->orders.term, o->generation, buf_text(&text)};
-	return record(o, &(struct journal_record){.orders = &now}, true, err);
+	return record(o, &(struct journal_record){.orders = &now}, true);
 }
 
 /* --- what is known of the machine ------------------------------------------------------------- */
@@ -207,10 +209,9 @@ static void learn(struct obey *o, const struct verdict_on *v, const struct steps
 		  const struct steps_heard *heard)
 {
 	struct book known = *v->book;
-	struct err err;
 
 	bind_learn(&known, steps, heard);
-	record_unit(o, &known, v->unit, begun(v->plan.doing), true, &err);
+	record_unit(o, &known, v->unit, begun(v->plan.doing), true);
 }
 
 /* Things may have changed meanwhile: then nothing is noted, and the next turn says what now. */
@@ -220,7 +221,6 @@ static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct 
 	struct obey *o = ctx;
 	const struct verdict_on *v = verdict_of(o, unit);
 	char text[PCIFN_TEXT_MAX];
-	struct err err;
 
 	if (good && is_still_wanted(v, steps, BIND_READ)) {
 		learn(o, v, steps, heard);
@@ -228,8 +228,7 @@ static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct 
 		return;
 	}
 	if (good && is_still_wanted(v, steps, BIND_WRITE)) {
-		record_unit(o, v->book, v->unit, goal == BOOK_BACK ? NULL : JOURNAL_BOUND, false,
-			    &err);
+		record_unit(o, v->book, v->unit, goal == BOOK_BACK ? NULL : JOURNAL_BOUND, false);
 		log_info(goal == BOOK_BACK ? "given back" : "brought to vfio-pci",
 			 log_str("unit", pcifn_text(unit, text)));
 	} else if (heard->why) {
@@ -244,7 +243,6 @@ static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct 
 static int prepare(struct obey *o, const struct verdict_on *v)
 {
 	bool told = v->book->doing == v->plan.doing;
-	struct err err;
 
 	for (size_t i = 0; i < v->book->functions.n; i++) {
 		told &= v->book->functions.items[i].known ||
@@ -253,7 +251,7 @@ static int prepare(struct obey *o, const struct verdict_on *v)
 	if (v->plan.next != BIND_WRITE || told) {
 		return 0;
 	}
-	return record_unit(o, v->book, v->unit, begun(v->plan.doing), true, &err);
+	return record_unit(o, v->book, v->unit, begun(v->plan.doing), true);
 }
 
 /* --- a turn ----------------------------------------------------------------------------------- */
@@ -261,10 +259,8 @@ static int prepare(struct obey *o, const struct verdict_on *v)
 /* Who orders nothing of it any more has seen to it. */
 static void end_quarantine(struct obey *o, const struct verdict_on *v)
 {
-	struct err err;
-
 	if (v->book->recorded && !*o->books.refusal &&
-	    record_unit(o, v->book, v->unit, NULL, true, &err) == 0) {
+	    record_unit(o, v->book, v->unit, NULL, true) == 0) {
 		loop_timer_set(o->timer, loop_now(o->s.loop));
 	}
 }
@@ -309,7 +305,6 @@ static void look_for_users(struct obey *o, struct bind_seen *seen)
 
 static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 {
-	static const struct steps none;
 	struct bind_seen seen = {
 		.machine = o->machine,
 		.unit = u,
@@ -335,9 +330,7 @@ static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 	hands_want(o->hands, u->card->address, v->plan.doing, acts(o, v) ? &v->plan.steps : &none,
 		   loop_now(o->s.loop));
 	if (v->plan.next == BIND_REST && v->plan.doing == BOOK_BACK) {
-		struct err err;
-
-		record_unit(o, seen.book, u, NULL, false, &err);
+		record_unit(o, seen.book, u, NULL, false);
 	}
 }
 
@@ -373,8 +366,6 @@ static void make_books(struct obey *o)
 /* Nothing is begun that waits: it was wanted before. */
 static void want_nothing(struct obey *o)
 {
-	static const struct steps none;
-
 	list_each(u, &o->units) {
 		hands_want(o->hands, u->card->address, BOOK_NOTHING, &none, loop_now(o->s.loop));
 	}
@@ -388,8 +379,6 @@ static bool has_orders(const struct obey *o)
 
 static void plan_all(struct obey *o)
 {
-	struct err err;
-
 	o->unrecorded = false;
 	make_books(o);
 	if (!has_orders(o)) {
@@ -400,7 +389,7 @@ static void plan_all(struct obey *o)
 		}
 		return;
 	}
-	record_orders(o, &err);
+	record_orders(o);
 	for (size_t i = 0; i < o->units.n && !o->unrecorded; i++) {
 		decide(o, &o->units.items[i], &o->verdicts[i]);
 	}
