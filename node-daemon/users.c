@@ -24,6 +24,20 @@ struct nodes {
 
 /* --- a unit's nodes --------------------------------------------------------------------------- */
 
+/* NULL: errno says why. */
+static DIR *open_names(int at, const char *path)
+{
+	int fd = sysfs_names(at, path);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd < 0) {
+		errno = -fd;
+	} else if (!dir) {
+		close(fd);
+	}
+	return dir;
+}
+
 /* NULL at the end, or where that is not known. */
 static struct dirent *next_name(DIR *dir, bool *ret_unsure)
 {
@@ -51,25 +65,21 @@ static void add_node(struct nodes *all, int dir, const char *file)
 
 static void walk(struct nodes *all, int parent, const char *name, int depth)
 {
-	int fd = sysfs_names(parent, name);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = depth > MAX_DEPTH ? NULL : open_names(parent, name);
 	struct dirent *e;
 
-	if (!dir || depth > MAX_DEPTH) {
+	if (!dir) {
 		all->unsure = true;
+		return;
 	}
-	while (dir && depth <= MAX_DEPTH && (e = next_name(dir, &all->unsure))) {
+	while ((e = next_name(dir, &all->unsure))) {
 		if (e->d_type == DT_REG && str_eq(e->d_name, "dev")) {
-			add_node(all, fd, "dev");
+			add_node(all, dirfd(dir), "dev");
 		} else if (e->d_type == DT_DIR && *e->d_name != '.') {
-			walk(all, fd, e->d_name, depth + 1);
+			walk(all, dirfd(dir), e->d_name, depth + 1);
 		}
 	}
-	if (dir) {
-		closedir(dir);
-	} else if (fd >= 0) {
-		close(fd);
-	}
+	closedir(dir);
 }
 
 static void add_group(struct nodes *all, int sys, const struct pci_function *f)
@@ -150,20 +160,16 @@ static void name_it(int proc, const char *pid, char who[USERS_WHO_MAX])
 static enum bind_users look_at(int proc, const char *pid, const struct nodes *all)
 {
 	auto_free char *path = xprintf("%s/fd", pid);
-	int fd = sysfs_names(proc, path);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = open_names(proc, path);
 	enum bind_users found = BIND_USERS_NONE;
 	bool unsure = false;
 	struct dirent *e;
 
 	if (!dir) {
-		if (fd >= 0) {
-			close(fd);
-		}
-		return fd == -ENOENT || fd == -ESRCH ? BIND_USERS_NONE : BIND_USERS_UNKNOWN;
+		return errno == ENOENT || errno == ESRCH ? BIND_USERS_NONE : BIND_USERS_UNKNOWN;
 	}
 	while (found == BIND_USERS_NONE && (e = next_name(dir, &unsure))) {
-		if (*e->d_name != '.' && has_node(all, fd, e->d_name)) {
+		if (*e->d_name != '.' && has_node(all, dirfd(dir), e->d_name)) {
 			found = BIND_USERS_SOME;
 		}
 	}
@@ -186,14 +192,12 @@ enum bind_users users_look(int sys, int proc, const struct unit *u, char who[USE
 	struct nodes all;
 	struct dirent *e;
 	DIR *dir;
-	int fd;
 
 	nodes_of(sys, u, &all);
 	if (all.unsure || !sees_all(proc)) {
 		return BIND_USERS_UNKNOWN;
 	}
-	fd = sysfs_names(proc, ".");
-	dir = fd < 0 ? NULL : fdopendir(fd);
+	dir = open_names(proc, ".");
 	if (!dir) {
 		return BIND_USERS_UNKNOWN;
 	}
