@@ -1,6 +1,11 @@
 #!/bin/bash
 # hands.sh: orders carried out in a real kernel. The controller on a cluster orders what a node has, vmgpu-node in a guest brings its
 # cards to vfio-pci and back, is killed while it does, and is given forged orders. Prints TAP.
+#
+# Variables:
+#   V=dev|asan  build of vmgpu-node
+#   QUICK=1     without the kills
+#   TAIL=N      lines of the daemon's log after a failure (5)
 set -uo pipefail
 prog=node/hands.sh
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,8 +14,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit 1
-make -s build/dev/vmgpu-node build/dev/vmgpu-controller || exit 1
-node=$top/build/${V:-dev}/vmgpu-node
+V=${V:-dev}
+make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
+node=$top/build/$V/vmgpu-node
 work=$(mktemp -d)
 n=0 failed=0 controller=''
 
