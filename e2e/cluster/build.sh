@@ -1,8 +1,10 @@
 #!/bin/bash
-# build.sh NAME...: makes sure that the cache has the programs of etcd, etcd-debian, kubernetes or kubevirt, and
-# prints the folder of each. Built from Go modules at the versions in go.mod; a folder for each set of go.mod,
+# build.sh NAME...: makes sure that the cache has the programs of etcd, etcd-debian, kubernetes, kubevirt, kubelet or
+# nodekit, and prints the folder of each. Built from Go modules at the versions in go.mod; a folder for each set of go.mod,
 # go.sum, Go sources and compiler, so that old ones may be deleted at any time. Cold, on two cores: etcd 1 min,
-# kubernetes 5 min, kubevirt 3 min. etcd-debian is Debian 12's etcd 3.4, unpacked and not installed: no service.
+# kubernetes 5 min, kubelet a minute more, kubevirt 3 min. etcd-debian is Debian 12's etcd 3.4, unpacked and
+# not installed: no service. kubelet is a name of its own, in kubernetes' folder, since most clusters have none; nodekit is
+# what stands beside it (../tools/nodekit).
 set -euo pipefail
 prog=build.sh
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,8 +12,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 export CGO_ENABLED=0 GOWORK=off GOFLAGS=
 
+folder() { # MODULE
+	case $1 in nodekit) echo "$here/../tools/nodekit" ;; *) echo "$here/$1" ;; esac
+}
+
 key() { # MODULE
-	cd "$here/$1"
+	cd "$(folder "$1")"
 	{
 		go env GOVERSION
 		[ -z "${GOEXPERIMENT:-}" ] || echo "$GOEXPERIMENT"
@@ -37,7 +43,7 @@ compile() { # MODULE LDFLAGS PACKAGE...
 
 go_build() { # MODULE LDFLAGS OUTPUT PACKAGE
 	local log=${3%/*}.log
-	if ! (cd "$here/$1" && nice go build -mod=readonly -trimpath -ldflags "-s -w $2" -o "$3.new" "$4") >>"$log" 2>&1; then
+	if ! (cd "$(folder "$1")" && nice go build -mod=readonly -trimpath -ldflags "-s -w $2" -o "$3.new" "$4") >>"$log" 2>&1; then
 		tail -15 "$log" >&2
 		die "go build $4 failed; the whole of it is in $log"
 	fi
@@ -57,11 +63,10 @@ etcd_debian() {
 	echo "$dir"
 }
 
-kubernetes() {
+kubernetes() { # PROGRAM...
 	local version
 	version=$(sed -n 's|^\(require\)\?[[:space:]]*k8s.io/kubernetes \(v[^ ]*\).*|\2|p' "$here/kubernetes/go.mod")
-	compile kubernetes "-X k8s.io/component-base/version.gitVersion=$version" \
-		k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubectl}
+	compile kubernetes "-X k8s.io/component-base/version.gitVersion=$version" "${@/#/k8s.io/kubernetes/cmd/}"
 }
 
 main() {
@@ -72,7 +77,9 @@ main() {
 		case $name in
 		etcd) compile etcd '' go.etcd.io/etcd/server/v3 ;;
 		etcd-debian) etcd_debian ;;
-		kubernetes) kubernetes ;;
+		kubernetes) kubernetes kube-apiserver kube-controller-manager kube-scheduler kubectl ;;
+		kubelet) kubernetes kubelet ;;
+		nodekit) compile nodekit '' vmgpu.io/e2e/nodekit ;;
 		# With Go's newer JSON code, of the same results, virt-api needs a quarter less CPU to start.
 		kubevirt) GOEXPERIMENT=jsonv2 compile kubevirt '' kubevirt.io/kubevirt/cmd/{virt-api,virt-controller} kubevirt/objects ;;
 		-h | --help) usage ;;

@@ -1,0 +1,40 @@
+// nodekit is what stands beside a real kubelet in the tests: a played container runtime, a small device plugin, and a client of the
+// kubelet's pod-resources socket. It is a module of its own, so that only who starts a kubelet pays for gRPC. Nothing of it ships.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"vmgpu.io/e2e/nodekit/plugin"
+	"vmgpu.io/e2e/nodekit/resources"
+	"vmgpu.io/e2e/nodekit/runtime"
+)
+
+var commands = []struct {
+	name, usage, does string
+	run               func(ctx context.Context, args []string) int
+}{
+	{"runtime", runtime.Usage, "plays a container runtime: runs nothing, and writes down what each container would have got", runtime.Command},
+	{"plugin", plugin.Usage, "is a device plugin for devices that do not exist", plugin.Command},
+	{"resources", resources.Usage, "prints what the kubelet says on its pod-resources socket: who has which devices", resources.Command},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 {
+		for _, c := range commands {
+			if c.name == os.Args[1] {
+				os.Exit(c.run(ctx, os.Args[2:]))
+			}
+		}
+	}
+	for _, c := range commands {
+		fmt.Fprintf(os.Stderr, "nodekit %s\n        %s\n", c.usage, c.does)
+	}
+	os.Exit(2)
+}
