@@ -10,7 +10,7 @@ BIN_controller := vmgpu-controller
 BIN_node-daemon := vmgpu-node
 BIN_cli := kubectl-vmgpu
 
-PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2
+PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2 libprotobuf-c
 # What compiles nothing, or installs them first.
 WITHOUT_LIBRARIES := deps demo demo-down test cluster-up cluster-down help clean
 ifeq ($(shell pkg-config --exists $(PKGS) && echo yes),)
@@ -68,6 +68,12 @@ build/gen/vgpu_types.inc: node-daemon/vgpu_types.awk node-daemon/vgpu_types.tsv
 	@mkdir -p $(@D)
 	awk -f $^ >$@.new && mv $@.new $@
 $(B)/node-daemon/vgpu.o: build/gen/vgpu_types.inc
+build/gen/%.pb-c.c build/gen/%.pb-c.h: node-daemon/%.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+.PRECIOUS: build/gen/%.pb-c.c build/gen/%.pb-c.h
+KUBELET_APIS := deviceplugin podresources
+$(B)/node-daemon/dpapi.o: $(KUBELET_APIS:%=build/gen/%.pb-c.h)
 
 define layer
 $(call lib,$(1)): $(call objs,$(call plain,$(1)))
@@ -76,6 +82,7 @@ $(call lib,$(1)): $(call objs,$(call plain,$(1)))
 	ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call layer,$(l))))
+$(call lib,node-daemon): $(KUBELET_APIS:%=$(B)/build/gen/%.pb-c.o)
 
 define program
 $(B)/$(BIN_$(1)): $(B)/$(1)/main.o $(call lib,$(1)) $(EXTRA_$(1)) $(ALLLIBS)

@@ -10,6 +10,7 @@ set -euo pipefail
 build=(
 	gcc libc6-dev make pkg-config
 	libcurl4-openssl-dev libjansson-dev libyaml-dev libssl-dev libpci-dev libnghttp2-dev
+	libprotobuf-c-dev protobuf-c-compiler
 )
 # clang-format-16: 14 lacks InsertBraces. libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and
 # readable sanitizer traces. libelf1: the kernel's objtool, which nvfake.ko is built with. pciutils and pci.ids:
