@@ -177,6 +177,9 @@ static void client_tell(struct grpc_call *c)
 	size_t n = 0;
 	int r = 0;
 
+	if (c->header.status != 200 || !c->header.is_grpc) {
+		buf_reset(&c->in); /* a page in words: says nothing to us */
+	}
 	if (!c->q.got) {
 		r = grpc_first(c, c->q.max, &message, &n);
 	} else if (!tell_stream(c, &r)) {

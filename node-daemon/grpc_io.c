@@ -149,21 +149,6 @@ static int send_all(struct conn *c)
 	}
 }
 
-static void flush(struct conn *c)
-{
-	int r = c->dead ? 1 : send_all(c);
-	uint32_t wants = r ? EPOLLIN : EPOLLIN | EPOLLOUT;
-
-	if (r < 0) {
-		conn_broke(c, strerror(errno));
-	} else if (!c->dead && grpc_over(c->g)) {
-		conn_broke(c, grpc_why(c->g) ? grpc_why(c->g) : "the connection has ended");
-	} else if (!c->dead && wants != c->wants) {
-		c->wants = wants;
-		loop_change(c->io, wants);
-	}
-}
-
 static void receive(struct conn *c)
 {
 	char bytes[GRPC_CHUNK];
@@ -183,14 +168,29 @@ static void receive(struct conn *c)
 			return;
 		}
 		if (grpc_feed(c->g, bytes, (size_t)n, loop_now(c->loop), &err) < 0) {
-			flush(c); /* a GOAWAY */
-			if (!c->dead) {
-				conn_broke(c, err.text);
-			}
+			send_all(c); /* a GOAWAY */
+			conn_broke(c, err.text);
 		}
-		if ((size_t)n < sizeof(bytes)) {
-			return; /* level-triggered: more is said again */
+	}
+}
+
+static void flush(struct conn *c)
+{
+	int r = c->dead ? 1 : send_all(c);
+	uint32_t wants = r ? EPOLLIN : EPOLLIN | EPOLLOUT;
+
+	if (r < 0) {
+		int why = errno;
+
+		receive(c); /* what had arrived before: an answer */
+		if (!c->dead) {
+			conn_broke(c, strerror(why));
 		}
+	} else if (!c->dead && grpc_over(c->g)) {
+		conn_broke(c, grpc_why(c->g) ? grpc_why(c->g) : "the connection has ended");
+	} else if (!c->dead && wants != c->wants) {
+		c->wants = wants;
+		loop_change(c->io, wants);
 	}
 }
 
