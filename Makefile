@@ -105,6 +105,10 @@ $(B)/bench/decode: $(B)/e2e/bench/decode.o $(ALLLIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# A device plugin on our gRPC, which is held against Go's (e2e/tools/grpcwire).
+$(B)/e2e/grpc/echo: $(B)/e2e/grpc/echo.o $(call lib,node-daemon) $(ALLLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # A test links only its own layer and those below: an upward call fails as an undefined reference.
 below_lib/base := lib/base
 below_lib/json := lib/json lib/base

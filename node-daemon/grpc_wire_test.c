@@ -393,6 +393,17 @@ static void callers_goaway(void)
 	end();
 }
 
+/* As grpc-go's clients leave: with a number that is none of ours. */
+static void callers_odd_goaway(void)
+{
+	begin_server();
+	frame(&in, GOAWAY, 0, 0, "\177\377\377\377\0\0\0\0client transport shutdown", 33);
+	exchange();
+	ok(grpc_over(g));
+	ok(!grpc_why(g));
+	end();
+}
+
 /* --- the client ---------------------------------------------------------------------------- */
 
 static void on_answer(void *ctx attr_unused, const struct grpc_answer *a)
@@ -754,6 +765,7 @@ TESTS({"a call is a header, a message and trailers", plain_call},
       {"what is no HTTP/2 is refused at once", no_http2},
       {"broken frames end the connection with a word", broken_frames},
       {"a caller that opens no more calls still gets its answers", callers_goaway},
+      {"a caller that leaves with an odd word is nothing to complain of", callers_odd_goaway},
       {"a question has the headers that gRPC wants", what_is_asked},
       {"answers are understood or refused, each in its way", answers},
       {"a reset has gRPC's code", resets},
