@@ -118,7 +118,7 @@ static void conclude(struct grpc_call *c)
 	const struct grpc_header *h = &c->header;
 	auto_free char *text = NULL;
 
-	if (c->g->broken && !c->half) {
+	if (c->g->broken) {
 		return; /* said by grpc_broke */
 	}
 	if (!c->half) {

@@ -92,11 +92,19 @@ static int connect_to(int folder, const char *name, struct err *err)
 
 /* --- a connection -------------------------------------------------------------------------- */
 
+static void count(struct grpc_listener *l, size_t n)
+{
+	l->n = n;
+	if (l->served.connections) {
+		l->served.connections(l->served.ctx, n);
+	}
+}
+
 static void conn_free(struct conn *c)
 {
 	link_remove(&c->link);
 	if (c->listener) {
-		c->listener->n--;
+		count(c->listener, c->listener->n - 1);
 	}
 	loop_remove(c->io);
 	close(c->fd);
@@ -180,12 +188,7 @@ static void flush(struct conn *c)
 	uint32_t wants = r ? EPOLLIN : EPOLLIN | EPOLLOUT;
 
 	if (r < 0) {
-		int why = errno;
-
-		receive(c); /* what had arrived before: an answer */
-		if (!c->dead) {
-			conn_broke(c, strerror(why));
-		}
+		conn_broke(c, strerror(errno));
 	} else if (!c->dead && grpc_over(c->g)) {
 		conn_broke(c, grpc_why(c->g) ? grpc_why(c->g) : "the connection has ended");
 	} else if (!c->dead && wants != c->wants) {
@@ -285,7 +288,7 @@ static void welcome(struct grpc_listener *l, int fd)
 	if (c) {
 		c->listener = l;
 		link_append(&l->conns, &c->link);
-		l->n++;
+		count(l, l->n + 1);
 	}
 }
 

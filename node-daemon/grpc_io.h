@@ -23,6 +23,9 @@ struct grpc_served {
 	const struct grpc_method *methods;
 	void *ctx;
 	size_t max_message;
+	/* So many connections are open now; only to be noted, nothing here may be called. NULL:
+	 * nobody asks. */
+	void (*connections)(void *ctx, size_t n);
 };
 
 /* name: of the file, without a slash. NULL with err, also where another program listens there. */

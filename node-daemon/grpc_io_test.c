@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/test.h"
+#include "node-daemon/grpc_test.h"
 
 static struct loop *loop;
 static char folder_name[40];
@@ -196,7 +196,14 @@ static const struct grpc_method methods[] = {
 	{"/k/Register", on_register, NULL},
 	{0},
 };
-static const struct grpc_served served = {methods, NULL, 4 * MiB};
+static size_t counted;
+
+static void on_count(void *ctx attr_unused, size_t n)
+{
+	counted = n;
+}
+
+static const struct grpc_served served = {methods, NULL, 4 * MiB, on_count};
 
 static struct grpc_listener *listen_as(const char *name)
 {
@@ -391,6 +398,7 @@ static void crowd(void)
 	}
 	turns(4);
 	is_int(grpc_connections(l), GRPC_CONNECTIONS);
+	is_int(counted, GRPC_CONNECTIONS);
 	ok(kept);
 	is_int(recv(fds[0], &c, 1, 0), 0); /* the oldest is closed, the youngest not */
 	is_int(recv(fds[ARRAY_LEN(fds) - 1], &c, 1, 0), -1);
@@ -402,6 +410,42 @@ static void crowd(void)
 	grpc_unask(a);
 	turns(4);
 	is_int(grpc_connections(l), 0);
+	is_int(counted, 0);
+	grpc_unlisten(l);
+	end();
+}
+
+/* A window far larger than what the socket holds: the rest leaves when there is room. */
+static void full_socket(void)
+{
+	size_t n = 3 * MiB, got = 0;
+	auto_free char *big = xcalloc(n, 1);
+	auto_buf struct buf b;
+	struct grpc_listener *l;
+	int fd;
+
+	begin();
+	l = listen_as("a.sock");
+	fd = dial();
+	buf_init(&b, KiB);
+	buf_str(&b, PREFACE);
+	frame(&b, SETTINGS, 0, 0, "\0\4\1\0\0\0", 6);
+	frame(&b, WINDOW, 0, 0, "\1\0\0\0", 4);
+	headers(&b, 0, 1, FIELDS(":method=POST", "content-type=application/grpc", ":path=/p/Keep"));
+	message(&b, END_STREAM, 1, "x");
+	is_int(send(fd, b.bytes, b.len, 0), b.len);
+	wait_for(kept);
+	grpc_reply(take(kept), big, n);
+	turns(10); /* nobody reads */
+	for (int i = 0; i < 1000 && got < n; i++) {
+		ssize_t r = recv(fd, big, n, 0);
+
+		got += r > 0 ? (size_t)r : 0;
+		loop_turn(loop, 10);
+	}
+	ok(got > n && got < n + 10000);
+	close(fd);
+	turns(3);
 	grpc_unlisten(l);
 	end();
 }
@@ -440,4 +484,5 @@ TESTS({"the kubelet dials back before it answers, on the same loop", dialled_bac
       {"who gets no answer in time is told", in_time},
       {"a server may stop from within a call", stopped_inside},
       {"silent callers make room, one with a call stays", crowd},
+      {"an answer that the socket does not take at once leaves when there is room", full_socket},
       {"who speaks something else is sent away, and it is said", no_grpc}, )

@@ -223,7 +223,6 @@ static void server_tell(struct grpc_call *c)
 static void server_late(struct grpc_call *c)
 {
 	forget(c);
-	c->told = false; /* nobody is to hear of it again */
 	grpc_end(c, GRPC_DEADLINE_EXCEEDED, "the caller's time is over");
 }
 

@@ -31,7 +31,7 @@ static void on_echo(void *ctx attr_unused, struct grpc_call *c, const void *m, s
 static void on_refuse(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
 		      size_t n attr_unused)
 {
-	grpc_end(c, GRPC_FAILED_PRECONDITION, "100% held by \xc3\xa9t\xc3\xa9\n2");
+	grpc_end(c, GRPC_FAILED_PRECONDITION, "100%41 held by \xc3\xa9t\xc3\xa9\n2");
 }
 
 static void on_keep(void *ctx attr_unused, struct grpc_call *c, const void *m, size_t n)
@@ -277,7 +277,7 @@ static void refusals(void)
 	ok(ask("/t.S/Refuse", "x", 1, 0, false));
 	pump();
 	is_int(answered.code, GRPC_FAILED_PRECONDITION);
-	is_str(answer_text, "100% held by \xc3\xa9t\xc3\xa9\n2");
+	is_str(answer_text, "100%41 held by \xc3\xa9t\xc3\xa9\n2");
 	ok(!answered.message);
 	ok(ask("/t.S/Nothing", "x", 1, 0, false));
 	pump();
@@ -420,6 +420,11 @@ static void server_keeps_time(void)
 	pump();
 	is_str(said, "called x\ngone\ndone DEADLINE_EXCEEDED\n");
 	is_str(answer_text, "the caller's time is over");
+	ok(ask("/t.S/Keep", "x", 1, 500, false));
+	pump();
+	grpc_end(open_call, GRPC_OK, "");
+	is_int(grpc_wake(server), INT64_MAX); /* answered, though that has not left */
+	pump();
 	end();
 }
 

@@ -203,6 +203,12 @@ static void thrown_out(void)
 	is_int(wake, now + 100);
 	now += 100;
 	is_str(turn(), "register r; ");
+	plugin_registered(r, GRPC_OK, "", now);
+	plugin_opened(r, now);
+	turn();
+	now += PLUGIN_STEADY_MS; /* one that lasted is no failure */
+	plugin_closed(r, now);
+	is_str(turn(), "register r; ");
 	end();
 }
 
@@ -279,6 +285,13 @@ static void never_watched(void)
 	now = wake;
 	is_str(turn(), "register r; ");
 	has(last->why, "does not ask for its devices");
+	plugin_connections(last, 1);
+	plugin_registered(last, GRPC_OK, "", now);
+	plugin_kubelet(p, 8); /* that one will not ask any more */
+	is_str(turn(), "");
+	is_int(wake, now + PLUGIN_LEAVE_MS);
+	plugin_connections(last, 0);
+	is_str(turn(), "register r; ");
 	end();
 }
 
@@ -313,10 +326,28 @@ static void withdrawn_early(void)
 	is_str(turn(), "listen r; register r; ");
 	OFFER(0);
 	is_str(turn(), "");
+	plugin_kubelet(p, 8); /* nor when that asks another */
+	is_str(turn(), "");
+	plugin_kubelet(p, 7);
 	plugin_registered(last, GRPC_OK, "", now);
 	is_str(turn(), "");
 	plugin_opened(last, now);
 	is_str(turn(), "send r 0; ");
+	end();
+}
+
+/* The first of two lists with one name. */
+static void one_name_twice(void)
+{
+	struct dpapi_device list[2] = {{"a", true, -1}, {"b", true, -1}};
+	const struct plugin_offer offers[] = {
+		{.resource = "r", .devices = {list, 2}},
+		{.resource = "r", .devices = {list, 1}},
+	};
+
+	begin_listed();
+	plugin_offers(p, offers, 2);
+	is_str(turn(), "send r 28; ");
 	end();
 }
 
@@ -748,5 +779,6 @@ TESTS({"it listens, registers, sends its list, and again only when that has chan
       {"a resource that is offered no more is served with an empty list until the kubelet leaves",
        offered_no_more},
       {"a resource that is withdrawn before it was listed leaves nothing", withdrawn_early},
+      {"of two offers of one name the first counts", one_name_twice},
       {"whatever happens to the kubelet, it ends up with all lists", random_lives},
       {"where nothing happens each resource is registered once", quiet_life}, )

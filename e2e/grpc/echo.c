@@ -289,7 +289,7 @@ static void on_input(void *ctx, int fd, uint32_t events attr_unused)
 
 int main(int argc, char **argv)
 {
-	const struct grpc_served served = {methods, NULL, REQUEST_MAX};
+	const struct grpc_served served = {.methods = methods, .max_message = REQUEST_MAX};
 	auto_buf struct buf in;
 	struct grpc_listener *l;
 	struct loop_io *io;

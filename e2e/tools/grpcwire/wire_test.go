@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("make", "-s", "-C", top, "V=asan", "build/asan/e2e/grpc/echo").CombinedOutput()
+	out, err := exec.Command("make", "-s", fmt.Sprintf("-j%d", runtime.NumCPU()), "-C", top, "V=asan", "build/asan/e2e/grpc/echo").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
