@@ -13,7 +13,7 @@
  * bounded: messages have a maximum, and a call holds at most two that wait to be sent.
  *
  * What a peer may get wrong and still be served: headers are checked for what we need only, since
- * kubelets older than 1.24 send an :authority that is none (kubernetes#109081). There is no
+ * older kubelets send an :authority that is none (kubernetes#109081). There is no
  * keepalive: on a unix socket the kernel says when the other end is gone, and a ListAndWatch rests
  * for days. Messages are never compressed.
  */

@@ -385,14 +385,12 @@ struct grpc_listener *grpc_listen(struct loop *loop, int folder, const char *nam
 	return l;
 }
 
-static void remove_file(const struct grpc_listener *l)
+bool grpc_listening(const struct grpc_listener *l)
 {
 	struct stat st;
 
-	if (l->folder >= 0 && fstatat(l->folder, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_ino == l->inode) {
-		unlinkat(l->folder, l->name, 0);
-	}
+	return l->folder >= 0 && fstatat(l->folder, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == l->inode;
 }
 
 struct grpc_listener *grpc_unlisten(struct grpc_listener *l)
@@ -400,7 +398,9 @@ struct grpc_listener *grpc_unlisten(struct grpc_listener *l)
 	if (!l) {
 		return NULL;
 	}
-	remove_file(l);
+	if (grpc_listening(l)) {
+		unlinkat(l->folder, l->name, 0);
+	}
 	link_each(k, &l->conns)
 	{
 		struct conn *c = container_of(k, struct conn, link);

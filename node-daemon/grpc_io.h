@@ -35,6 +35,8 @@ struct grpc_listener *grpc_listen(struct loop *l, int folder, const char *name,
  * Before the loop's end. */
 struct grpc_listener *grpc_unlisten(struct grpc_listener *l);
 size_t grpc_connections(const struct grpc_listener *l);
+/* The file under the name is still its own: nobody has removed or replaced it. */
+bool grpc_listening(const struct grpc_listener *l);
 
 /* Connects, asks, closes. q is copied but for its strings, which are used at once. NULL with err,
  * and then done is not called. The handle is gone when done is called. */
