@@ -126,11 +126,11 @@ static void say_why(struct resource *r, const char *text)
 	r->shown.why = r->why = copy;
 }
 
-/* The first time at once, then 100 ms, 200 ms, ... */
-static void try_later(struct resource *r, int64_t most, int64_t now)
+/* The first time at once, then after `least`, twice that, ... */
+static void try_later(struct resource *r, int64_t least, int64_t most, int64_t now)
 {
 	r->retry_at = now + r->retry_ms;
-	r->retry_ms = MIN(MAX(2 * r->retry_ms, (int64_t)PLUGIN_RETRY_MS), most);
+	r->retry_ms = MIN(MAX(2 * r->retry_ms, least), most);
 }
 
 static void try_at_once(struct resource *r)
@@ -192,7 +192,7 @@ void plugin_listened(struct plugin_resource *shown, bool good, const char *text,
 	say_why(r, good ? NULL : text);
 	r->file = good ? FILE_THERE : FILE_NONE;
 	if (!good) {
-		try_later(r, PLUGIN_RETRY_MAX_MS, now);
+		try_later(r, PLUGIN_RETRY_MS, PLUGIN_RETRY_MAX_MS, now);
 	}
 }
 
@@ -210,7 +210,8 @@ void plugin_registered(struct plugin_resource *shown, enum grpc_code code, const
 		r->granted_at = now;
 	} else {
 		r->asked = NOT_ASKED;
-		try_later(r, answered ? PLUGIN_REFUSED_MAX_MS : PLUGIN_RETRY_MAX_MS, now);
+		try_later(r, code == GRPC_UNAVAILABLE ? PLUGIN_CONNECT_MS : PLUGIN_RETRY_MS,
+			  answered ? PLUGIN_REFUSED_MAX_MS : PLUGIN_RETRY_MAX_MS, now);
 	}
 }
 
@@ -239,7 +240,7 @@ void plugin_closed(struct plugin_resource *shown, int64_t now)
 	if (now - r->opened_at >= PLUGIN_STEADY_MS) {
 		try_at_once(r);
 	}
-	try_later(r, PLUGIN_RETRY_MAX_MS, now);
+	try_later(r, PLUGIN_RETRY_MS, PLUGIN_RETRY_MAX_MS, now);
 	r->leave_at = now + PLUGIN_LEAVE_MS;
 }
 
@@ -293,7 +294,7 @@ static enum plugin_do decide(const struct plugin *p, struct resource *r, int64_t
 		r->asked = NOT_ASKED;
 		say_why(r,
 			"the kubelet has registered this resource, but does not ask for its devices");
-		try_later(r, PLUGIN_REFUSED_MAX_MS, now);
+		try_later(r, PLUGIN_RETRY_MS, PLUGIN_REFUSED_MAX_MS, now);
 	}
 	if (r->open && (!p->kubelet || r->of == p->kubelet)) {
 		return keep(r);
@@ -314,7 +315,7 @@ static void note(const struct plugin *p, struct resource *r, enum plugin_do what
 {
 	if (what == PLUGIN_LISTEN) {
 		/* Whose connection is closed by us disconnects us a moment later. */
-		r->retry_at = r->connections ? now + PLUGIN_RETRY_MS : now;
+		r->retry_at = r->connections ? now + PLUGIN_CUT_MS : now;
 		r->connections = 0;
 	} else if (what == PLUGIN_REGISTER) {
 		r->asked = ASKED;

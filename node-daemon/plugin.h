@@ -24,9 +24,12 @@
 #include "node-daemon/grpc_word.h"
 
 #define PLUGIN_RESOURCES_MAX 256
-#define PLUGIN_RETRY_MS 100	    /* after the second failure; doubled until */
-#define PLUGIN_RETRY_MAX_MS 5000    /* nobody answers, or */
-#define PLUGIN_REFUSED_MAX_MS 60000 /* it is refused */
+/* What failed is tried again at once, then after these, doubled each time, up to the maximum. */
+#define PLUGIN_CONNECT_MS 1 /* nobody answered: a socket is there a moment before it is served */
+#define PLUGIN_RETRY_MS 100 /* all else */
+#define PLUGIN_RETRY_MAX_MS 5000
+#define PLUGIN_REFUSED_MAX_MS 60000 /* the kubelet said no */
+#define PLUGIN_CUT_MS 100	    /* to a kubelet whose connection we had to cut */
 #define PLUGIN_STEADY_MS 10000	    /* a stream that lived so long was none that failed */
 #define PLUGIN_WATCH_MS 10000	    /* from Register to ListAndWatch, at most */
 #define PLUGIN_LEAVE_MS 2000	    /* until the kubelet has closed what it is done with, at most */

@@ -118,10 +118,11 @@ static void no_kubelet(void)
 	end();
 }
 
-/* The first again at once, then 100 ms, ... up to 5 s. */
+/* Again at once, then after 1 ms, 2 ms, ... up to 5 s. */
 static void nobody_answers(void)
 {
-	static const int64_t waits[] = {0, 100, 200, 400, 800, 1600, 3200, 5000, 5000};
+	static const int64_t waits[] = {0,   1,	  2,   4,    8,	   16,	 32,   64,
+					128, 256, 512, 1024, 2048, 4096, 5000, 5000};
 
 	begin();
 	plugin_kubelet(p, 7);
@@ -254,7 +255,7 @@ static void connection_hangs(void)
 	turn();
 	now = wake;
 	is_str(turn(), "listen r; ");
-	is_int(wake, now + PLUGIN_RETRY_MS);
+	is_int(wake, now + PLUGIN_CUT_MS);
 	now = wake;
 	is_str(turn(), "register r; ");
 	end();

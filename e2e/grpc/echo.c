@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * echo.c: a device plugin with made-up devices on node-daemon's gRPC, to be held against gRPC of
- * others (e2e/tools/grpcwire). Nothing of it ships.
+ * echo.c: a device plugin with made-up devices on node-daemon's plugin_io, to be held against
+ * kubelets that others wrote (e2e/tools/grpcwire). Nothing of it ships.
  *
- *	echo FOLDER RESOURCE N		serves FOLDER/echo.sock, registers at FOLDER/kubelet.sock, lists N
+ *	echo FOLDER RESOURCE N		N devices, registered at FOLDER/kubelet.sock whenever that is there
  *
- * Device ids are d0, d1, ...; Allocate of "refuse" is refused, of "hang" never answered. It says on
- * standard output, a line each, what happens, and obeys lines on standard input:
+ * Device ids are d0, d1, ...; Allocate of "refuse" is refused, of "hang" never answered. It obeys
+ * lines on standard input, and ends with it:
  *
- *	register	again
- *	list N		a new list for every open ListAndWatch
- *	end		ends them, OK
+ *	list N		a new list
+ *	withdraw	offers nothing
  *	pods FILE	asks FOLDER/FILE for PodResources: one line "hold NS POD CONTAINER RESOURCE ID" each
  */
 #include <fcntl.h>
@@ -23,18 +22,15 @@
 
 #include "base/arena.h"
 #include "node-daemon/dpapi.h"
-#include "node-daemon/grpc_io.h"
+#include "node-daemon/plugin_io.h"
 
-#define STREAMS_MAX 16
-#define REQUEST_MAX (256 * KiB)
+#define IDS_MAX (256 * KiB)
 #define PODS_MAX (4 * MiB)
-#define ENDPOINT "echo.sock"
 
 static struct loop *loop;
+static struct plugin_io *io;
 static int folder;
 static const char *resource;
-static size_t n_devices;
-static struct grpc_call *streams[STREAMS_MAX];
 
 static void say(const char *format, ...) attr_printf(1, 2);
 static void say(const char *format, ...)
@@ -48,60 +44,31 @@ static void say(const char *format, ...)
 	fflush(stdout);
 }
 
-/* --- what the kubelet asks ----------------------------------------------------------------- */
+/* --- what is offered ----------------------------------------------------------------------- */
 
-static void send_list(struct grpc_call *c)
+static void offer(size_t n)
 {
-	auto_free struct dpapi_device *list = xcalloc(n_devices, sizeof(*list));
-	auto_free char(*ids)[24] = xcalloc(n_devices, sizeof(*ids));
-	auto_buf struct buf b;
+	auto_free struct dpapi_device *list = xcalloc(n, sizeof(*list));
+	auto_free char(*ids)[24] = xcalloc(n, sizeof(*ids));
+	const struct plugin_offer o = {.resource = resource, .devices = {list, n}};
 
-	for (size_t i = 0; i < n_devices; i++) {
+	for (size_t i = 0; i < n; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "d%zu", i);
 		list[i] = (struct dpapi_device){ids[i], i % 3 != 2, (int64_t)(i % 4) - 1};
 	}
-	buf_init(&b, GRPC_SEND_MAX);
-	dpapi_write_devices(&b, list, n_devices);
-	grpc_send(c, buf_text(&b), b.len);
+	plugin_io_offers(io, &o, 1);
 }
 
-static void on_options(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
-		       size_t n attr_unused)
-{
-	auto_buf struct buf b;
+/* --- what the kubelet asks ----------------------------------------------------------------- */
 
-	buf_init(&b, KiB);
-	dpapi_write_options(&b, true);
-	grpc_reply(c, buf_text(&b), b.len);
+static void on_gone(void *ctx attr_unused, struct grpc_call *c attr_unused)
+{
+	say("gone");
 }
 
-static void on_watch(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
-		     size_t n attr_unused)
+static void on_lost(void *ctx attr_unused)
 {
-	for (size_t i = 0; i < STREAMS_MAX; i++) {
-		if (!streams[i]) {
-			streams[i] = c;
-			say("watched");
-			send_list(c);
-			return;
-		}
-	}
-	grpc_end(c, GRPC_RESOURCE_EXHAUSTED, "too many streams");
-}
-
-static void on_watch_gone(void *ctx attr_unused, struct grpc_call *c)
-{
-	for (size_t i = 0; i < STREAMS_MAX; i++) {
-		if (streams[i] == c) {
-			streams[i] = NULL;
-		}
-	}
-	say("watch gone");
-}
-
-static void on_call_gone(void *ctx attr_unused, struct grpc_call *c attr_unused)
-{
-	say("allocate gone");
+	say("lost");
 }
 
 static void grant(struct grpc_call *c, const struct dpapi_asks *asks, struct arena *a)
@@ -114,7 +81,7 @@ static void grant(struct grpc_call *c, const struct dpapi_asks *asks, struct are
 		auto_buf struct buf ids;
 		struct dpapi_variable *v = arena_new(a, struct dpapi_variable);
 
-		buf_init(&ids, REQUEST_MAX);
+		buf_init(&ids, IDS_MAX);
 		list_each(id, &asks->items[i]) {
 			buf_printf(&ids, "%s%s", ids.len ? "," : "", *id);
 		}
@@ -129,7 +96,8 @@ static void grant(struct grpc_call *c, const struct dpapi_asks *asks, struct are
 	grpc_reply(c, buf_text(&b), b.len);
 }
 
-static void on_allocate(void *ctx attr_unused, struct grpc_call *c, const void *m, size_t n)
+static void on_allocate(void *ctx attr_unused, const char *of attr_unused, struct grpc_call *c,
+			const void *m, size_t n)
 {
 	struct arena a;
 	struct dpapi_asks asks;
@@ -153,7 +121,8 @@ static void on_allocate(void *ctx attr_unused, struct grpc_call *c, const void *
 }
 
 /* The first so many of each container's. */
-static void on_preferred(void *ctx attr_unused, struct grpc_call *c, const void *m, size_t n)
+static void on_preferred(void *ctx attr_unused, const char *of attr_unused, struct grpc_call *c,
+			 const void *m, size_t n)
 {
 	auto_buf struct buf b;
 	struct arena a;
@@ -177,36 +146,7 @@ static void on_preferred(void *ctx attr_unused, struct grpc_call *c, const void 
 	arena_finish(&a);
 }
 
-static const struct grpc_method methods[] = {
-	{DPAPI_OPTIONS, on_options, NULL},
-	{DPAPI_LIST_AND_WATCH, on_watch, on_watch_gone},
-	{DPAPI_ALLOCATE, on_allocate, on_call_gone},
-	{DPAPI_PREFERRED, on_preferred, NULL},
-	{0},
-};
-
 /* --- what is asked of it ------------------------------------------------------------------- */
-
-static void on_registered(void *ctx attr_unused, const struct grpc_answer *a)
-{
-	say("registered %s %s", grpc_code_name(a->code), a->text);
-}
-
-static void register_it(void)
-{
-	auto_buf struct buf b;
-	struct grpc_question q = {
-		.path = DPAPI_REGISTER, .timeout_ms = 10000, .max = KiB, .done = on_registered};
-	struct err err;
-
-	buf_init(&b, KiB);
-	dpapi_write_register(&b, ENDPOINT, resource, true);
-	q.message = buf_text(&b);
-	q.n = b.len;
-	if (!grpc_ask(loop, folder, "kubelet.sock", &q, &err)) {
-		say("not registered: %s", err.text);
-	}
-}
 
 static void on_pods(void *ctx attr_unused, const struct grpc_answer *answer)
 {
@@ -246,23 +186,12 @@ static void obey(const char *line)
 {
 	int64_t n;
 
-	if (str_eq(line, "register")) {
-		register_it();
-	} else if (str_starts(line, "pods ")) {
+	if (str_starts(line, "pods ")) {
 		ask_pods(line + 5);
 	} else if (str_starts(line, "list ") && parse_int(line + 5, 0, 1000000, &n) == 0) {
-		n_devices = (size_t)n;
-		for (size_t i = 0; i < STREAMS_MAX; i++) {
-			if (streams[i]) {
-				send_list(streams[i]);
-			}
-		}
-	} else if (str_eq(line, "end")) {
-		for (size_t i = 0; i < STREAMS_MAX; i++) {
-			if (streams[i]) {
-				grpc_end(take(streams[i]), GRPC_OK, "");
-			}
-		}
+		offer((size_t)n);
+	} else if (str_eq(line, "withdraw")) {
+		plugin_io_offers(io, NULL, 0);
 	} else {
 		say("what is %s?", line);
 	}
@@ -289,32 +218,34 @@ static void on_input(void *ctx, int fd, uint32_t events attr_unused)
 
 int main(int argc, char **argv)
 {
-	const struct grpc_served served = {.methods = methods, .max_message = REQUEST_MAX};
+	struct plugin_io_settings settings = {.allocate = on_allocate,
+					      .preferred = on_preferred,
+					      .gone = on_gone,
+					      .lost = on_lost};
 	auto_buf struct buf in;
-	struct grpc_listener *l;
-	struct loop_io *io;
-	int64_t n;
+	struct loop_io *input;
 	struct err err;
+	int64_t n;
 
 	if (argc != 4 || parse_int(argv[3], 0, 1000000, &n) < 0) {
 		fprintf(stderr, "usage: echo FOLDER RESOURCE N\n");
 		return 2;
 	}
-	folder = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	settings.folder = argv[1];
 	resource = argv[2];
-	n_devices = (size_t)n;
+	folder = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	buf_init(&in, 64 * KiB);
 	loop = loop_create();
-	l = grpc_listen(loop, folder, ENDPOINT, &served, &err);
-	if (!l) {
+	io = plugin_io_create(loop, &settings, &err);
+	if (!io) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
-	io = loop_add(loop, STDIN_FILENO, EPOLLIN, on_input, &in, "input");
-	register_it();
+	offer((size_t)n);
+	input = loop_add(loop, STDIN_FILENO, EPOLLIN, on_input, &in, "input");
 	loop_run(loop);
-	loop_remove(io);
-	grpc_unlisten(l);
+	loop_remove(input);
+	plugin_io_destroy(io);
 	loop_destroy(loop);
 	close(folder);
 	return 0;

@@ -101,13 +101,13 @@ func (p *peer) hear(prefix string) []string {
 	}
 }
 
-func dial(t *testing.T, dir string, more ...grpc.DialOption) (plugin.DevicePluginClient, *grpc.ClientConn) {
+func dial(t *testing.T, k *kubelet, more ...grpc.DialOption) (plugin.DevicePluginClient, *grpc.ClientConn) {
 	t.Helper()
 	options := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithAuthority("localhost"),
 	}, more...)
-	conn, err := grpc.NewClient("unix://"+filepath.Join(dir, "echo.sock"), options...)
+	conn, err := grpc.NewClient("unix://"+filepath.Join(k.dir, k.endpoint), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,12 +115,14 @@ func dial(t *testing.T, dir string, more ...grpc.DialOption) (plugin.DevicePlugi
 	return plugin.NewDevicePluginClient(conn), conn
 }
 
-func alone(t *testing.T, devices int) (*peer, string) {
+// together is a kubelet and a plugin that has registered there.
+func together(t *testing.T, devices int) (*peer, *kubelet) {
 	t.Helper()
-	dir := t.TempDir()
-	p := start(t, dir, devices)
-	p.hear("not registered: connecting to kubelet.sock: No such file")
-	return p, dir
+	k := &kubelet{dir: t.TempDir(), got: make(chan *plugin.RegisterRequest, 100)}
+	k.serve(t)
+	p := start(t, k.dir, devices)
+	k.wait(t)
+	return p, k
 }
 
 func soon(t *testing.T) context.Context {
@@ -136,14 +138,33 @@ func ask(ids ...string) *plugin.AllocateRequest {
 // kubelet answers Register only after it has asked the plugin, as the real one.
 type kubelet struct {
 	plugin.UnimplementedRegistrationServer
-	dir    string
-	refuse error
-	got    chan *plugin.RegisterRequest
+	dir string
+	got chan *plugin.RegisterRequest
+
+	mu       sync.Mutex
+	refuse   error
+	endpoint string
+}
+
+// wait until it has registered; the next asker finds where.
+func (k *kubelet) wait(t *testing.T) *plugin.RegisterRequest {
+	t.Helper()
+	select {
+	case r := <-k.got:
+		k.endpoint = r.Endpoint
+		return r
+	case <-time.After(patience):
+		t.Fatal("it never registered")
+		return nil
+	}
 }
 
 func (k *kubelet) Register(ctx context.Context, r *plugin.RegisterRequest) (*plugin.Empty, error) {
-	if k.refuse != nil {
-		return nil, k.refuse
+	k.mu.Lock()
+	refuse := k.refuse
+	k.mu.Unlock()
+	if refuse != nil {
+		return nil, refuse
 	}
 	conn, err := grpc.NewClient("unix://"+filepath.Join(k.dir, r.Endpoint), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -174,38 +195,72 @@ func (k *kubelet) serve(t *testing.T) *grpc.Server {
 	return s
 }
 
+func (k *kubelet) watch(t *testing.T) (plugin.DevicePlugin_ListAndWatchClient, func()) {
+	t.Helper()
+	client, conn := dial(t, k)
+	w, err := client.ListAndWatch(context.Background(), &plugin.Empty{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, func() { conn.Close() }
+}
+
+func list(t *testing.T, w plugin.DevicePlugin_ListAndWatchClient) []*plugin.Device {
+	t.Helper()
+	m, err := w.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Devices
+}
+
 func TestRegistersWhileTheKubeletDialsBack(t *testing.T) {
 	k := &kubelet{dir: t.TempDir(), got: make(chan *plugin.RegisterRequest, 1)}
 	k.serve(t)
-	p := start(t, k.dir, 8)
-	p.hear("registered OK")
-	r := <-k.got
-	if r.Version != plugin.Version || r.Endpoint != "echo.sock" || r.ResourceName != resource || !r.Options.GetPreferredAllocationAvailable {
+	start(t, k.dir, 8)
+	r := k.wait(t)
+	if r.Version != plugin.Version || !strings.HasPrefix(r.Endpoint, "vmgpu-") || r.ResourceName != resource || !r.Options.GetPreferredAllocationAvailable {
 		t.Errorf("registered as %v", r)
-	}
-	for range 20 {
-		p.tell("register")
-		p.hear("registered OK")
-		<-k.got
-	}
-	k.refuse = status.Error(codes.InvalidArgument, "the name \"é\" is 100% no extended resource")
-	p.tell("register")
-	if l := p.hear("registered "); l[0] != "registered INVALID_ARGUMENT the name \"é\" is 100% no extended resource" {
-		t.Errorf("heard %q", l)
 	}
 }
 
-func TestAKubeletThatStopsIsNoticed(t *testing.T) {
-	k := &kubelet{dir: t.TempDir(), got: make(chan *plugin.RegisterRequest, 100)}
-	s := k.serve(t)
-	p := start(t, k.dir, 8)
-	p.hear("registered OK")
-	s.Stop()
-	p.tell("register")
-	p.hear("not registered: connecting to kubelet.sock: ")
+func TestARefusedPluginComesAgain(t *testing.T) {
+	k := &kubelet{dir: t.TempDir(), got: make(chan *plugin.RegisterRequest, 1), refuse: status.Error(codes.InvalidArgument, "not yet")}
 	k.serve(t)
-	p.tell("register")
-	p.hear("registered OK")
+	start(t, k.dir, 8)
+	time.Sleep(50 * time.Millisecond)
+	k.mu.Lock()
+	k.refuse = nil
+	k.mu.Unlock()
+	k.wait(t)
+}
+
+// A kubelet that starts removes the sockets that it finds; of one that does not only its own is new.
+func TestAKubeletThatStartsIsNoticed(t *testing.T) {
+	k := &kubelet{dir: t.TempDir(), got: make(chan *plugin.RegisterRequest, 100)}
+	start(t, k.dir, 8)
+	time.Sleep(50 * time.Millisecond)
+	for i := range 6 {
+		if i%2 == 0 {
+			old, _ := filepath.Glob(filepath.Join(k.dir, "*.sock"))
+			for _, f := range old {
+				os.Remove(f)
+			}
+		}
+		s := k.serve(t)
+		from := time.Now()
+		k.wait(t)
+		w, leave := k.watch(t)
+		if n := len(list(t, w)); n != 8 {
+			t.Errorf("%d devices", n)
+		}
+		if took := time.Since(from); took > time.Second {
+			t.Errorf("listed after %v", took)
+		}
+		s.Stop()
+		leave()
+		os.Remove(filepath.Join(k.dir, "kubelet.sock"))
+	}
 }
 
 func TestAnAnswerThatNeverComesEndsInTime(t *testing.T) {
@@ -221,24 +276,17 @@ func TestAnAnswerThatNeverComesEndsInTime(t *testing.T) {
 }
 
 func TestListsAndWatches(t *testing.T) {
-	p, dir := alone(t, 512)
-	client, _ := dial(t, dir)
-	w, err := client.ListAndWatch(context.Background(), &plugin.Empty{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, k := together(t, 512)
+	w, leave := k.watch(t)
 	for _, n := range []int{512, 0, 1, 20000, 3} { // 20000: 400 KB, far above the first window
 		if n != 512 {
 			p.tell(fmt.Sprintf("list %d", n))
 		}
-		m, err := w.Recv()
-		if err != nil {
-			t.Fatal(err)
+		devices := list(t, w)
+		if len(devices) != n {
+			t.Fatalf("%d devices, not %d", len(devices), n)
 		}
-		if len(m.Devices) != n {
-			t.Fatalf("%d devices, not %d", len(m.Devices), n)
-		}
-		for i, d := range m.Devices {
+		for i, d := range devices {
 			health := plugin.Healthy
 			if i%3 == 2 {
 				health = plugin.Unhealthy
@@ -250,34 +298,34 @@ func TestListsAndWatches(t *testing.T) {
 			}
 		}
 	}
-	p.tell("end")
-	if _, err := w.Recv(); err != io.EOF {
-		t.Errorf("the end is %v", err)
+	p.tell("withdraw")
+	if n := len(list(t, w)); n != 0 {
+		t.Errorf("%d devices of what is offered no more", n)
+	}
+	leave()
+	for limit := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Lstat(filepath.Join(k.dir, k.endpoint)); os.IsNotExist(err) {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("its socket stays")
+		}
 	}
 }
 
 func TestLeavingAWatchIsNoticed(t *testing.T) {
-	p, dir := alone(t, 8)
-	client, conn := dial(t, dir)
-	ctx, cancel := context.WithCancel(context.Background())
-	if w, err := client.ListAndWatch(ctx, &plugin.Empty{}); err != nil {
-		t.Fatal(err)
-	} else if _, err = w.Recv(); err != nil {
-		t.Fatal(err)
+	_, k := together(t, 8)
+	for range 3 {
+		w, leave := k.watch(t)
+		list(t, w)
+		leave()
+		k.wait(t)
 	}
-	cancel()
-	p.hear("watch gone")
-	if _, err := client.ListAndWatch(context.Background(), &plugin.Empty{}); err != nil {
-		t.Fatal(err)
-	}
-	p.hear("watched")
-	conn.Close()
-	p.hear("watch gone")
 }
 
 func TestAllocates(t *testing.T) {
-	_, dir := alone(t, 8)
-	client, _ := dial(t, dir)
+	_, k := together(t, 8)
+	client, _ := dial(t, k)
 	for i := range 2000 {
 		r := ask(fmt.Sprintf("d%d", i), "x")
 		r.ContainerRequests = append(r.ContainerRequests, &plugin.ContainerAllocateRequest{})
@@ -299,8 +347,8 @@ func TestAllocates(t *testing.T) {
 }
 
 func TestAllocatesBesideEachOther(t *testing.T) {
-	_, dir := alone(t, 8)
-	client, _ := dial(t, dir)
+	_, k := together(t, 8)
+	client, _ := dial(t, k)
 	var all sync.WaitGroup
 	for i := range 200 { // above the 64 that may be open: grpc-go waits by itself
 		all.Add(1)
@@ -317,9 +365,9 @@ func TestAllocatesBesideEachOther(t *testing.T) {
 }
 
 func TestRefusesWithAReason(t *testing.T) {
-	_, dir := alone(t, 8)
-	client, conn := dial(t, dir)
-	huge := make([]string, 300000)
+	_, k := together(t, 8)
+	client, conn := dial(t, k)
+	huge := make([]string, 400000)
 	for i := range huge {
 		huge[i] = "d"
 	}
@@ -330,10 +378,9 @@ func TestRefusesWithAReason(t *testing.T) {
 	}{
 		"refused": {func() error { _, err := client.Allocate(soon(t), ask("refuse")); return err }, codes.FailedPrecondition, "d1 is held by é, 100%\nsure"},
 		"unknown": {func() error {
-			_, err := client.PreStartContainer(soon(t), &plugin.PreStartContainerRequest{})
-			return err
+			return conn.Invoke(soon(t), "/v1beta1.DevicePlugin/Other", &plugin.Empty{}, &plugin.Empty{})
 		}, codes.Unimplemented, "there is no such method here"},
-		"too large": {func() error { _, err := client.Allocate(soon(t), ask(huge...)); return err }, codes.ResourceExhausted, "a message of 900004 bytes is larger than 262144, the most taken here"},
+		"too large": {func() error { _, err := client.Allocate(soon(t), ask(huge...)); return err }, codes.ResourceExhausted, "a message of 1200004 bytes is larger than 1048576, the most taken here"},
 		"compressed": {func() error {
 			_, err := client.Allocate(soon(t), ask("d1"), grpc.UseCompressor("gzip"))
 			return err
@@ -353,20 +400,20 @@ func TestRefusesWithAReason(t *testing.T) {
 }
 
 func TestACallersTimeIsKept(t *testing.T) {
-	p, dir := alone(t, 8)
-	client, _ := dial(t, dir)
+	p, k := together(t, 8)
+	client, _ := dial(t, k)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := client.Allocate(ctx, ask("hang")); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("%v", err)
 	}
-	p.hear("allocate gone")
+	p.hear("gone")
 }
 
 func TestOldKubeletsAuthority(t *testing.T) { // kubernetes#109081
-	_, dir := alone(t, 8)
+	_, k := together(t, 8)
 	for _, a := range []string{"%2Fvar%2Flib%2Fkubelet%2Fdevice-plugins%2Fecho.sock", "/var/lib/kubelet/device-plugins/echo.sock"} {
-		client, _ := dial(t, dir, grpc.WithAuthority(a))
+		client, _ := dial(t, k, grpc.WithAuthority(a))
 		if _, err := client.Allocate(soon(t), ask("d1")); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
@@ -400,7 +447,8 @@ func (l *lister) List(context.Context, *pods.ListPodResourcesRequest) (*pods.Lis
 }
 
 func TestReadsWhoHoldsWhat(t *testing.T) {
-	p, dir := alone(t, 1)
+	dir := t.TempDir()
+	p := start(t, dir, 1)
 	for _, n := range []int{0, 1, 10000} { // 10000: 1.5 MB
 		name := fmt.Sprintf("pods%d.sock", n)
 		l, err := net.Listen("unix", filepath.Join(dir, name))
