@@ -140,7 +140,7 @@ void dpapi_write_grants(struct buf *to, const struct dpapi_grant *containers, si
 	Deviceplugin__ContainerAllocateResponse *rows;
 	struct arena a;
 
-	arena_init(&a, DPAPI_READ_MAX);
+	arena_init(&a, DPAPI_ARENA_MAX);
 	rows = arena_array(&a, Deviceplugin__ContainerAllocateResponse, n);
 	m.n_containers = n;
 	m.containers = arena_array(&a, Deviceplugin__ContainerAllocateResponse *, n);

@@ -83,7 +83,7 @@ static void end(void)
 
 #define wait_for(cond)                                                                             \
 	do {                                                                                       \
-		int64_t until_ = loop_now(loop) + 5000;                                            \
+		int64_t until_ = loop_now(loop) + 20000;                                           \
 		while (!(cond)) {                                                                  \
 			ok(loop_now(loop) < until_);                                               \
 			loop_turn(loop, 100);                                                      \
@@ -223,7 +223,7 @@ static void dialled_back(void)
 	begin();
 	kubelet = listen_as("kubelet.sock");
 	plugin = listen_as("vmgpu.sock");
-	ok(ask("kubelet.sock", "/k/Register", "vmgpu.sock", 10, 1000, false));
+	ok(ask("kubelet.sock", "/k/Register", "vmgpu.sock", 10, 20000, false));
 	wait_for(done);
 	is_str(said, "the plugin has answered\nOK\n\n");
 	turns(3);
@@ -273,7 +273,7 @@ static void left_over(void)
 		close(fd);
 	}
 	l = listen_as("a.sock");
-	ok(ask("a.sock", "/p/Options", "x", 1, 1000, false));
+	ok(ask("a.sock", "/p/Options", "x", 1, 20000, false));
 	wait_for(done);
 	is_int(answered.code, GRPC_OK);
 	grpc_unlisten(l);
@@ -287,11 +287,11 @@ static void nobody(void)
 	char name[120];
 
 	begin();
-	ok(!ask("kubelet.sock", "/k/Register", "x", 1, 1000, false));
+	ok(!ask("kubelet.sock", "/k/Register", "x", 1, 20000, false));
 	is_str(err.text, "connecting to kubelet.sock: No such file or directory");
 	memset(name, 'a', sizeof(name));
 	name[119] = 0;
-	ok(!ask(name, "/k/Register", "x", 1, 1000, false));
+	ok(!ask(name, "/k/Register", "x", 1, 20000, false));
 	has(err.text, "the name of a socket is too long");
 	ok(!grpc_listen(loop, folder, name, &served, &err));
 	has(err.text, "the name of a socket is too long");
@@ -308,7 +308,7 @@ static void large(void)
 	memset(big, 'x', n);
 	begin();
 	l = listen_as("a.sock");
-	ok(ask("a.sock", "/p/Options", big, n, 10000, false));
+	ok(ask("a.sock", "/p/Options", big, n, 20000, false));
 	wait_for(done);
 	is_int(answer_bytes.len, n);
 	ok(memcmp(answer_bytes.bytes, big, n) == 0);
@@ -363,7 +363,7 @@ static void stopped_inside(void)
 {
 	begin();
 	to_unlisten = listen_as("a.sock");
-	ok(ask("a.sock", "/p/Stop", "", 0, 1000, false));
+	ok(ask("a.sock", "/p/Stop", "", 0, 20000, false));
 	wait_for(done);
 	ok(!to_unlisten);
 	is_str(said, "UNAVAILABLE\nthe other end closed it\n");

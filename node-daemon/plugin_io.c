@@ -50,13 +50,14 @@ static void turn_soon(struct plugin_io *io)
 
 /* --- what the kubelet asks ----------------------------------------------------------------- */
 
-static void on_options(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
+static void on_options(void *ctx, struct grpc_call *c, const void *m attr_unused,
 		       size_t n attr_unused)
 {
+	const struct served *s = ctx;
 	auto_buf struct buf b;
 
 	buf_init(&b, KiB);
-	dpapi_write_options(&b, true);
+	dpapi_write_options(&b, s->io->s.preferred);
 	grpc_reply(c, buf_text(&b), b.len);
 }
 
@@ -94,7 +95,11 @@ static void on_preferred(void *ctx, struct grpc_call *c, const void *m, size_t n
 {
 	struct served *s = ctx;
 
-	s->io->s.preferred(s->io->s.ctx, s->r->name, c, m, n);
+	if (s->io->s.preferred) {
+		s->io->s.preferred(s->io->s.ctx, s->r->name, c, m, n);
+	} else {
+		grpc_end(c, GRPC_UNIMPLEMENTED, "every choice is as good as any other here");
+	}
 }
 
 static void on_call_gone(void *ctx, struct grpc_call *c)
@@ -203,7 +208,7 @@ static void do_register(struct served *s)
 	struct err err;
 
 	buf_init(&b, 4 * KiB);
-	dpapi_write_register(&b, s->r->socket, s->r->name, true);
+	dpapi_write_register(&b, s->r->socket, s->r->name, s->io->s.preferred);
 	q.message = buf_text(&b);
 	q.n = b.len;
 	s->registering = grpc_ask(s->io->loop, s->io->folder, KUBELET, &q, &err);

@@ -23,6 +23,7 @@ struct plugin_io_settings {
 	const char *folder;
 	void (*allocate)(void *ctx, const char *resource, struct grpc_call *call,
 			 const void *message, size_t n);
+	/* NULL: there is nothing to prefer, and the kubelet is told so. */
 	void (*preferred)(void *ctx, const char *resource, struct grpc_call *call,
 			  const void *message, size_t n);
 	void (*gone)(void *ctx, struct grpc_call *call); /* of either, unanswered: forget it */

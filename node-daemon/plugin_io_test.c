@@ -19,6 +19,7 @@ static struct plugin_io *io;
 static char folder_name[48];
 static int folder;
 static struct err err;
+static bool prefers = true;
 static const char *const names[NAMES] = {"n.com/a", "n.com/b"};
 
 /* --- the kubelet --------------------------------------------------------------------------- */
@@ -59,7 +60,7 @@ static void on_options(void *ctx, const struct grpc_answer *a)
 					.ctx = w};
 
 	is_int(a->code, GRPC_OK);
-	is_int(a->n, 2);
+	is_int(a->n, prefers ? 2 : 0);
 	grpc_reply(take(w->registering), "", 0);
 	w->lists = 0;
 	w->ask = grpc_ask(loop, folder, w->endpoint, &q, &err);
@@ -175,7 +176,7 @@ static void begin(void)
 {
 	const struct plugin_io_settings s = {.folder = folder_name,
 					     .allocate = on_allocate,
-					     .preferred = on_allocate,
+					     .preferred = prefers ? on_allocate : NULL,
 					     .gone = on_gone,
 					     .lost = on_lost,
 					     .ctx = "owner"};
@@ -206,7 +207,7 @@ static void end(void)
 
 #define wait_for(cond)                                                                             \
 	do {                                                                                       \
-		int64_t until_ = loop_now(loop) + 8000;                                            \
+		int64_t until_ = loop_now(loop) + 20000;                                           \
 		while (!(cond)) {                                                                  \
 			ok(loop_now(loop) < until_);                                               \
 			loop_turn(loop, 100);                                                      \
@@ -285,7 +286,7 @@ static void kubelet_restarts(void)
 		memset(watched, 0, sizeof(watched));
 		kubelet_starts();
 		wait_for(listed(2, 3));
-		ok(loop_now(loop) - from < 1000);
+		ok(loop_now(loop) - from < 4000); /* nothing that polls every 5 s */
 		offer(1, 1);
 		wait_for(listed(1, 1));
 		offer(2, 3);
@@ -408,6 +409,17 @@ static void calls(void)
 	end();
 }
 
+static void nothing_preferred(void)
+{
+	prefers = false;
+	begin_listed();
+	prefers = true;
+	ok(ask(DPAPI_PREFERRED));
+	wait_for(answer_code != GRPC_DATA_LOSS);
+	is_int(answer_code, GRPC_UNIMPLEMENTED);
+	end();
+}
+
 static void is_refused(void)
 {
 	const struct plugin_offer o = {.resource = "n.com/refused"};
@@ -484,6 +496,7 @@ TESTS({"resources are registered and listed, and listed again when they change",
       {"a stream that ends is followed by a registration", stream_ends},
       {"what is offered no more is emptied, and goes with the kubelet", withdrawn},
       {"calls are the owner's, to answer now, later or never", calls},
+      {"where nothing is preferred the kubelet need not ask", nothing_preferred},
       {"a refusal is said, once", is_refused},
       {"a folder that is removed is noticed", folder_removed},
       {"a folder that is not there is an error", no_folder}, )
