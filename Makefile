@@ -105,7 +105,7 @@ $(B)/bench/decode: $(B)/e2e/bench/decode.o $(ALLLIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# A device plugin on our gRPC, which is held against Go's (e2e/tools/grpcwire).
+# A device plugin on our gRPC, which is held against Go's (e2e/tools/nodekit/grpcwire).
 $(B)/e2e/grpc/echo: $(B)/e2e/grpc/echo.o $(call lib,node-daemon) $(ALLLIBS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

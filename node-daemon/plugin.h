@@ -70,8 +70,8 @@ struct plugin *plugin_destroy(struct plugin *p); /* NULL */
 /* All that is offered now, in any order; two of one name are a mistake, the second is left out. */
 void plugin_offers(struct plugin *p, const struct plugin_offer *offers, size_t n);
 
-/* kubelet.sock: what tells this file from any other that had the name, 0: it is not there. An inode
- * does not: its number is given to the next file at once. */
+/* kubelet.sock: a number that tells this file from any that had the name before, 0: it is not
+ * there. */
 void plugin_kubelet(struct plugin *p, uint64_t id);
 /* The file of our socket is not there any more, or not ours. */
 void plugin_file_gone(struct plugin_resource *r);

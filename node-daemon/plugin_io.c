@@ -22,7 +22,8 @@ struct plugin_io {
 	int folder, events;
 	struct loop_io *watching;
 	struct loop_timer *timer;
-	uint64_t generation; /* of kubelet.sock: rises with each that comes or goes */
+	int known;	 /* kubelet.sock itself, held so that no other file gets its inode */
+	uint64_t number; /* of that: each gets the next one */
 	bool turning;
 };
 
@@ -264,16 +265,29 @@ static void turn(struct plugin_io *io)
 
 /* --- the folder ---------------------------------------------------------------------------- */
 
+/* Which kubelet.sock that is: events come late, and name no file. 0: none. */
+static uint64_t know(struct plugin_io *io)
+{
+	struct stat then = {.st_ino = 0}, st;
+	int fd = openat(io->folder, KUBELET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd >= 0 && io->known >= 0 && fstat(io->known, &then) == 0 && then.st_ino == st.st_ino) {
+		close(fd);
+		return io->number;
+	}
+	close_p(&io->known);
+	io->known = fd;
+	io->number += fd >= 0;
+	return fd >= 0 ? io->number : 0;
+}
+
 static void look(struct plugin_io *io)
 {
-	struct stat st;
-	uint64_t id = 0;
-
-	if (fstatat(io->folder, KUBELET, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode)) {
-		id = hash_bytes(hash_bytes(HASH_SEED, &st.st_ino, sizeof(st.st_ino)),
-				&io->generation, sizeof(io->generation));
-	}
-	plugin_kubelet(io->plugin, id);
+	plugin_kubelet(io->plugin, know(io));
 	for (const struct plugin_resource *r = NULL; (r = plugin_each(io->plugin, r));) {
 		struct served *s = r->rim;
 
@@ -295,8 +309,6 @@ static bool read_events(struct plugin_io *io)
 
 		for (char *p = bytes; p < bytes + n; p += sizeof(*e) + e->len) {
 			e = (const void *)p;
-			io->generation +=
-				(e->mask & IN_Q_OVERFLOW) || (e->len && str_eq(e->name, KUBELET));
 			matters |= !e->len || str_ends(e->name, ".sock");
 		}
 	}
@@ -354,7 +366,7 @@ struct plugin_io *plugin_io_create(struct loop *l, const struct plugin_io_settin
 {
 	struct plugin_io *io = xcalloc(1, sizeof(*io));
 
-	*io = (struct plugin_io){.loop = l, .s = *s, .events = -1, .folder = -1};
+	*io = (struct plugin_io){.loop = l, .s = *s, .events = -1, .folder = -1, .known = -1};
 	io->plugin = plugin_create();
 	io->timer = loop_timer_create(l, on_time, io, "plugin");
 	io->folder = open(s->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -383,6 +395,7 @@ struct plugin_io *plugin_io_destroy(struct plugin_io *io)
 	}
 	loop_timer_destroy(io->timer);
 	close_p(&io->events);
+	close_p(&io->known);
 	close_p(&io->folder);
 	free(io);
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * echo.c: a device plugin with made-up devices on node-daemon's plugin_io, to be held against
- * kubelets that others wrote (e2e/tools/grpcwire). Nothing of it ships.
+ * kubelets that others wrote (e2e/tools/nodekit/grpcwire). Nothing of it ships.
  *
  *	echo FOLDER RESOURCE N		N devices, registered at FOLDER/kubelet.sock whenever that is there
  *

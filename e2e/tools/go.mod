@@ -2,17 +2,6 @@ module vmgpu.io/e2e
 
 go 1.26.8
 
-require (
-	google.golang.org/grpc v1.83.2
-	k8s.io/kubelet v0.36.3
-	sigs.k8s.io/yaml v1.6.0
-)
+require sigs.k8s.io/yaml v1.6.0
 
-require (
-	go.yaml.in/yaml/v2 v2.4.3 // indirect
-	golang.org/x/net v0.58.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20260526163538-3dc84a4a5aaa // indirect
-	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect
-)
+require go.yaml.in/yaml/v2 v2.4.2 // indirect

@@ -33,7 +33,7 @@ const (
 
 // build compiles the peer once, with sanitizers.
 var build = sync.OnceValues(func() (string, error) {
-	top, err := filepath.Abs("../../..")
+	top, err := filepath.Abs("../../../..")
 	if err != nil {
 		return "", err
 	}
