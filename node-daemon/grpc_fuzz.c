@@ -154,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		drain(g);
 	}
 	if (!raw) {
-		broken = feed(g, client ? HELLO + 24 : HELLO, client ? 9 : 33, now);
+		broken = feed(g, client ? &HELLO[24] : HELLO, client ? 9 : 33, now);
 	}
 	for (size_t i = 1; i < size && !broken;) {
 		size_t n = MIN((size_t)(data[i] & 63), size - i - 1);

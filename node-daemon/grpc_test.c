@@ -153,8 +153,12 @@ static bool carry(struct grpc *from, struct grpc *to, size_t cut)
 
 static void pump_by(size_t cut)
 {
-	while (carry(client, server, cut) | carry(server, client, cut)) {
-	}
+	bool there, back;
+
+	do {
+		there = carry(client, server, cut);
+		back = carry(server, client, cut);
+	} while (there || back);
 }
 
 static void pump(void)

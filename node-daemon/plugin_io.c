@@ -24,7 +24,6 @@ struct plugin_io {
 	struct loop_timer *timer;
 	int known;	 /* kubelet.sock itself, held so that no other file gets its inode */
 	uint64_t number; /* of that: each gets the next one */
-	bool turning;
 };
 
 /* What stands behind a resource. */
@@ -243,23 +242,18 @@ static void carry_out(struct plugin_io *io, const struct plugin_work *w)
 	}
 }
 
-/* Until there is nothing to be done. A turn within a turn is its next round. */
+/* Until there is nothing to be done. What is done calls nobody back before it returns. */
 static void turn(struct plugin_io *io)
 {
 	struct plugin_work w;
 	int64_t wake;
 
-	if (io->turning) {
-		return;
-	}
-	io->turning = true;
 	do {
 		plugin_next(io->plugin, now_of(io), &w, &wake);
 		if (w.what != PLUGIN_WAIT) {
 			carry_out(io, &w);
 		}
 	} while (w.what != PLUGIN_WAIT);
-	io->turning = false;
 	loop_timer_set(io->timer, wake);
 }
 
