@@ -21,6 +21,8 @@ static const struct {
 	[STEP_EXPECT_ALIVE] = {"read the config space of", NULL, SECOND},
 	[STEP_EXPECT_DRIVER] = {"see", "on", SECOND},
 	[STEP_EXPECT_GROUP] = {"see vfio with", "in IOMMU group", SECOND},
+	/* pci_dev_wait gives a device a minute to come back (PCIE_RESET_READY_POLL_MS). */
+	[STEP_RESET] = {"reset", NULL, 65 * SECOND},
 };
 
 int64_t steps_deadline_ms(const struct steps *s)

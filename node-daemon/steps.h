@@ -20,6 +20,7 @@ enum step_verb {
 	STEP_EXPECT_ALIVE,  /* its config space answers */
 	STEP_EXPECT_DRIVER, /* it has the driver `value`, "": none. Writes never tell (nvidia.md 3.2) */
 	STEP_EXPECT_GROUP, /* vfio has the IOMMU group that is numbered `value` */
+	STEP_RESET,	   /* and it answers afterwards; tells reset_method. Only while on vfio */
 	STEP_VERBS,
 };
 

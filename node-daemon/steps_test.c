@@ -33,6 +33,7 @@ static void words(void)
 		{{STEP_EXPECT_ALIVE, AT, ""}, "read the config space of 0000:41:00.0"},
 		{{STEP_EXPECT_DRIVER, AT, "x"}, "see 0000:41:00.0 on x"},
 		{{STEP_EXPECT_GROUP, AT, "7"}, "see vfio with 0000:41:00.0 in IOMMU group 7"},
+		{{STEP_RESET, AT, ""}, "reset 0000:41:00.0"},
 	};
 
 	arena_init(&arena, MiB);

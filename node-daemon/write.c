@@ -52,6 +52,8 @@ static const struct {
 	{EINTR, "it was interrupted again and again; it is tried again"},
 	{ELOOP, "a link stands there instead of a file; --sys-root must be the machine's /sys"},
 	{EXDEV, "a link there leads out of /sys; --sys-root must be the machine's /sys"},
+	{ENOTTY,
+	 "it has no reset that works where it stands; a restart of the machine makes it clean"},
 	{ENOSYS, "the kernel is too old (openat2 is missing); 5.10 or later is needed"},
 };
 
@@ -363,6 +365,29 @@ static int expect_group(struct writer *w, int dir)
 	return 0;
 }
 
+/* The kernel resets whoever has it open, too; who asks for it has made sure that nobody has
+ * (pci-sysfs.c:reset_store). */
+static int reset(struct writer *w, int dir)
+{
+	char driver[256];
+
+	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+		return -1;
+	}
+	if (!pcifn_driver_is_vfio(driver)) {
+		return err_set(&w->err,
+			       "%s: it is on %s, whose work a reset would end; it is not reset",
+			       w->at, *driver ? driver : "no driver");
+	}
+	if (!sysfs_exists(dir, "reset")) {
+		return failed(w, "reset", ENOTTY);
+	}
+	if (sysfs_read(dir, "reset_method", w->read, sizeof(w->read)) < 0) {
+		w->read[0] = '\0'; /* before Linux 5.15 it is not told */
+	}
+	return put(w, dir, "reset", "1") < 0 ? -1 : expect_alive(w, dir);
+}
+
 static int (*const verbs[STEP_VERBS])(struct writer *w, int dir) = {
 	[STEP_READ_OVERRIDE] = read_override,
 	[STEP_OVERRIDE] = override,
@@ -371,6 +396,7 @@ static int (*const verbs[STEP_VERBS])(struct writer *w, int dir) = {
 	[STEP_EXPECT_ALIVE] = expect_alive,
 	[STEP_EXPECT_DRIVER] = expect_driver,
 	[STEP_EXPECT_GROUP] = expect_group,
+	[STEP_RESET] = reset,
 };
 
 static int do_step(struct writer *w, const struct step *step)

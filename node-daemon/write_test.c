@@ -333,7 +333,7 @@ static void others_are_refused(void)
 		[STEP_READ_OVERRIDE] = "", [STEP_OVERRIDE] = "vfio-pci",
 		[STEP_UNBIND] = "nvme",	   [STEP_PROBE] = "",
 		[STEP_EXPECT_ALIVE] = "",  [STEP_EXPECT_DRIVER] = "nvme",
-		[STEP_EXPECT_GROUP] = "8",
+		[STEP_EXPECT_GROUP] = "8", [STEP_RESET] = "",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -404,6 +404,47 @@ static void boot_display_stays(void)
 	tree_file(&tree, "devices/pci0000:01/0000:01:00.0/boot_vga", "1");
 	kernel_bind("0000:01:00.0", "vfio-pci");
 	is_int(step(STEP_OVERRIDE, GPU, "vfio-pci"), 0);
+}
+
+#define GPU_DIR "devices/pci0000:01/0000:01:00.0/"
+
+static void resets_only_on_vfio(void)
+{
+	begin();
+	kernel_unbind("nvidia/", "0000:01:00.0");
+	tree_file(&tree, GPU_DIR "reset", "");
+	is_int(step(STEP_RESET, GPU, ""), 1);
+	is_str(out,
+	       "0 no 0000:01:00.0: it is on no driver, whose work a reset would end; it is not reset\n");
+	kernel_bind("0000:01:00.0", "nvidia");
+	is_int(step(STEP_RESET, GPU, ""), 1);
+	has(out, "it is on nvidia, whose work");
+	log_is("");
+	kernel_unbind("nvidia/", "0000:01:00.0");
+	kernel_bind("0000:01:00.0", "vfio-pci");
+	is_int(step(STEP_RESET, GPU, ""), 0);
+	is_str(out, "0 ok \n");
+	log_is("reset: 1\n");
+	tree_file(&tree, GPU_DIR "reset_method", "flr bus\n");
+	is_int(step(STEP_RESET, GPU, ""), 0);
+	is_str(out, "0 ok flr bus\n");
+}
+
+static void resets_that_fail(void)
+{
+	begin();
+	kernel_bind("0000:01:00.0", "vfio-pci");
+	is_int(step(STEP_RESET, GPU, ""), 1);
+	has(out, "reset: it has no reset that works where it stands; a restart of the machine");
+	tree_file(&tree, GPU_DIR "reset", "");
+	kernel.error = ENOTTY;
+	kernel.times = -1;
+	is_int(step(STEP_RESET, GPU, ""), 1);
+	has(out, "reset: it has no reset that works where it stands");
+	kernel.error = 0;
+	tree_file(&tree, GPU_DIR "config", "\xff\xff\xff\xff");
+	is_int(step(STEP_RESET, GPU, ""), 1);
+	has(out, "its config space reads as ones");
 }
 
 /* --- what the kernel may answer ------------------------------------------------------------ */
@@ -695,6 +736,8 @@ TESTS({"each step does what it says", steps_do_what_they_say},
       {"a companion is in its GPU's group, or in one of its own", groups_of_companions},
       {"what cannot be known is refused", what_cannot_be_known_is_refused},
       {"the boot display stays", boot_display_stays},
+      {"only what is on vfio is reset", resets_only_on_vfio},
+      {"a reset that fails, or after which the card is dead", resets_that_fail},
       {"every error has words and a remedy", errors_have_a_remedy},
       {"interruptions and short writes", interruptions_and_short_writes},
       {"a probe that lies is found out", probe_that_lies},
