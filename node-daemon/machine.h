@@ -14,7 +14,7 @@
  * take. */
 enum {
 	MACHINE_MAX_ENTRIES = 65536, /* functions on the bus */
-	MACHINE_MAX_GPUS = 64,	     /* status.units of a GPUNode has maxItems 64 */
+	MACHINE_MAX_GPUS = 512,	     /* status.units of a GPUNode has maxItems 512 */
 	MACHINE_MAX_VFS = 256,	     /* of one card: slots has maxItems 256 */
 	MACHINE_MAX_MEMBERS = 256,   /* of one IOMMU group */
 	MACHINE_MAX_MDEVS = 4096,

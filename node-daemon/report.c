@@ -11,6 +11,7 @@
 
 #define ALIASES_MAX 16	 /* as the CRD has it */
 #define FUNCTIONS_MAX 64 /* likewise */
+#define LINKS_MAX 64	 /* likewise */
 #define TEXT_MAX (16 * KiB)
 #define SAID_TROUBLES 3
 
@@ -176,16 +177,21 @@ static const struct status_sriov *sriov_of(struct reporter *r, const struct pci_
 	return s;
 }
 
+/* The nearest say most: where there are too many, only they are told. */
 static void add_links(struct reporter *r, const struct unit *from, struct status_unit *u)
 {
+	size_t near = 0;
+
+	list_each(other, &r->units) {
+		near += other != from && unit_link(from, other);
+	}
+	u->links.items = near ? arena_array(r->arena, struct status_link, LINKS_MAX) : NULL;
 	list_each(other, &r->units) {
 		const char *kind = other == from ? NULL : unit_link(from, other);
 
-		if (!kind) {
+		if (!kind || u->links.n == LINKS_MAX ||
+		    (near > LINKS_MAX && !str_eq(kind, "switch"))) {
 			continue;
-		}
-		if (!u->links.items) {
-			u->links.items = arena_array(r->arena, struct status_link, r->units.n);
 		}
 		u->links.items[u->links.n++] = (struct status_link){
 			.unit = address(r->arena, other->card->address),

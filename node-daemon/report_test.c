@@ -262,6 +262,31 @@ static char *run_case(const json_t *c, const json_t *schema)
 	return d;
 }
 
+/* More cards than are reported, all below one root port, eight a bus. */
+static char *full_machine(const json_t *schema)
+{
+	attr_cleanup(buf_finish) struct buf text;
+	struct seen seen;
+	char *d;
+
+	buf_init(&text, MiB);
+	buf_printf(&text, "device 0000:00:01.0 id=8086:0001 class=060400\n");
+	for (int i = 0; i < MACHINE_MAX_GPUS + 1; i++) {
+		buf_printf(&text,
+			   "device 0000:%02x:%02x.0 under=0000:00:01.0 id=10de:26b9 class=030200\n",
+			   1 + i / 8, i % 8);
+	}
+	auto_tree struct tree t = tree_make(buf_text(&text));
+
+	see(&t, NULL, 1000000, &seen);
+	d = misfits("status", seen.json, schema);
+	if (!d && (seen.status.units.n != MACHINE_MAX_GPUS || seen.status.units.items[0].links.n)) {
+		d = xprintf("%zu units", seen.status.units.n);
+	}
+	seen_finish(&seen);
+	return d;
+}
+
 static int yaml_only(const struct dirent *e)
 {
 	return str_ends(e->d_name, ".yaml");
@@ -306,6 +331,13 @@ int main(int argc, char **argv)
 		free(files[i]);
 	}
 	free(files);
+	if (!only) {
+		auto_free char *d = full_machine(schema);
+
+		failures += d != NULL;
+		printf("%s %d - a machine with more GPUs than are reported\n# %s\n",
+		       d ? "not ok" : "ok", ++count, d ? d : "it fits");
+	}
 	json_decref(file);
 	if (!str_eq(only, "-l")) {
 		bool same = words_are(WORDS, words, !only);
