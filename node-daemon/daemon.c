@@ -18,16 +18,21 @@
 
 struct daemon {
 	const struct options *o;
+	const struct program_options *common;
 	struct program *program;
-	struct runtime *runtime;
+	struct monitor *monitor;
+	struct loop_timer *connect; /* to the API server */
+	struct runtime *runtime;    /* NULL: not yet */
 	struct beat *beat;
+	bool monitored;
 	struct looks looks;
 	struct obey *obey;
 	struct utsname kernel;
 	struct loop_timer *ask; /* for the Node */
 	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
 	struct http_request *asking;
-	bool stopping;
+	bool stopping, failed; /* failed: err says how */
+	struct err *err;
 };
 
 static void on_look(void *ctx)
@@ -135,28 +140,16 @@ static void on_signal(void *ctx, attr_unused int signo)
 	struct daemon *d = ctx;
 
 	d->stopping = true;
-	runtime_stop(d->runtime);
-}
-
-/* Serves what it is and does while the loop runs. */
-static int serve(struct daemon *d, struct monitor *m, struct err *err)
-{
-	static const int signals[] = {SIGTERM, SIGINT};
-	const struct measure_sources sources = {
-		.loop = d->program->loop, .http = d->program->http, .runtime = d->runtime};
-
-	if (monitor_start(m, &sources, err) < 0) {
-		return -1;
+	if (d->runtime) {
+		runtime_stop(d->runtime);
+	} else {
+		loop_stop(d->program->loop);
 	}
-	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
-	runtime_start(d->runtime);
-	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
-	loop_run(d->program->loop);
-	monitor_stop(m);
-	return 0;
 }
 
-static int run(struct daemon *d, struct monitor *m, struct err *err)
+/* --- the API server ------------------------------------------------------------------------ */
+
+static void begin_runtime(struct daemon *d)
 {
 	static const struct kube_kind *const kinds[] = {&kind_own_node, NULL};
 	static const struct reconciler reporter = {
@@ -172,51 +165,109 @@ static int run(struct daemon *d, struct monitor *m, struct err *err)
 		.identity = d->program->identity,
 		.component = "vmgpu-node",
 		.random = program_random,
-		.metrics = monitor_metrics(m),
+		.metrics = monitor_metrics(d->monitor),
 	};
 	const char *ns = d->program->config.ns ? d->program->config.ns : "default";
 	const struct beat_settings beat = {.ns = d->o->lease_ns ? d->o->lease_ns : ns,
 					   .node = d->o->node,
 					   .period_ms = d->o->beat_ms,
 					   .random = program_random};
-	int rc;
 
 	d->runtime = runtime_create(d->program->loop, d->program->http, &settings);
 	d->beat = beat_create(d->program->loop, d->program->http, &beat);
-	rc = serve(d, m, err);
-	beat_destroy(d->beat);
-	runtime_close(d->runtime);
-	d->program->http = http_destroy(d->program->http);
-	runtime_destroy(d->runtime);
-	return rc;
 }
 
-int daemon_run(struct program *p, struct monitor *monitor, const struct options *o, int sys,
-	       struct err *err)
+static int connect_api(struct daemon *d, struct err *err)
 {
-	struct daemon d = {.o = o, .program = p, .looks = {.fn = on_look, .ctx = &d}};
-	const struct machine *m = &d.looks.machine;
-	int rc;
+	if (program_connect(d->program, d->common, err) < 0) {
+		return -1;
+	}
+	begin_runtime(d);
+	if (monitor_start(d->monitor,
+			  &(struct measure_sources){.loop = d->program->loop,
+						    .http = d->program->http,
+						    .runtime = d->runtime},
+			  err) < 0) {
+		return -1;
+	}
+	d->monitored = true;
+	runtime_start(d->runtime);
+	runtime_wake(d->runtime, &kind_own_node, NULL, d->o->node);
+	return 0;
+}
+
+static void on_connect(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (connect_api(d, d->err) < 0) {
+		d->failed = true;
+		loop_stop(d->program->loop);
+	}
+}
+
+static void disconnect(struct daemon *d)
+{
+	if (d->monitored) {
+		monitor_stop(d->monitor);
+	}
+	if (d->runtime) {
+		beat_destroy(d->beat);
+		runtime_close(d->runtime);
+	}
+	d->program->http = http_destroy(d->program->http);
+	if (d->runtime) {
+		runtime_destroy(d->runtime);
+	}
+}
+
+/* --- the daemon ---------------------------------------------------------------------------- */
+
+static void begin(struct daemon *d, int sys)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+
+	d->ask = loop_timer_create(d->program->loop, on_ask, d, "node");
+	d->connect = loop_timer_create(d->program->loop, on_connect, d, "connect");
+	d->obey = obey_create(&(struct obey_settings){.loop = d->program->loop,
+						      .sys = sys,
+						      .state_dir = d->o->state_dir,
+						      .node = d->o->node,
+						      .look = want_look,
+						      .changed = on_change,
+						      .ctx = d});
+	obey_looked(d->obey, &d->looks.machine);
+	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
+	loop_timer_set(d->connect, loop_now(d->program->loop));
+}
+
+static void finish(struct daemon *d)
+{
+	disconnect(d);
+	obey_destroy(d->obey);
+	looks_finish(&d->looks);
+	loop_timer_destroy(d->ask);
+	loop_timer_destroy(d->connect);
+	free(d->node_uid);
+}
+
+int daemon_run(struct program *p, const struct daemon_settings *s, int sys, struct err *err)
+{
+	struct daemon d = {.o = s->options,
+			   .common = s->common,
+			   .program = p,
+			   .monitor = s->monitor,
+			   .err = err,
+			   .looks = {.fn = on_look, .ctx = &d}};
 
 	uname(&d.kernel);
-	if (looks_start(&d.looks, p->loop, sys, o->pci_ids, err) < 0) {
-		return err_wrap(err, "--sys-root %s", o->sys_root);
+	if (looks_start(&d.looks, p->loop, sys, d.o->pci_ids, err) < 0) {
+		return err_wrap(err, "--sys-root %s", d.o->sys_root);
 	}
-	d.ask = loop_timer_create(p->loop, on_ask, &d, "node");
-	log_info("looked at the machine", log_int("functions", m->entries),
-		 log_int("of interest", m->functions.n));
-	d.obey = obey_create(&(struct obey_settings){.loop = p->loop,
-						     .sys = sys,
-						     .state_dir = o->state_dir,
-						     .node = o->node,
-						     .look = want_look,
-						     .changed = on_change,
-						     .ctx = &d});
-	obey_looked(d.obey, m);
-	rc = run(&d, monitor, err);
-	obey_destroy(d.obey);
-	looks_finish(&d.looks);
-	loop_timer_destroy(d.ask);
-	free(d.node_uid);
-	return rc;
+	log_info("looked at the machine", log_int("functions", (int64_t)d.looks.machine.entries),
+		 log_int("of interest", (int64_t)d.looks.machine.functions.n));
+	begin(&d, sys);
+	loop_run(p->loop);
+	finish(&d);
+	return d.failed ? -1 : 0;
 }

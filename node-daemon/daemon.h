@@ -9,6 +9,12 @@
 #include "kube/program.h"
 #include "node-daemon/options.h"
 
-/* Runs until SIGTERM; ends the client of p. 0, or -1 with err when it cannot begin. */
-int daemon_run(struct program *p, struct monitor *monitor, const struct options *o, int sys,
-	       struct err *err);
+struct daemon_settings {
+	const struct options *options;
+	const struct program_options *common;
+	struct monitor *monitor;
+};
+
+/* Runs until SIGTERM. p: of program_begin; the API server is asked when the machine has been looked
+ * at. 0, or -1 with err when it cannot begin. */
+int daemon_run(struct program *p, const struct daemon_settings *s, int sys, struct err *err);

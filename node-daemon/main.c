@@ -155,10 +155,9 @@ static int run(struct settings *s, struct err *err)
 	}
 	monitor = monitor_create(&s->monitoring);
 	s->common.metrics = monitor_metrics(monitor);
-	if (program_open(&program, "vmgpu-node", &s->common) < 0) {
-		exit(PROGRAM_USAGE); /* it has said why */
-	}
-	rc = daemon_run(&program, monitor, &s->options, sys, err);
+	program_begin(&program, "vmgpu-node", &s->common);
+	rc = daemon_run(&program, &(struct daemon_settings){&s->options, &s->common, monitor}, sys,
+			err);
 	program_close(&program);
 	monitor_destroy(monitor);
 	return rc;

@@ -79,7 +79,15 @@ static void name_identity(struct program *p)
 		 (unsigned)(program_random(NULL) * 4294967295.0));
 }
 
-int program_open(struct program *p, const char *name, const struct program_options *o)
+void program_begin(struct program *p, const char *name, const struct program_options *o)
+{
+	*p = (struct program){.name = name};
+	log_setup((enum log_level)o->log_level, STDERR_FILENO, NULL);
+	name_identity(p);
+	p->loop = loop_create();
+}
+
+int program_connect(struct program *p, const struct program_options *o, struct err *err)
 {
 	const struct config_env env = {
 		.kubeconfig = o->kubeconfig ? o->kubeconfig : getenv("KUBECONFIG"),
@@ -90,28 +98,29 @@ int program_open(struct program *p, const char *name, const struct program_optio
 		.secrets_dir = "/var/run/secrets/kubernetes.io/serviceaccount",
 		.terminal = isatty(STDIN_FILENO) == 1,
 	};
-	auto_free char *agent = NULL;
-	struct err err = {""};
+	auto_free char *agent =
+		xprintf("%s/%s (linux/amd64) %s", p->name, VMGPU_VERSION, p->identity);
 
-	*p = (struct program){.name = name};
-	log_setup((enum log_level)o->log_level, STDERR_FILENO, NULL);
-	name_identity(p);
-	if (config_load(&env, &p->config, &err) < 0) {
-		fprintf(stderr, "%s: %s\n", name, err.text);
+	if (config_load(&env, &p->config, err) < 0) {
 		return -1;
 	}
-	p->loop = loop_create();
-	agent = xprintf("%s/%s (linux/amd64) %s", name, VMGPU_VERSION, p->identity);
 	p->http = http_create(p->loop, &p->config,
 			      &(struct http_settings){.user_agent = agent,
 						      .max_inflight = 64,
 						      .notice = notice,
 						      .metrics = o->metrics},
-			      &err);
-	if (!p->http) {
+			      err);
+	return p->http ? 0 : -1;
+}
+
+int program_open(struct program *p, const char *name, const struct program_options *o)
+{
+	struct err err;
+
+	program_begin(p, name, o);
+	if (program_connect(p, o, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", name, err.text);
-		config_finish(&p->config);
-		p->loop = loop_destroy(p->loop);
+		program_close(p);
 		return -1;
 	}
 	return 0;
@@ -119,7 +128,7 @@ int program_open(struct program *p, const char *name, const struct program_optio
 
 void program_close(struct program *p)
 {
-	http_destroy(p->http);
-	loop_destroy(p->loop);
+	p->http = http_destroy(p->http);
+	p->loop = loop_destroy(p->loop);
 	config_finish(&p->config);
 }

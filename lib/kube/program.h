@@ -37,8 +37,12 @@ int program_parse(const struct flag_text *text, const struct flag_group *groups,
 		  const struct program_options *o, int argc, char **argv, int *ret_args);
 /* Loop, configuration and client. 0, or -1 after one line on stderr. */
 int program_open(struct program *p, const char *name, const struct program_options *o);
-void program_close(struct program *p);
-double program_random(void *unused); /* [0,1) from the kernel */
+/* The same in two, for who has work that cannot wait for a client: log and loop; then, once,
+ * configuration and client. 0, or -1 with err. */
+void program_begin(struct program *p, const char *name, const struct program_options *o);
+int program_connect(struct program *p, const struct program_options *o, struct err *err);
+void program_close(struct program *p); /* after program_begin or program_open */
+double program_random(void *unused);   /* [0,1) from the kernel */
 
 #ifndef VMGPU_VERSION
 #define VMGPU_VERSION "0.1.0-dev"
