@@ -72,6 +72,7 @@ struct pci_function {
 	struct pci_ids ids;
 	const char *driver;  /* "": none */
 	int64_t group;	     /* -1: none */
+	int64_t cdev;	     /* N of /dev/vfio/devices/vfioN, -1: there is none */
 	bool unsure;	     /* driver or group could not be read: trouble says which */
 	const char *trouble; /* first thing that could not be read, "": nothing */
 	const char *words; /* vendor and device for people, "": not known; filled by words.h, not by
@@ -111,6 +112,7 @@ struct machine {
 	const char *iommu;	   /* intel, amd, smmu, virtio, other; "": none in use */
 	bool acpi_dmar, acpi_ivrs; /* the firmware describes an Intel or AMD IOMMU */
 	bool vfio_pci;		   /* the driver is there to bind to */
+	bool iommufd;		   /* /dev/iommu is there */
 	const char *nvidia;	   /* version of the host's NVIDIA driver, "": not loaded */
 };
 

@@ -109,6 +109,7 @@ static struct pci_function *function_add(struct scan *s, struct entry *e, enum p
 		.kind = kind,
 		.ids = e->ids,
 		.group = -1,
+		.cdev = -1,
 		.numa = -1,
 		.words = "",
 		.vendor_words = "",
@@ -123,6 +124,9 @@ static struct pci_function *function_add(struct scan *s, struct entry *e, enum p
 	if ((rc = scan_group(dir, &f->group)) < 0) {
 		scan_card_trouble(s, f, f->address, "iommu_group", rc);
 		f->unsure = true;
+	}
+	if (pcifn_driver_is_vfio(f->driver) && (rc = scan_cdev(s, dir, &f->cdev)) < 0) {
+		scan_card_trouble(s, f, f->address, "vfio-dev", rc);
 	}
 	if (kind != PCI_MEMBER) {
 		read_members(s, dir, f->group);

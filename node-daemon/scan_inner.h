@@ -50,6 +50,9 @@ const char *scan_ids(int dir, struct pci_ids *ret, int *rc);
 /* Name of the driver, "" for none; number of the IOMMU group, -1 for none. 0 or -errno. */
 int scan_driver(struct scan *s, int dir, const char **ret);
 int scan_group(int dir, int64_t *ret);
+/* Of a function on a driver of the vfio family: the number of its own device node, -1 for none. 0 or
+ * -errno. */
+int scan_cdev(struct scan *s, int dir, int64_t *ret);
 
 /* IOMMU, vfio, the host's driver. After all functions are known. */
 void scan_node(struct scan *s);

@@ -84,6 +84,9 @@ void scan_node(struct scan *s)
 
 	look_at_iommu(s);
 	s->m->vfio_pci = sysfs_exists(s->sys, "bus/pci/drivers/vfio-pci");
+	/* Of the misc device, which there is while iommufd is loaded; /dev/iommu itself is there
+	 * before, to load it. */
+	s->m->iommufd = sysfs_exists(s->sys, "class/misc/iommu");
 	if (scan_note(s, (int)sysfs_read(s->sys, "module/nvidia/version", text, sizeof(text))) >
 	    0) {
 		s->m->nvidia = arena_strdup(&s->m->arena, text);

@@ -4,6 +4,9 @@
 
 #include "node-daemon/scan_inner.h"
 
+#define CDEV_PREFIX "vfio"
+#define CDEVS_MAX 4 /* there is one */
+
 /* --- trouble ------------------------------------------------------------------------------- */
 
 const char *scan_why(int rc)
@@ -111,4 +114,33 @@ int scan_group(int dir, int64_t *ret)
 		return n == -ENOENT ? 0 : (int)n;
 	}
 	return parse_int(text, 0, INT32_MAX, ret) < 0 ? -EBADMSG : 0;
+}
+
+/*
+ * vfio-dev/vfio7: the kernel names the function so wherever vfio has it (drivers/vfio/vfio_main.c),
+ * but makes /dev/vfio/devices/vfio7 only where it is built with VFIO_DEVICE_CDEV; then there is a
+ * file dev beside it (drivers/base/core.c, device_add). Without an IOMMU it is noiommu-vfio7,
+ * which nobody is given.
+ */
+int scan_cdev(struct scan *s, int dir, int64_t *ret)
+{
+	const char **names;
+	size_t n;
+	int64_t number;
+	int rc = sysfs_list(dir, "vfio-dev", CDEVS_MAX, &s->m->arena, &names, &n);
+
+	*ret = -1;
+	if (rc < 0) {
+		return rc == -ENOENT ? 0 : rc;
+	}
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *file = xprintf("vfio-dev/%s/dev", names[i]);
+
+		if (str_starts(names[i], CDEV_PREFIX) &&
+		    parse_int(names[i] + strlen(CDEV_PREFIX), 0, INT32_MAX, &number) == 0 &&
+		    sysfs_exists(dir, file)) {
+			*ret = number;
+		}
+	}
+	return 0;
 }

@@ -61,8 +61,9 @@ static void no_sys(void)
 static void any_kind_of_file(void)
 {
 	static const char *const files[] = {
-		"modalias",  "class",	 "vendor",	 "device",	   "driver",  "iommu_group",
-		"numa_node", "boot_vga", "reset_method", "sriov_totalvfs", "virtfn0", "physfn"};
+		"modalias",    "class",	    "vendor",	"device",	"driver",
+		"iommu_group", "numa_node", "boot_vga", "reset_method", "sriov_totalvfs",
+		"virtfn0",     "physfn",    "vfio-dev"};
 	auto_free char *big = xmalloc(MiB);
 
 	memset(big, 'x', MiB);
@@ -88,6 +89,56 @@ static void any_kind_of_file(void)
 			has(text, "GH100_H100");
 		}
 	}
+}
+
+static void scan_into(const struct tree *t, struct machine *m)
+{
+	struct err err = {""};
+
+	machine_init(m);
+	is_int(scan(t->fd, m, &err), 0);
+}
+
+/* A node of a function's own is there where the kernel made one: vfio-dev alone does not say so. */
+static void vfio_nodes(void)
+{
+	static const struct {
+		const char *lines;
+		int64_t cdev;
+	} rows[] = {
+		{CARD, -1},
+		{CARD "  vfio-dev/vfio7/dev = 511:7\n", 7},
+		{CARD "  vfio-dev/vfio0/dev = 511:0\n", 0},
+		{CARD "  vfio-dev/vfio7/uevent = \n", -1},
+		{CARD "  vfio-dev/noiommu-vfio0/dev = 511:0\n", -1},
+		{CARD "  vfio-dev/vfio7x/dev = 511:7\n", -1},
+		{"device 0000:01:00.0 id=10de:26b9 class=030200 driver=nvidia group=1\n"
+		 "  vfio-dev/vfio7/dev = 511:7\n",
+		 -1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_tree struct tree t = tree_make(rows[i].lines);
+		attr_cleanup(machine_finish) struct machine m;
+
+		scan_into(&t, &m);
+		is_int(m.functions.n, 1);
+		is_int(m.functions.items[0]->cdev, rows[i].cdev);
+		ok(!m.functions.items[0]->unsure);
+		is_int(m.troubles.n, 0);
+	}
+}
+
+static void iommufd_there(void)
+{
+	auto_tree struct tree t = tree_make(CARD);
+	attr_cleanup(machine_finish) struct machine without, with;
+
+	scan_into(&t, &without);
+	ok(!without.iommufd);
+	tree_file(&t, "class/misc/iommu/dev", "10:126");
+	scan_into(&t, &with);
+	ok(with.iommufd);
 }
 
 /* Readers must not depend on the order in which a directory comes. */
@@ -556,6 +607,8 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
        any_kind_of_file},
       {"the report does not depend on the order of directories", order_of_making},
       {"while one card is plugged in and out the other stays in every report", hotplug},
+      {"a node of a function's own is there where the kernel made one", vfio_nodes},
+      {"iommufd is there while it is loaded", iommufd_there},
       {"more cards than a GPUNode takes are cut, and said", many_cards},
       {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},
       {"more functions in groups than are looked at: said, and the group is not known to be viable",
