@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource.h: names of extended resources, as the kubelet and KubeVirt take them. Pure.
+ *
+ * A name that the kubelet refuses must not reach it: it would be asked for over and over. And two
+ * names may be two resources to the kubelet and one to virt-launcher, which finds the devices of a
+ * resource in a variable of the container that is named after it.
+ */
+#pragma once
+
+#include "base/arena.h"
+
+/* NULL: a device plugin may register it. Else what is wrong with it, to stand behind the name. */
+const char *resource_name_refusal(const char *name);
+
+/* PCI_RESOURCE_NVIDIA_COM_AD102GL_L40S. Lies in the arena. */
+char *resource_pci_variable(const char *name, struct arena *a);
