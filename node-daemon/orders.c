@@ -98,6 +98,8 @@ static const char *refusal(struct taker *t, const struct unit_order *given, stru
 	}
 	ret->unit = unit_at(t->units, at);
 	ret->by = given->by;
+	ret->exclusive = given->exclusive;
+	ret->name = given->name;
 	if (!ret->unit) {
 		return not_there(t, given->id, at);
 	}

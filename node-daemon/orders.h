@@ -24,7 +24,9 @@ enum want {
 struct order {
 	const struct unit *unit;
 	enum want want;
-	const char *by; /* who wants it, for people */
+	const char *by;	       /* who wants it, for people */
+	const char *exclusive; /* resource that names this unit alone; NULL: its model's */
+	const char *name;      /* resource of its model, frozen by a claim; NULL: not */
 };
 
 struct order_refusal {

@@ -68,6 +68,13 @@ static void what_names_a_unit_is_obeyed(void)
 	is_int(orders_for(&w.orders, &w.units.items[0]), WANT_VFIO);
 	is_int(orders_for(&w.orders, &w.units.items[1]), WANT_HOST);
 	is_str(w.orders.items.items[0].by, "somebody");
+	is_str(w.orders.items.items[0].exclusive, NULL);
+	is_str(w.orders.items.items[0].name, NULL);
+	given[1].exclusive = "acme.com/this";
+	given[1].name = "acme.com/model";
+	take_them(&w, 7, 7, given, 2);
+	is_str(w.orders.items.items[1].exclusive, "acme.com/this");
+	is_str(w.orders.items.items[1].name, "acme.com/model");
 	take_them(&w, 7, 7, given, 1);
 	is_int(orders_for(&w.orders, &w.units.items[1]), WANT_LEAVE);
 }
