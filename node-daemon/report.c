@@ -78,21 +78,6 @@ struct reporter {
 	struct unit_list units;
 };
 
-static const char *name_of(const struct pci_function *f, struct arena *a, const char **ret_model)
-{
-	uint32_t subsystem = (uint32_t)f->ids.sub_vendor << 16 | f->ids.sub_device;
-	struct gpu_name known;
-	char made[GPU_NAME_SIZE];
-
-	if (gpu_names_by_id(f->ids.vendor, f->ids.device, subsystem, &known)) {
-		*ret_model = known.model;
-		return known.name;
-	}
-	gpu_names_make(f->ids.vendor, f->vendor_words, f->ids.device, f->device_words, made);
-	*ret_model = or_null(f->device_words);
-	return arena_strdup(a, made);
-}
-
 /* nvidia.com/26b9: the name that NVIDIA's plugin gives to a card that its database lacks; then what
  * the table has. */
 static void add_aliases(struct reporter *r, const struct pci_function *f, struct status_unit *u)
@@ -233,7 +218,7 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 	struct condition available;
 
 	u->id = u->address = address(r->arena, card->address);
-	u->name = name_of(card, r->arena, &u->model);
+	u->name = unit_name(card, r->arena, &u->model);
 	add_aliases(r, card, u);
 	u->vendor_id = arena_printf(r->arena, "%04x", card->ids.vendor);
 	u->device_id = arena_printf(r->arena, "%04x", card->ids.device);
@@ -331,7 +316,7 @@ static const struct status_summary *summarize(struct reporter *r)
 			if (f->kind != PCI_GPU) {
 				continue;
 			}
-			name = name_of(f, r->arena, &model);
+			name = unit_name(f, r->arena, &model);
 			slash = strchr(name, '/');
 			tally_add(&names, slash ? slash + 1 : name);
 			tally_add(&drivers, *f->driver ? f->driver : "none");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/gpu_names.h"
 #include "node-daemon/vgpu.h"
 
 /* --- what goes together -------------------------------------------------------------------- */
@@ -82,6 +83,30 @@ void units_make(const struct machine *m, struct arena *a, struct unit_list *ret)
 			ret->n++;
 		}
 	}
+}
+
+/* --- names --------------------------------------------------------------------------------- */
+
+bool unit_is_known(const struct pci_function *f)
+{
+	struct gpu_name ignored;
+
+	return gpu_names_by_id(f->ids.vendor, f->ids.device, 0, &ignored);
+}
+
+const char *unit_name(const struct pci_function *f, struct arena *a, const char **ret_model)
+{
+	uint32_t subsystem = (uint32_t)f->ids.sub_vendor << 16 | f->ids.sub_device;
+	struct gpu_name known;
+	char made[GPU_NAME_SIZE];
+
+	if (gpu_names_by_id(f->ids.vendor, f->ids.device, subsystem, &known)) {
+		*ret_model = known.model;
+		return known.name;
+	}
+	gpu_names_make(f->ids.vendor, f->vendor_words, f->ids.device, f->device_words, made);
+	*ret_model = *f->device_words ? f->device_words : NULL;
+	return arena_strdup(a, made);
 }
 
 /* --- modes --------------------------------------------------------------------------------- */

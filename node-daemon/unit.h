@@ -25,6 +25,12 @@ LIST_OF(unit_list, struct unit);
 
 void units_make(const struct machine *m, struct arena *a, struct unit_list *ret);
 
+/* The resource of a GPU's model, nvidia.com/AD102GL_L40S, and the model in words or NULL. Lies in the
+ * arena, in the machine or in the table. */
+const char *unit_name(const struct pci_function *gpu, struct arena *a, const char **ret_model);
+/* The name stands in the table; else it is made from the machine's words, and changes with these. */
+bool unit_is_known(const struct pci_function *gpu);
+
 /* host, vfio, vgpu, unbound. */
 const char *unit_mode(const struct unit *u);
 
