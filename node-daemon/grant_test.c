@@ -112,6 +112,17 @@ static void companions(void)
 	is_str(grants("2", true), VARIABLE "0000:43:00.0: /dev/vfio/vfio /dev/vfio/11");
 }
 
+/* Other functions of the board are with vfio, and stay behind. */
+static void companions_of_other_kinds(void)
+{
+	begin(CARD("41", "7") "device 0000:41:00.1 id=10de:1ad8 class=0c0330 driver=vfio-pci "
+			      "group=7\n"
+			      "device 0000:41:00.2 id=10de:22ba class=040300 driver=vfio-pci "
+			      "group=7\n");
+	is_str(grants("0", true),
+	       VARIABLE "0000:41:00.0 " COMPANION "0000:41:00.2: /dev/vfio/vfio /dev/vfio/7");
+}
+
 /* That of another GPU in the unit stays behind with it. */
 static void companion_of_the_other(void)
 {
@@ -147,5 +158,6 @@ TESTS({"addresses in their order, and the nodes of their groups", a_group_each},
       {"nodes of functions and iommufd, where they are there", nodes_of_functions},
       {"of GPUs that go together the first is named", two_in_a_group},
       {"audio goes along when it is asked for", companions},
+      {"and nothing else of the board", companions_of_other_kinds},
       {"but not that of a GPU which is not named", companion_of_the_other},
       {"what is not with vfio is refused", refusals}, {"nothing stays", nothing_stays})

@@ -7,13 +7,15 @@
 #include "base/test.h"
 
 /*
- * Sorted by letters, as the units are by addresses; node, root port, switch, slot:
+ * By letters; node, root port, switch, slot:
  *	a b c d		node 0, root 1, switch 1
  *	e f		node 0, root 1, switch 2
  *	g		node 0, root 2, no switch
  *	h i		node 1, root 3, no switch, one slot
  *	j k l		node 1, roots of their own
  *	m n		node not known, nothing above
+ *	o		beside h and i, in another slot before theirs
+ *	p q r		node 2, nothing above; q and r in one slot behind that of p
  */
 static const struct {
 	int numa, root, bridge;
@@ -22,7 +24,8 @@ static const struct {
 	{0, 1, 1, 0x1000},  {0, 1, 1, 0x1100},	{0, 1, 1, 0x1200}, {0, 1, 1, 0x1300},
 	{0, 1, 2, 0x2000},  {0, 1, 2, 0x2100},	{0, 2, 0, 0x3000}, {1, 3, 0, 0x8000},
 	{1, 3, 0, 0x8001},  {1, 4, 0, 0x9000},	{1, 5, 0, 0x9100}, {1, 6, 0, 0x9200},
-	{-1, 0, 0, 0xa000}, {-1, 0, 0, 0xa100},
+	{-1, 0, 0, 0xa000}, {-1, 0, 0, 0xa100}, {1, 3, 0, 0x7000}, {2, 0, 0, 0x5000},
+	{2, 0, 0, 0x5008},  {2, 0, 0, 0x5009},
 };
 
 #define N ARRAY_LEN(places)
@@ -30,15 +33,23 @@ static const struct {
 static struct arena arena;
 static struct pci_function cards[N];
 static uint64_t above[N][2];
-static struct unit made[N];
+static struct unit made[N], sorted[N];
 static struct unit_list units;
 static const char *ids[N + 1];
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = ((const struct unit *)a)->card->address,
+		 y = ((const struct unit *)b)->card->address;
+
+	return (x > y) - (x < y);
+}
 
 static void begin(void)
 {
 	arena_finish(&arena);
 	arena_init(&arena, 64 * MiB);
-	units = (struct unit_list){.items = made, .n = N};
+	units = (struct unit_list){.items = sorted, .n = N};
 	for (size_t i = 0; i < N; i++) {
 		char text[PCIFN_TEXT_MAX];
 
@@ -51,6 +62,8 @@ static void begin(void)
 		made[i] = (struct unit){.card = &cards[i]};
 		ids[i] = arena_strdup(&arena, pcifn_text(places[i].address, text));
 	}
+	memcpy(sorted, made, sizeof(sorted));
+	qsort(sorted, N, sizeof(*sorted), by_address);
 	ids[N] = "unknown";
 }
 
@@ -103,7 +116,11 @@ static void answers(void)
 		{"abcdefghijklmn", "", 1, "m"},
 		{"abcdefgjklmn", "", 2, "ef"},
 		{"abcdefghijkl", "", 2, "hi"}, /* of one slot */
-		{"abcdefgjkl", "", 2, "ef"},   /* of one switch, though a node would be smaller */
+		{"hijklo", "", 2, "hi"},
+		{"hijklo", "", 3, "ohi"},
+		{"pqr", "", 2, "qr"},
+		{"pqr", "r", 2, "rq"},
+		{"abcdefgjkl", "", 2, "ef"}, /* of one switch, though a node would be smaller */
 		{"abcdefg", "", 3, "abc"},
 		{"abcdefghijklmn", "", 4, "abcd"},
 		{"abcdefg", "", 4, "abcd"},
