@@ -61,11 +61,37 @@ static const struct field unit_fields[] = {
 static const struct type unit_type = {sizeof(T), unit_fields, NULL};
 #undef T
 
+#define T struct journal_reset
+static const struct field reset_fields[] = {
+	FIELD(T, method, "method", TYPE_STR),
+	FIELD(T, ms, "ms", TYPE_INT),
+	FIELD(T, at, "at", TYPE_INT),
+	FIELD(T, ok, "ok", TYPE_BOOL),
+	{0},
+};
+static const struct type reset_type = {sizeof(T), reset_fields, NULL};
+#undef T
+
+#define T struct journal_use
+static const struct field use_fields[] = {
+	FIELD(T, place, "place", TYPE_STR),
+	FIELD(T, id, "id", TYPE_STR),
+	FIELD(T, state, "state", TYPE_STR),
+	FIELD(T, ns, "ns", TYPE_STR),
+	FIELD(T, pod, "pod", TYPE_STR),
+	FIELD(T, boot, "boot", TYPE_STR),
+	FIELD(T, reset, "reset", TYPE_OBJ, .sub = &reset_type),
+	{0},
+};
+static const struct type use_type = {sizeof(T), use_fields, NULL};
+#undef T
+
 #define T struct journal_record
 static const struct field record_fields[] = {
 	FIELD(T, head, "head", TYPE_OBJ, .sub = &head_type),
 	FIELD(T, orders, "orders", TYPE_OBJ, .sub = &orders_type),
 	FIELD(T, unit, "unit", TYPE_OBJ, .sub = &unit_type),
+	FIELD(T, use, "use", TYPE_OBJ, .sub = &use_type),
 	{0},
 };
 static const struct type record_type = {sizeof(T), record_fields, NULL};
@@ -186,14 +212,39 @@ static int unit_check(const struct journal_unit *u, struct err *err)
 	return 0;
 }
 
+static bool use_state(const char *s)
+{
+	return str_eq(s, JOURNAL_FREE) || str_eq(s, JOURNAL_GIVEN) || str_eq(s, JOURNAL_DIRTY);
+}
+
+static int use_check(const struct journal_use *u, struct err *err)
+{
+	const struct journal_reset *r = u->reset;
+
+	if (!filled(u->place) || !filled(u->id) || !filled(u->boot)) {
+		return err_set(err, "a use lacks its place, its device or its boot");
+	}
+	if (!use_state(u->state) || !plain(u->ns) || !plain(u->pod)) {
+		return err_set(err,
+			       "the use of %s is in no state that is known, or of a strange pod",
+			       u->id);
+	}
+	if (r && (!filled(r->method) || r->ms < 0 || r->at < 0)) {
+		return err_set(err, "the reset of %s lacks its method, or took no time that is one",
+			       u->id);
+	}
+	return 0;
+}
+
 static int check(const struct journal_record *r, struct err *err)
 {
-	if (!!r->head + !!r->orders + !!r->unit != 1) {
+	if (!!r->head + !!r->orders + !!r->unit + !!r->use != 1) {
 		return err_set(err, "it is not one record");
 	}
 	return r->head	   ? head_check(r->head, err)
 	       : r->orders ? orders_check(r->orders, err)
-			   : unit_check(r->unit, err);
+	       : r->unit   ? unit_check(r->unit, err)
+			   : use_check(r->use, err);
 }
 
 /* --- what is remembered -------------------------------------------------------------------- */
@@ -282,6 +333,40 @@ static void remember_unit(struct journal *j, const struct journal_unit *u)
 	at->replaces = ""; /* that is done, and what comes at that place later is another record */
 }
 
+static struct journal_use *find_use(const struct journal *j, const char *place)
+{
+	uint64_t hash = hash_str(HASH_SEED, place);
+
+	list_each(u, &j->uses) {
+		if (u->hash == hash && str_eq(u->place, place)) {
+			return u;
+		}
+	}
+	return NULL;
+}
+
+static void remember_use(struct journal *j, const struct journal_use *u)
+{
+	struct journal_use *at = find_use(j, u->place);
+
+	if (str_eq(u->state, JOURNAL_FREE) && !u->reset) {
+		if (at) {
+			j->uses.n--;
+			memmove(at, at + 1, (size_t)(j->uses.items + j->uses.n - at) * sizeof(*at));
+		}
+		return;
+	}
+	if (!at) {
+		j->uses.items =
+			one_more(&j->arena, j->uses.items, j->uses.n, &j->uses_room, sizeof(*at));
+		at = &j->uses.items[j->uses.n++];
+	}
+	*at = *u;
+	at->hash = hash_str(HASH_SEED, u->place);
+	at->ns = or_empty(u->ns);
+	at->pod = or_empty(u->pod);
+}
+
 static void unit_fill(struct journal_unit *u)
 {
 	u->hash = hash_str(HASH_SEED, u->place);
@@ -304,6 +389,11 @@ static int remember(struct journal *j, const struct journal_record *r, struct er
 		j->head = *r->head;
 	} else if (r->orders) {
 		j->orders = r->orders;
+	} else if (r->use) {
+		if (j->uses.n == JOURNAL_MAX_USES && !find_use(j, r->use->place)) {
+			return err_set(err, "more than %d uses", JOURNAL_MAX_USES);
+		}
+		remember_use(j, r->use);
 	} else {
 		struct journal_unit u = *r->unit;
 
@@ -541,20 +631,39 @@ static int text_line(const struct journal *j, const struct journal_record *r, st
 	return 0;
 }
 
+static int no_room(const struct journal *j, const struct journal_record *r, struct err *err)
+{
+	if (r->unit && j->units.n == JOURNAL_MAX_UNITS && !find_unit(j, r->unit->place)) {
+		return err_set(err, "the journal has room for %d units", JOURNAL_MAX_UNITS);
+	}
+	if (r->use && j->uses.n == JOURNAL_MAX_USES && !find_use(j, r->use->place)) {
+		return err_set(err, "the journal has room for the use of %d devices",
+			       JOURNAL_MAX_USES);
+	}
+	return 0;
+}
+
 int journal_line(const struct journal *j, const struct journal_record *r, struct buf *out,
 		 struct err *err)
 {
 	struct journal_record one = *r;
 	struct journal_unit u;
+	struct journal_use use;
 
 	if (check(r, err) < 0) {
 		return err_wrap(err, "no record of the journal");
 	}
+	if (no_room(j, r, err) < 0) {
+		return -1;
+	}
+	if (r->use) {
+		use = *r->use;
+		use.ns = or_unset(use.ns);
+		use.pod = or_unset(use.pod);
+		one.use = &use;
+	}
 	if (r->unit) {
 		u = *r->unit;
-		if (j->units.n == JOURNAL_MAX_UNITS && !find_unit(j, u.place)) {
-			return err_set(err, "the journal has room for %d units", JOURNAL_MAX_UNITS);
-		}
 		u.replaces = or_unset(u.replaces);
 		u.state = or_unset(u.state);
 		u.name = or_unset(u.name);
@@ -587,6 +696,11 @@ int journal_whole(const struct journal *j, struct buf *out, struct err *err)
 	}
 	list_each(u, &j->units) {
 		if (next_line(&counter, &(struct journal_record){.unit = u}, out, err) < 0) {
+			return -1;
+		}
+	}
+	list_each(u, &j->uses) {
+		if (next_line(&counter, &(struct journal_record){.use = u}, out, err) < 0) {
 			return -1;
 		}
 	}

@@ -26,6 +26,7 @@ enum {
 	JOURNAL_MAX_LINE = 256 * 1024,	     /* orders of 512 cards; one unit has less */
 	JOURNAL_MAX_BYTES = 8 * 1024 * 1024, /* of what must be remembered, and of a file */
 	JOURNAL_MAX_UNITS = 2048,
+	JOURNAL_MAX_USES = 2048,
 	JOURNAL_MAX_FUNCTIONS = 256, /* of one unit: MACHINE_MAX_MEMBERS */
 	JOURNAL_MAX_OTHERS = 4096,
 };
@@ -77,11 +78,41 @@ struct journal_unit {
 #define JOURNAL_BOUND "bound"	      /* brought there */
 #define JOURNAL_RETURNING "returning" /* being given back */
 
+/* How a device was made clean. */
+struct journal_reset {
+	const char *method; /* of reset_method: flr, bus, ...; "boot": the machine's own */
+	int64_t ms;	    /* that it took */
+	int64_t at;	    /* when it ended, ms since the boot of the record */
+	tri ok;
+};
+
+/*
+ * Who has a device, or had it last. Written without waiting for the disk: it is to outlive us, not
+ * the node, whose end ends all use; what an older boot says of use is a suspicion (uses.h). The
+ * record of a place replaces the one before; one that says nothing (free, by no reset) makes it
+ * forgotten.
+ */
+struct journal_use {
+	const char *place; /* of its unit */
+	const char *id;	   /* as the kubelet knows the device */
+	const char *state; /* JOURNAL_GIVEN ... */
+	const char *ns;	   /* of the pod that has or had it, "": none was seen */
+	const char *pod;
+	const char *boot;		   /* in which this was true */
+	const struct journal_reset *reset; /* the last one, NULL: none */
+	uint64_t hash;			   /* of place, filled by the reader */
+};
+
+#define JOURNAL_FREE "free"   /* nobody's: the reset says why */
+#define JOURNAL_GIVEN "given" /* written before the kubelet is told */
+#define JOURNAL_DIRTY "dirty" /* ended, and not made clean */
+
 /* Exactly one of these is there. */
 struct journal_record {
 	const struct journal_head *head;
 	const struct journal_orders *orders;
 	const struct journal_unit *unit;
+	const struct journal_use *use;
 };
 
 enum journal_health {
@@ -99,13 +130,14 @@ struct journal {
 	struct journal_head head;
 	const struct journal_orders *orders; /* NULL: none */
 	LIST(struct journal_unit) units;     /* by first record */
+	LIST(struct journal_use) uses;	     /* the same */
 	/* Records of kinds that this version does not know, as they are: kept, not obeyed. */
 	LIST(const char *) others;
-	const char *others_kind;	/* of the first of these, "": there is none */
-	size_t units_room, others_room; /* of the lists */
-	int64_t number, safe;		/* of the last record; of the last on the disk */
-	size_t size;			/* bytes of good lines */
-	bool torn;			/* there is something behind these */
+	const char *others_kind;		   /* of the first of these, "": there is none */
+	size_t units_room, uses_room, others_room; /* of the lists */
+	int64_t number, safe;			   /* of the last record; of the last on the disk */
+	size_t size;				   /* bytes of good lines */
+	bool torn;				   /* there is something behind these */
 };
 
 void journal_init(struct journal *j); /* health JOURNAL_ABSENT */

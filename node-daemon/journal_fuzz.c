@@ -20,9 +20,25 @@ static void must(bool cond)
 	}
 }
 
+static void same_uses(const struct journal *x, const struct journal *y)
+{
+	must(x->uses.n == y->uses.n);
+	for (size_t i = 0; i < x->uses.n; i++) {
+		const struct journal_use *u = &x->uses.items[i], *v = &y->uses.items[i];
+
+		must(str_eq(u->place, v->place) && str_eq(u->id, v->id) &&
+		     str_eq(u->state, v->state) && str_eq(u->ns, v->ns) && str_eq(u->pod, v->pod) &&
+		     str_eq(u->boot, v->boot) && !u->reset == !v->reset);
+		must(!u->reset ||
+		     (str_eq(u->reset->method, v->reset->method) && u->reset->ms == v->reset->ms &&
+		      u->reset->at == v->reset->at && u->reset->ok == v->reset->ok));
+	}
+}
+
 static void same(const struct journal *x, const struct journal *y)
 {
 	must(x->units.n == y->units.n && x->others.n == y->others.n && !x->orders == !y->orders);
+	same_uses(x, y);
 	must(!x->orders || str_eq(x->orders->spec, y->orders->spec));
 	for (size_t i = 0; i < x->units.n; i++) {
 		const struct journal_unit *u = &x->units.items[i], *v = &y->units.items[i];

@@ -411,6 +411,8 @@ static void other_versions(void)
 		{"{\"unit\":{\"place\":\"p\",\"colour\":\"red\"}}",
 		 "unknown field \"unit.colour\""},
 		{"{\"unit\":{\"place\":\"p\"}}", "no PCI address"},
+		{"{\"use\":{\"place\":\"p\",\"mood\":1}}", "unknown field \"use.mood\""},
+		{"{\"use\":{\"place\":\"p\",\"id\":\"x\"}}", "a use lacks"},
 		{"{\"unit\":null}", "not one record"},
 		{"{\"unit\":[]}", "expected an object"},
 		{"{\"unit\":{},\"head\":{}}", "not one record"},
@@ -439,20 +441,20 @@ static void other_kinds(void)
 	struct err err = {""};
 
 	begin();
-	append_json("{\"use\":{\"id\":\"x\"}}");
+	append_json("{\"lease\":{\"id\":\"x\"}}");
 	j.number++;
 	append_json("{\"slot\":[ 1, 2 ]}");
 	is_int(reread(), JOURNAL_GOOD);
 	is_int(j.number, 3);
 	is_int(j.others.n, 2);
-	is_str(j.others_kind, "use");
+	is_str(j.others_kind, "lease");
 	append_unit("a", JOURNAL_BOUND, true);
 	is_int(journal_whole(&j, &whole, &err), 0);
 	is_int(read_again(whole.bytes, whole.len), JOURNAL_GOOD);
 	is_int(j.units.n, 1);
 	is_int(j.others.n, 2);
 	is_int(j.safe, 0);
-	is_str(j.others.items[0], "{\"use\":{\"id\":\"x\"}}");
+	is_str(j.others.items[0], "{\"lease\":{\"id\":\"x\"}}");
 	is_str(j.others.items[1], "{\"slot\":[ 1, 2 ]}");
 }
 
