@@ -10,7 +10,7 @@ static int64_t now, wake;
 static char did[4096];
 
 /* a and b of resource r, which have a reset. */
-static struct uses_unit cards[] = {
+attr_unused static struct uses_unit cards[] = {
 	{"a", "place-a", "r", "", "flr bus", false},
 	{"b", "place-b", "r", "", "flr bus", false},
 };
