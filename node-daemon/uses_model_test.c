@@ -431,6 +431,10 @@ static void settle(void)
 		uses_next(u, now, &w, &wake);
 		if (w.what == USES_WAIT) {
 			ok(wake > now);
+			for (int k = 0; k < PODS; k++) { /* the kubelet waits for each */
+				ok(m.pods[k].state != ASKING ||
+				   now - m.pods[k].asked < USES_CALL_MS);
+			}
 			return;
 		}
 		carry_out(&w);

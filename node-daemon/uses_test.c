@@ -324,7 +324,7 @@ static void one_of_two_calls(void)
 static void two_devices(void)
 {
 	begin(2, NULL, 0);
-	allocate("c", "a", "b");
+	allocate("c", "b", "a");
 	is_str(turn(), "pods; ");
 	pods("a", NULL);
 	is_str(turn(), "holders a; holders b; ");
@@ -332,6 +332,7 @@ static void two_devices(void)
 	is_str(turn(), "reset b; ");
 	clean("b");
 	is_str(turn(), "record b free flr ok; ");
+	is_int(wake, now + USES_CALL_MS); /* still waits for a */
 	allocate("d", "b", NULL);
 	has(turn(), "refuse d: b: another Allocate");
 	uses_holders(u, "a", USES_NOBODY, NULL, now);
@@ -446,6 +447,23 @@ static void restored(void)
 	cards[0].methods = "flr bus";
 }
 
+/* What was free when we died, and went through other hands until we came back. */
+static void hosted_meanwhile(void)
+{
+	static const struct journal_reset flr = {"flr", 1, 2, TRI_TRUE};
+	const struct journal_use r = {"place-a", "a", "free", "", "", "boot-2", &flr, 0};
+
+	cards[0].hosted = true;
+	cards[0].why = "bound to nvidia";
+	begin(1, &r, 1);
+	is_str(turn(), "record a free; ");
+	cards[0].hosted = false;
+	cards[0].why = "";
+	is_str(state(0), "unproven");
+	uses_units(u, cards, 1, now);
+	is_str(turn(), "pods; ");
+}
+
 /* A driver of the host has had it: whoever used it there left what he left. */
 static void hosted(void)
 {
@@ -501,7 +519,49 @@ static void unplugged(void)
 	is_str(turn(), "holders a; ");
 }
 
-/* A reset that began before a pod was seen is none of the time after it. */
+/* One list, behind a long silence, is not enough. */
+static void seldom_asked(void)
+{
+	begin_free();
+	allocate("c", "a", NULL);
+	turn();
+	now += 100;
+	is_str(turn(), "pods; ");
+	uses_pods(u, NULL, "the kubelet is away", now);
+	is_str(turn(), "");
+	now += USES_SHOW_MS;
+	uses_beat(u, now);
+	for (int i = 0; i < USES_SHOW_ASKS; i++) {
+		is_str(turn(), "pods; ");
+		is_str(state(0), "given");
+		pods("a", NULL);
+		now = i + 1 < USES_SHOW_ASKS && !*turn() ? wake : now;
+	}
+	is_str(turn(), "holders a; ");
+}
+
+/* What was asked before the pod was seen again says nothing about the time after it. */
+static void asked_before(void)
+{
+	begin_held();
+	uses_beat(u, now);
+	turn();
+	pods("a", NULL);
+	is_str(turn(), "holders a; ");
+	uses_units(u, cards, 2, now); /* another card, for which the kubelet is asked */
+	is_str(turn(), "pods; ");
+	pods("a", "p");
+	is_str(turn(), "record a given n/p flr ok; holders b; ");
+	uses_beat(u, now);
+	is_str(turn(), "pods; ");
+	pods("a", NULL);
+	is_str(turn(), ""); /* its first question is not answered yet */
+	uses_holders(u, "a", USES_NOBODY, NULL, now);
+	is_str(turn(), "holders a; ");
+	uses_holders(u, "a", USES_NOBODY, NULL, now);
+	is_str(turn(), "reset a; ");
+}
+
 static void late_answers(void)
 {
 	begin_held();
@@ -594,14 +654,17 @@ TESTS({"given, held, returned, reset, free; the kubelet is asked while something
       {"silence frees nothing", silence_frees_nothing},
       {"every call has an end, with the reason", calls_end},
       {"a pod that never shows had it in vain", never_shown},
+      {"a kubelet that was seldom heard proves nothing yet", seldom_asked},
       {"of two calls for one device one gets it", one_of_two_calls},
       {"a call gets all its devices or none", two_devices},
       {"what a reset did not clean is for nobody, until one does", dirty},
       {"what has no reset is for nobody", no_reset},
       {"what the journal says, over our death and the node's", restored},
       {"what a host driver had is looked at anew", hosted},
+      {"so is what one had while we were dead", hosted_meanwhile},
       {"what is unplugged is forgotten when its pod is gone", unplugged},
-      {"answers to questions of before are not heeded", late_answers},
+      {"answers to questions of before are not heeded", asked_before},
+      {"answers that nobody asked for neither", late_answers},
       {"the lists of a kubelet that starts say nothing about who is not in them", kubelet_starts},
       {"what cannot be recorded is not given", not_recorded},
       {"calls have a maximum", many_calls}, )
