@@ -348,7 +348,8 @@ static const struct journal_use *record_of(struct uses *u, struct use *x)
 
 static bool spent(const struct use *x)
 {
-	return !x->there && x->state == USES_UNPROVEN && x->flight == REST && !x->record;
+	return !x->there && x->state == USES_UNPROVEN && x->flight == REST && !x->record &&
+	       !x->call;
 }
 
 /* Devices that are not there any more, and nothing hangs on them. */
@@ -397,12 +398,7 @@ static bool next_reply(struct uses *u, int64_t now, struct uses_work *ret)
 		u->spent = c;
 		u->calls_n--;
 		memmove(u->calls + i, u->calls + i + 1, (u->calls_n - i) * sizeof(struct call *));
-		for (size_t k = 0; k < c->n; k++) {
-			struct use *x = c->units[k];
-
-			x->call = x->call == c ? NULL : x->call;
-		}
-		c->n = 0;
+		call_let_go(c);
 		return true;
 	}
 	return false;

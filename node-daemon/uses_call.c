@@ -6,19 +6,20 @@
 
 #define ASKS_MAX (8 * MiB) /* copies of ids that we know, each once */
 
-static void let_go(struct call *c)
+void call_let_go(struct call *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->units[i]->call == c) {
 			c->units[i]->call = NULL;
 		}
 	}
+	c->n = 0; /* a device that is unplugged goes before the call does */
 }
 
 void call_free(struct call *c)
 {
 	if (c) {
-		let_go(c);
+		call_let_go(c);
 		arena_finish(&c->arena);
 		free(c->units);
 		free(c->why);
@@ -31,7 +32,7 @@ void call_refuse(struct call *c, const char *why)
 	free(c->why);
 	c->why = xstrdup(why);
 	c->fate = BAD;
-	let_go(c);
+	call_let_go(c);
 }
 
 /* --- what can be refused at once ------------------------------------------------------------- */

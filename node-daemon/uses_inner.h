@@ -94,4 +94,5 @@ void call_refuse(struct call *c, const char *why);
 /* Gives all devices of it, if all are free by now. */
 void call_settle(struct uses *u, struct call *c, int64_t now);
 void call_late(const struct uses *u, struct call *c); /* its time is over */
+void call_let_go(struct call *c);		      /* its devices may go to others */
 void call_free(struct call *c);			      /* and lets its devices go; NULL is fine */

@@ -15,6 +15,11 @@
 #define PODS 8
 #define HISTORY 64
 #define BEAT_MS 10000
+#ifdef __SANITIZE_ADDRESS__ /* which makes it slow */
+#define RUNS 20000
+#else
+#define RUNS 100000
+#endif
 
 struct pod {
 	enum { NO_POD, ASKING, LIVE, ENDED } state; /* ENDED: its process is there yet */
@@ -659,7 +664,7 @@ static bool any_reset_failed(void)
 static void random_lives(void)
 {
 	const char *runs_text = getenv("RUNS");
-	int runs = runs_text ? (int)strtol(runs_text, NULL, 10) : 3000;
+	int runs = runs_text ? (int)strtol(runs_text, NULL, 10) : RUNS;
 	int64_t answers = 0, refusals = 0, resets = 0;
 
 	for (int run = 0; run < runs; run++) {
