@@ -201,9 +201,9 @@ void uses_pods(struct uses *u, const struct dpapi_holds *holds, const char *why,
 	}
 }
 
-void uses_kubelet(struct uses *u, int64_t now)
+void uses_kubelet(struct uses *u, int64_t started)
 {
-	u->deaf = now + USES_KUBELET_MS;
+	u->deaf = started + USES_KUBELET_MS;
 }
 
 void uses_beat(struct uses *u, int64_t now)
@@ -287,6 +287,10 @@ void uses_reset_done(struct uses *u, const char *id, bool good, const char *meth
 	}
 	if (good) {
 		cleaned(u, x, now);
+		return;
+	}
+	if (x->older) {
+		no_reset(u, x, now);
 		return;
 	}
 	err_set(&err,

@@ -22,6 +22,8 @@
  * not known. Pods are asked for when something was given, on each beat while something is held, and
  * not at all when nothing is.
  *
+ * A boot cleans, too: of what only an older boot knew, where no reset works. now is CLOCK_BOOTTIME.
+ *
  * The rim tells what happened, carries out what uses_next hands it until that is USES_WAIT, and comes
  * back at ret_wake at the latest. Each ASK and RESET must have an answer sometime. A change of the
  * device's drivers must be told by uses_units before it begins, and may not begin while uses_busy.
@@ -41,6 +43,7 @@
 #define USES_SHOW_FIRST_MS 100
 #define USES_SHOW_LAST_MS 10000
 #define USES_KUBELET_MS 10000 /* a kubelet that starts knows no pods before it has asked for them */
+#define USES_BOOT_MS 300000   /* after a boot its driver may have a card until we bind it */
 #define USES_DIRTY_FIRST_MS 60000
 #define USES_DIRTY_LAST_MS 3600000
 
@@ -105,9 +108,9 @@ struct uses *uses_destroy(struct uses *u); /* NULL */
 void uses_restore(struct uses *u, const struct journal_use *records, size_t n);
 /* All devices that exist now, in any order; of two with one id the first counts. */
 void uses_units(struct uses *u, const struct uses_unit *units, size_t n, int64_t now);
-/* A kubelet has started, or this program beside one that runs: absence from its lists says nothing
- * for a while. */
-void uses_kubelet(struct uses *u, int64_t now);
+/* A kubelet has started, not before then (its socket's file tells): for a while its lists say nothing
+ * about who is not in them. To be told at our own start, too. */
+void uses_kubelet(struct uses *u, int64_t started);
 void uses_beat(struct uses *u, int64_t now);
 
 /* call: a handle that is not looked into, and is done with when ANSWER or REFUSE hands it out. */

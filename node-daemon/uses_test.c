@@ -447,6 +447,38 @@ static void restored(void)
 	cards[0].methods = "flr bus";
 }
 
+/* A boot has cleaned what no reset does, unless a driver of the host has had it for long since. */
+static void cleaned_by_boot(void)
+{
+	static const struct journal_use r = {"place-a", "a", "dirty", "n", "p", "boot-1", NULL, 0};
+
+	for (int i = 0; i < 4; i++) {
+		bool resets = i % 2, late = i / 2;
+
+		cards[0].hosted = true;
+		cards[0].why = "bound to nvidia";
+		cards[0].methods = resets ? "bus" : "";
+		begin(1, &r, 1);
+		is_str(turn(), "");
+		now = late ? USES_BOOT_MS + 1 : USES_BOOT_MS;
+		uses_units(u, cards, 1, now);
+		cards[0].hosted = false;
+		cards[0].why = "";
+		uses_units(u, cards, 1, now);
+		is_str(turn(), "pods; ");
+		pods("a", NULL);
+		is_str(turn(), "holders a; ");
+		uses_holders(u, "a", USES_NOBODY, NULL, now);
+		if (resets) {
+			is_str(turn(), "reset a; ");
+			uses_reset_done(u, "a", false, "bus", 1, "not where it stands", now);
+		}
+		is_str(state(0), late ? "dirty" : "free");
+		has(turn(), late ? "record a dirty n/p" : "record a free boot ok");
+	}
+	cards[0].methods = "flr bus";
+}
+
 /* What was free when we died, and went through other hands until we came back. */
 static void hosted_meanwhile(void)
 {
@@ -660,6 +692,7 @@ TESTS({"given, held, returned, reset, free; the kubelet is asked while something
       {"what a reset did not clean is for nobody, until one does", dirty},
       {"what has no reset is for nobody", no_reset},
       {"what the journal says, over our death and the node's", restored},
+      {"a boot cleans what no reset does", cleaned_by_boot},
       {"what a host driver had is looked at anew", hosted},
       {"so is what one had while we were dead", hosted_meanwhile},
       {"what is unplugged is forgotten when its pod is gone", unplugged},

@@ -130,13 +130,19 @@ static struct journal_use restored(struct uses *u, const char *place)
 	return found;
 }
 
+/* Not only until it could be bound, so by users of the host's driver perhaps. */
+static bool used_by_host(const struct use *x, int64_t now)
+{
+	return x->hosted && now > USES_BOOT_MS;
+}
+
 static void begin(struct uses *u, struct use *x, int64_t now)
 {
 	const struct journal_use r = restored(u, x->place);
 	bool now_boot = str_eq(r.boot, u->boot);
 
 	x->state = USES_UNPROVEN;
-	x->older = *r.boot && !now_boot && !x->hosted;
+	x->older = *r.boot && !now_boot && !used_by_host(x, now);
 	use_text(&x->ns, r.ns);
 	use_text(&x->pod, r.pod);
 	use_text(&x->method, r.reset ? r.reset->method : NULL);
@@ -205,12 +211,10 @@ static void is_there(struct uses *u, const struct uses_unit *f, int64_t now)
 	set_facts(x, f);
 	if (is_new) {
 		begin(u, x, now);
-	} else if (x->hosted) {
-		x->older = false;
-		if (x->state == USES_FREE) {
-			use_forget(x);
-		}
+	} else if (x->hosted && x->state == USES_FREE) {
+		use_forget(x);
 	}
+	x->older = x->older && !used_by_host(x, now);
 	if (*x->why) {
 		use_refuse(x, x->why);
 	}
