@@ -200,20 +200,21 @@ static void many_cards(void)
 	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
 	auto_free char *text = NULL;
 
-	for (int i = 0; i < 70; i++) {
+	for (int i = 0; i < MACHINE_MAX_GPUS + 6; i++) {
 		auto_free char *line =
-			xprintf("device 0000:%02x:00.0 id=10de:26b9 class=030200 group=%d\n", i, i);
+			xprintf("device 0000:%02x:%02x.0 id=10de:26b9 class=030200 group=%d\n",
+				i / 32, i % 32, i);
 
 		tree_add(&t, line);
 	}
 	/* Its virtual functions go with it, without a word of their own. */
 	tree_add(&t,
-		 "device 0000:45:00.0 id=10de:26b9 class=030200 group=69\n  sriov_totalvfs = 8\n"
-		 "vfs 0000:45:00.0 first=0000:45:00.4 count=8 class=030200\n");
+		 "device 0000:10:05.0 id=10de:26b9 class=030200 group=517\n  sriov_totalvfs = 8\n"
+		 "vfs 0000:10:05.0 first=0000:10:05.4 count=8 class=030200\n");
 	text = report_of(t.fd);
-	has(text, "\"gpus\":64");
+	has(text, "\"gpus\":512");
 	has(text,
-	    "6 things could not be read: 0000:40:00.0: GPUs of one node: more than is looked at");
+	    "6 things could not be read: 0000:10:00.0: GPUs of one node: more than is looked at");
 }
 
 static void many_vfs(void)
@@ -519,8 +520,13 @@ static void as_many_as_are_looked_at(void)
 	static const struct {
 		int cards, vfs;
 		size_t troubles;
-	} rows[] = {{1, 0, 0},	{63, 0, 0},  {64, 0, 0},  {65, 0, 1},
-		    {66, 0, 2}, {1, 255, 0}, {1, 256, 0}, {1, 257, 1}};
+	} rows[] = {{1, 0, 0},
+		    {63, 0, 0},
+		    {MACHINE_MAX_GPUS, 0, 0},
+		    {MACHINE_MAX_GPUS + 2, 0, 2},
+		    {1, 255, 0},
+		    {1, 256, 0},
+		    {1, 257, 1}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
@@ -530,9 +536,9 @@ static void as_many_as_are_looked_at(void)
 
 		for (int k = 0; k < rows[i].cards; k++) {
 			auto_free char *line = xprintf(
-				"device 0000:%02x:00.0 id=10de:26b9 class=030200 group=%d\n"
-				"device 0000:%02x:00.1 id=10de:22ba class=040300 group=%d\n",
-				k, k, k, k);
+				"device 0000:%02x:%02x.0 id=10de:26b9 class=030200 group=%d\n"
+				"device 0000:%02x:%02x.1 id=10de:22ba class=040300 group=%d\n",
+				k / 32, k % 32, k, k / 32, k % 32, k);
 
 			tree_add(&t, line);
 		}
@@ -550,15 +556,15 @@ static void as_many_as_are_looked_at(void)
 		is_int(m.entries, 2 * rows[i].cards + rows[i].vfs);
 		list_each(f, &m.functions) {
 			gpus += (*f)->kind == PCI_GPU;
-			is_int((*f)->group, (int64_t)((*f)->address >> 8));
+			is_int((*f)->group, (int64_t)((*f)->address >> 3));
 			ok(f == m.functions.items || (*f)->address > f[-1]->address);
 		}
 		list_each(g, &m.groups) {
 			is_int(g->id, (int64_t)groups++);
 			is_int(g->members.n, 2);
 		}
-		is_int(gpus, MIN(rows[i].cards, 64));
-		is_int(groups, MIN(rows[i].cards, 64));
+		is_int(gpus, MIN(rows[i].cards, MACHINE_MAX_GPUS));
+		is_int(groups, MIN(rows[i].cards, MACHINE_MAX_GPUS));
 		is_int(m.functions.items[0]->vfs.n, MIN(rows[i].vfs, 256));
 		machine_finish(&m);
 	}
