@@ -33,6 +33,7 @@ enum why {
 	WHY_RETURNING,
 	WHY_DIRTY,
 	WHY_FOREIGN,
+	WHY_MOVES,
 };
 
 /* "WHAT says; remedy" */
@@ -63,6 +64,7 @@ static const struct {
 		       "it is given again when a reset has worked"},
 	[WHY_FOREIGN] = {"somebody uses it who was not given it by the kubelet",
 			 "it is offered when that has ended"},
+	[WHY_MOVES] = {" is its resource by now", "it is given as that once it is free"},
 };
 
 static const char *say(struct maker *k, enum why why, const char *what)
@@ -205,19 +207,20 @@ static const char *not_offered(struct maker *k, size_t i, const struct book *b,
 static const char *use_words(struct maker *k, const struct offer_use *use)
 {
 	static const enum why usual[] = {
-		[OFFER_HELD] = WHY_FOREIGN,
 		[OFFER_RETURNING] = WHY_RETURNING,
 		[OFFER_DIRTY] = WHY_DIRTY,
+		[OFFER_FOREIGN] = WHY_FOREIGN,
 	};
 
 	return use->why ? use->why : say(k, usual[use->state], "");
 }
 
-static void judge_given(struct maker *k, const struct offer_use *use, struct offer *o)
+static void judge_given(struct maker *k, const struct offer_use *use, const char *resource,
+			struct offer *o)
 {
 	bool doubt = false;
 
-	o->resource = use->resource;
+	o->resource = resource;
 	o->offered = o->given = true;
 	if (use->state != OFFER_HELD) {
 		o->why = use_words(k, use);
@@ -227,20 +230,37 @@ static void judge_given(struct maker *k, const struct offer_use *use, struct off
 	}
 }
 
+/* NULL: the use does not keep it in a list. now: what it would be offered as. */
+static const char *given_as(struct maker *k, const struct offer_use *use, const char *now)
+{
+	if (!use || use->state == OFFER_FOREIGN) {
+		return NULL;
+	}
+	if (use->resource) {
+		return use->resource;
+	}
+	return use->state == OFFER_HELD && !bad_name(k, now) ? now : NULL;
+}
+
 static void judge(struct maker *k, size_t i, const struct offer_use *use, struct offer *o)
 {
 	const struct book *b = k->books[i];
+	const char *now = resource_of(k, o->is, k->orders[i], b), *given = given_as(k, use, now);
 
-	if (use && use->resource) {
-		judge_given(k, use, o);
+	o->barred = not_offered(k, i, b, now);
+	if (given) {
+		judge_given(k, use, given, o);
+		if (!o->barred && !str_eq(given, now)) {
+			o->barred = say(k, WHY_MOVES, now);
+		}
 		return;
 	}
-	o->resource = resource_of(k, o->is, k->orders[i], b);
-	o->why = not_offered(k, i, b, o->resource);
+	o->resource = now;
+	o->why = o->barred;
 	o->offered = o->healthy = !o->why;
 	if (use && o->offered) {
 		o->why = use_words(k, use);
-		o->offered = use->state != OFFER_HELD;
+		o->offered = use->state != OFFER_FOREIGN;
 		o->healthy = false;
 	}
 }
@@ -344,8 +364,11 @@ static const struct offer_use **match_uses(struct maker *k, struct offers *ret)
 			continue;
 		}
 		mark_inside(k, use);
-		if (use->resource && (!u || k->uses[u - 1]->unit != use->unit)) {
-			judge_given(k, use, add(k, ret, use->unit));
+		if (given_as(k, use, NULL) && (!u || k->uses[u - 1]->unit != use->unit)) {
+			struct offer *o = add(k, ret, use->unit);
+
+			judge_given(k, use, use->resource, o);
+			o->barred = say(k, WHY_GONE, "");
 		}
 	}
 	return of;

@@ -18,8 +18,8 @@
  * idle and unhealthy would count as capacity that nobody can have.
  *
  * A device is in one list at a time, so a unit in use moves to another resource only afterwards. Who
- * answers Allocate must hold the asked resource against offer.resource all the same: the kubelet may
- * ask with a list in mind that it has been told to forget.
+ * answers Allocate must hold the asked resource against offer.resource all the same, and refuse what
+ * is barred: the kubelet may ask with a list in mind that it has been told to forget.
  */
 #pragma once
 
@@ -28,15 +28,16 @@
 #include "node-daemon/plugin.h"
 
 enum offer_use_state {
-	OFFER_HELD,	 /* by a pod, or by somebody else */
+	OFFER_HELD,	 /* by a pod */
 	OFFER_RETURNING, /* it is being reset, or waits for that */
 	OFFER_DIRTY,	 /* it could not be reset */
+	OFFER_FOREIGN,	 /* somebody has it open whom we gave nothing */
 };
 
 struct offer_use {
 	uint64_t unit; /* address of its first GPU */
-	/* Under which it was given; NULL: we gave it nobody. Such a unit is only listed where it would
-	 * be without the use, and not while it is held. */
+	/* Under which it was given. NULL: not known, then what is held counts as given under that of
+	 * now, and what is not is only listed where it would be without the use. */
 	const char *resource;
 	enum offer_use_state state;
 	const char *why; /* a sentence, NULL: the usual one */
@@ -61,9 +62,11 @@ struct offer {
 	const char *resource;  /* NULL: not known */
 	bool offered;	       /* it stands in the list of its resource */
 	bool healthy;
-	bool given;	      /* to somebody, under this resource: it stays there */
-	bool alone;	      /* its order wants the resource for it alone */
-	const char *why;      /* it is not both: a sentence; else a remark, or NULL */
+	bool given;	 /* to somebody, under this resource: it stays there */
+	bool alone;	 /* its order wants the resource for it alone */
+	const char *why; /* it is not both: a sentence; else a remark, or NULL */
+	/* Why it would not be offered if nobody had it: a sentence; NULL: it would. */
+	const char *barred;
 	const char *variable; /* offered: PCI_RESOURCE_..., where virt-launcher looks for it */
 };
 

@@ -93,7 +93,8 @@ static void refuse(struct arena *a, struct offer *o, enum why why, const char *w
 {
 	if (!o->given) {
 		o->offered = o->healthy = false;
-		o->why = arena_printf(a, "%s%s; %s", what, whys[why].says, whys[why].remedy);
+		o->why = o->barred =
+			arena_printf(a, "%s%s; %s", what, whys[why].says, whys[why].remedy);
 	}
 }
 

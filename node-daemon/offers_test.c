@@ -337,7 +337,7 @@ static void held_as_another_unit(void)
 	is_str(says("0000:41:00.0"),
 	       "not listed: 0000:42:00.0 is in use as a unit of its own; it is offered as a part of "
 	       "this one when that has ended");
-	use[0].resource = NULL;
+	use[0].state = OFFER_FOREIGN;
 	is_str(lists(), L40S ": 0000:43:00.0");
 }
 
@@ -345,17 +345,62 @@ static void held_as_another_unit(void)
 static void used_by_others(void)
 {
 	begin(CARD("41", "26b9", "1"));
-	in_use(0x4100, OFFER_HELD, NULL);
+	in_use(0x4100, OFFER_FOREIGN, L40S);
 	is_str(lists(), "");
 	is_str(says("0000:41:00.0"), "not listed: somebody uses it who was not given it by the "
 				     "kubelet; it is offered when that has ended");
 	use[0].why = "vfioprobe (pid 7) has it";
 	is_str(says("0000:41:00.0"), "not listed: vfioprobe (pid 7) has it");
-	use[0] = (struct offer_use){.unit = 0x4100, .state = OFFER_RETURNING};
-	is_str(lists(), L40S ": 0000:41:00.0!");
+	use[0].unit = 0x4000;
+	is_str(lists(), L40S ": 0000:41:00.0");
+}
+
+/* Of a use from before our start nobody may know the resource yet. */
+static void resource_not_known(void)
+{
+	begin(CARD("41", "26b9", "1"));
+	in_use(0x4100, OFFER_HELD, NULL);
 	order[0].want = WANT_HOST;
+	is_str(lists(), L40S ": 0000:41:00.0");
+	ok(offers.items.items[0].given);
+	order[0].name = "none";
+	is_str(lists(), "");
+	order[0].name = NULL;
+	use[0].state = OFFER_RETURNING;
 	is_str(lists(), "");
 	has(says("0000:41:00.0"), "it is ordered to stay");
+	order[0].want = WANT_VFIO;
+	is_str(lists(), L40S ": 0000:41:00.0!");
+	ok(!offers.items.items[0].given);
+}
+
+static const char *barred(void)
+{
+	offers_make(&seen, &arena, &offers);
+	return offers.items.items[0].barred;
+}
+
+/* Who asks for a device that is still listed is told what the list cannot say. */
+static void not_to_be_given_again(void)
+{
+	begin(THREE);
+	is_str(barred(), NULL);
+	in_use(0x4100, OFFER_HELD, L40S);
+	is_str(barred(), NULL);
+	order[0].exclusive = "acme.com/now";
+	is_str(barred(),
+	       "acme.com/now is its resource by now; it is given as that once it is free");
+	order[0].want = WANT_HOST;
+	has(barred(), "it is ordered to stay");
+	use[0].state = OFFER_DIRTY;
+	has(barred(), "it is ordered to stay");
+	use[0].unit = 0x4000;
+	has(barred(), "no such GPU is there any more");
+	seen.uses.n = 0;
+	order[0].want = WANT_VFIO;
+	order[0].exclusive = "acme.com/one";
+	order[1].name = "acme.com/one";
+	has(barred(), "is to name it alone");
 }
 
 /* The worse of two that say something of one unit does not count: who holds it keeps it. */
@@ -603,6 +648,8 @@ TESTS({"a list for each model, of however many PCI ids", one_list_a_model},
       {"and when it is gone", held_ones_that_are_gone},
       {"what is held as one unit is not given again as part of another", held_as_another_unit},
       {"what somebody else uses is not listed", used_by_others},
+      {"a resource that is not known is that of now", resource_not_known},
+      {"what is listed and not to be given again says why", not_to_be_given_again},
       {"of two uses that of a holder counts", two_uses},
       {"an order's own resource, a frozen name, then the model's", which_name},
       {"a name that would still change is not told", names_that_wait_for_words},
