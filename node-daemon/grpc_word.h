@@ -27,7 +27,7 @@ enum grpc_code {
 	GRPC_UNAUTHENTICATED,
 };
 
-#define GRPC_TIMEOUT_TEXT 16
+#define GRPC_TIMEOUT_TEXT 24
 
 /* "RESOURCE_EXHAUSTED" */
 const char *grpc_code_name(enum grpc_code code);
