@@ -177,9 +177,6 @@ void uses_pods(struct uses *u, const struct dpapi_holds *holds, const char *why,
 	}
 	u->asking = false;
 	use_text(&u->pods_why, holds ? NULL : why);
-	for (size_t i = 0; i < u->n; i++) {
-		u->items[i]->seen = NULL;
-	}
 	for (size_t i = 0; holds && i < holds->n; i++) {
 		struct use *x = use_find(u, holds->items[i].id);
 

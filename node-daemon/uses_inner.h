@@ -31,7 +31,7 @@ struct use {
 	bool unwritten;	  /* and was not */
 	char *ns, *pod;
 	char *trouble;		       /* NULL: none */
-	const struct dpapi_hold *seen; /* in the list that is being looked at */
+	const struct dpapi_hold *seen; /* in the list that is being looked at, else NULL */
 	int64_t given, absent, pause;
 	char *method; /* of the last reset, NULL: none */
 	int64_t reset_ms, reset_at;
