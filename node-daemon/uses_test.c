@@ -317,6 +317,7 @@ static void dirty(void)
 		is_str(turn(), "holders a; ");
 		is_str(state(0), "dirty");
 		uses_holders(u, "a", USES_NOBODY, NULL, now);
+		has(look(0).why, "it burns");
 	}
 	is_str(turn(), "reset a; ");
 	clean("a");

@@ -288,6 +288,34 @@ static void what_is_remembered(void)
 	cards[0].methods = "flr bus";
 }
 
+/* Two of everything: records, containers, devices. */
+static void two_of_all(void)
+{
+	static const struct journal_reset flr = {"flr", 1, 2, TRI_TRUE};
+	const struct journal_use rs[] = {
+		{"place-a", "a", "free", "", "", "boot-2", &flr, 0},
+		{"place-b", "b", "free", "", "", "boot-2", &flr, 0},
+	};
+	const char *a = "a", *b = "b";
+	struct dpapi_ids each[] = {{&a, 1}, {&b, 1}};
+
+	begin(2, rs, 2);
+	is_str(state(0), "free");
+	is_str(state(1), "free");
+	is_str(turn(), "");
+	allocate("c", "b", NULL);
+	is_str(turn(), "record b given flr ok; answer c b; ");
+	is_int(wake, now + USES_SHOW_FIRST_MS);
+	uses_allocate(u, "d", "r", &(struct dpapi_asks){each, 2}, now);
+	is_str(turn(), "pods; "); /* for the second */
+	pods("b", NULL);
+	is_str(turn(), "holders b; ");
+	uses_holders(u, "b", USES_NOBODY, NULL, now);
+	is_str(turn(), "reset b; ");
+	clean("b");
+	is_str(turn(), "record a given flr ok; record b given flr ok; answer d a b; ");
+}
+
 static void in_order(void)
 {
 	struct uses_unit many[40];
@@ -325,4 +353,5 @@ TESTS({"of a device that is not ready its pods are asked for, and it is left alo
       {"a pod is looked for ever more slowly", times_of_asking},
       {"a young kubelet keeps only what somebody had", young_kubelet},
       {"what the journal remembers is shown", what_is_remembered},
+      {"two records, two containers, two devices", two_of_all},
       {"devices stand in order, each once", in_order}, )
