@@ -232,6 +232,7 @@ static void begin(struct daemon *d, int sys)
 	d->obey = obey_create(&(struct obey_settings){.loop = d->program->loop,
 						      .sys = sys,
 						      .state_dir = d->o->state_dir,
+						      .eyes = d->o->eyes,
 						      .node = d->o->node,
 						      .look = want_look,
 						      .changed = on_change,

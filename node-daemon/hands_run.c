@@ -18,7 +18,7 @@ struct hands_run {
 struct child {
 	struct write_job job; /* first: what the child sees as its context */
 	struct hands_run *r;
-	struct process *process;
+	struct process *process; /* NULL: it waits for hands_run_answer */
 	struct work work;
 	struct link link;
 };
@@ -68,29 +68,21 @@ static void on_ended(void *ctx)
 	hands_run_due(r);
 }
 
-static void start(struct hands_run *r, const struct work *w)
+static void run(struct child *c)
 {
-	const char *refused = r->s.refuse ? r->s.refuse(r->s.ctx, w->unit) : NULL;
-	struct child *c;
+	struct hands_run *r = c->r;
+	const int keep[] = {r->s.sys, r->s.proc};
+	struct work w = c->work;
 	struct err err;
 
-	if (refused) {
-		tell(r, w, NULL, refused);
-		return;
-	}
-	c = xcalloc(1, sizeof(*c));
-
-	*c = (struct child){{r->s.sys, getpid(), w->steps}, r, NULL, *w, {NULL, NULL}};
-	link_init(&c->link);
-	link_append(&r->children, &c->link);
 	c->process = process_start(r->s.loop,
 				   &(struct process_spec){
 					   .name = "hands",
 					   .run = r->s.run ? r->s.run : write_run,
-					   .keep = &r->s.sys,
-					   .n_keep = 1,
-					   .timeout_ms = w->timeout_ms,
-					   .max_out = w->max_out,
+					   .keep = keep,
+					   .n_keep = r->s.proc >= 0 ? 2 : 1,
+					   .timeout_ms = w.timeout_ms,
+					   .max_out = w.max_out,
 					   .done = on_done,
 					   .ended = on_ended,
 					   .ctx = c,
@@ -98,7 +90,39 @@ static void start(struct hands_run *r, const struct work *w)
 				   &err);
 	if (!c->process) {
 		child_free(c);
-		tell(r, w, NULL, err.text);
+		tell(r, &w, NULL, err.text);
+	}
+}
+
+static void start(struct hands_run *r, const struct work *w)
+{
+	struct child *c = xcalloc(1, sizeof(*c));
+
+	*c = (struct child){{r->s.sys, r->s.proc, getpid(), w->steps}, r, NULL, *w, {NULL, NULL}};
+	link_init(&c->link);
+	link_append(&r->children, &c->link);
+	if (!r->s.may || r->s.may(r->s.ctx, w->unit) == HANDS_RUN_MAY) {
+		run(c);
+	}
+}
+
+void hands_run_answer(struct hands_run *r, uint64_t unit, const char *why)
+{
+	link_each(l, &r->children)
+	{
+		struct child *c = container_of(l, struct child, link);
+		struct work w = c->work;
+
+		if (w.unit != unit || c->process) {
+			continue;
+		}
+		if (why) {
+			child_free(c);
+			tell(r, &w, NULL, why);
+		} else {
+			run(c);
+		}
+		return;
 	}
 }
 
@@ -136,7 +160,9 @@ struct hands_run *hands_run_destroy(struct hands_run *r)
 	{
 		struct child *c = container_of(l, struct child, link);
 
-		process_kill(c->process);
+		if (c->process) {
+			process_kill(c->process);
+		}
 		child_free(c);
 	}
 	loop_timer_destroy(r->timer);

@@ -37,13 +37,20 @@ static void on_end(attr_unused void *ctx, uint64_t unit, enum book_doing goal,
 	}
 }
 
+static enum hands_run_may (*may)(void *ctx, uint64_t unit);
+
 static void begin(int (*run)(void *, int))
 {
 	loop = loop ? loop : loop_create();
 	tree = tree_make(machine);
 	hands = hands_create();
-	runner = hands_run_create(&(struct hands_run_settings){
-		.loop = loop, .hands = hands, .sys = tree.fd, .fn = on_end, .run = run});
+	runner = hands_run_create(&(struct hands_run_settings){.loop = loop,
+							       .hands = hands,
+							       .sys = tree.fd,
+							       .proc = -1,
+							       .fn = on_end,
+							       .may = may,
+							       .run = run});
 	told[0] = '\0';
 }
 
@@ -159,6 +166,53 @@ static void stuck_ones_hold_up_nobody(void)
 	end();
 }
 
+static int asked;
+
+static enum hands_run_may wait_for_answer(attr_unused void *ctx, uint64_t unit)
+{
+	asked++;
+	return unit == AT ? HANDS_RUN_WAIT : HANDS_RUN_MAY;
+}
+
+/* It holds up no other, is not asked for again, and is started or told once that is known. */
+static void programs_wait_for_whoever_knows(void)
+{
+	may = wait_for_answer;
+	begin(NULL);
+	may = NULL;
+	want(AT, STEP_READ_OVERRIDE, "");
+	want(AT + 256, STEP_EXPECT_DRIVER, "nvidia");
+	wait_for(1);
+	is_str(told, "512 1 good of 1: \n");
+	ok(hands_busy(hands, AT));
+	want(AT, STEP_READ_OVERRIDE, ""); /* as each look wants it */
+	for (int i = 0; i < 3; i++) {
+		loop_turn(loop, 10);
+	}
+	is_int(asked, 2);
+	hands_run_answer(runner, AT + 256, NULL); /* nobody waits there */
+	hands_run_answer(runner, AT, NULL);
+	hands_run_answer(runner, AT, "it runs by now");
+	told[0] = '\0';
+	wait_for(1);
+	is_str(told, "256 1 good of 1: nvidia\n");
+	told[0] = '\0';
+	want(AT, STEP_READ_OVERRIDE, "");
+	for (int i = 0; i < 200 && asked < 3; i++) {
+		loop_turn(loop, 10);
+	}
+	left = 0;
+	hands_run_answer(runner, AT, "somebody uses it by now");
+	is_str(told, "256 1 bad of 1: \n");
+	ok(!hands_busy(hands, AT));
+	want(AT, STEP_READ_OVERRIDE, ""); /* and one that waits at the end is nobody's */
+	for (int i = 0; i < 400 && asked < 4; i++) {
+		loop_turn(loop, 10);
+	}
+	is_int(asked, 4);
+	end();
+}
+
 static int wait_for_ever(attr_unused void *job, attr_unused int out)
 {
 	return pause();
@@ -185,4 +239,5 @@ TESTS({"programs run in children, and their ends are told", programs_run_and_are
       {"what failed is tried again after its pause", failures_are_tried_again},
       {"what cannot be started is told", what_cannot_be_started_is_told},
       {"the end of a child that hung is told", stuck_ones_hold_up_nobody},
+      {"a program waits until it is known whether it may start", programs_wait_for_whoever_knows},
       {"what runs ends with it", what_runs_ends_with_it})

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmgpu-node: what runs on each node. Without --once it is the daemon (daemon.h); with it, it
- * prints what it sees and needs no cluster.
+ * prints what it sees and needs no cluster. `vmgpu-node observe` is another program (observe.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,12 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "node-daemon/daemon.h"
+#include "node-daemon/observe.h"
 #include "node-daemon/print.h"
 #include "node-daemon/report.h"
 #include "node-daemon/scan.h"
@@ -31,6 +34,8 @@ static const struct flag flags[] = {
 	{"state-dir", 0, FLAG_STRING, offsetof(struct options, state_dir),
 	 .value = "/var/lib/vmgpu", .arg = "DIR",
 	 .help = "where the journal lies that says what was done to this machine's GPUs"},
+	{"eyes-socket", 0, FLAG_STRING, offsetof(struct options, eyes), .value = "", .arg = "PATH",
+	 .help = "where vmgpu-node observe answers who uses a GPU; empty: this process looks itself, and needs the rights for that"},
 	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
 	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
 	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s",
@@ -163,12 +168,63 @@ static int run(struct settings *s, struct err *err)
 	return rc;
 }
 
-int main(int argc, char **argv)
+/* --- observe ------------------------------------------------------------------------------- */
+
+struct observe_typed {
+	const char *socket, *sys_root;
+	struct program_options common;
+};
+
+static const struct flag observe_flags[] = {
+	{"eyes-socket", 0, FLAG_STRING, offsetof(struct observe_typed, socket),
+	 .value = "/run/vmgpu/eyes.sock", .arg = "PATH",
+	 .help = "where to answer; in a folder that vmgpu-node sees too"},
+	{"sys-root", 0, FLAG_STRING, offsetof(struct observe_typed, sys_root), .value = "/sys",
+	 .arg = "DIR", .help = "where the machine's /sys is; read-only is enough"},
+	{0},
+};
+
+static int observe(int argc, char **argv, struct err *err)
+{
+	static const struct flag_text text = {
+		.program = "vmgpu-node observe",
+		.about =
+			"Answers vmgpu-node on a unix socket which processes of this machine use a GPU, and writes nothing.\n\n"
+			"A process uses a GPU while it has one of its device nodes open or mapped, in whatever container. To see that of all "
+			"processes it needs the machine's PID namespace (hostPID) and the capabilities SYS_PTRACE and DAC_READ_SEARCH; so it "
+			"runs apart from vmgpu-node, which writes to the machine and needs none of them. It looks only when it is asked. What it "
+			"cannot see it says so of, and vmgpu-node then leaves the GPU alone; so it does when nobody answers.",
+		.examples = "  vmgpu-node observe --eyes-socket /run/vmgpu/eyes.sock\n"
+			    "  vmgpu-node --node-name gpu-1 --eyes-socket /run/vmgpu/eyes.sock",
+	};
+	struct observe_typed typed = {0};
+	const struct flag_group groups[] = {{"Flags", observe_flags, &typed},
+					    {"Common flags", program_flags, &typed.common},
+					    {0}};
+	int args = 0, rc = program_parse(&text, groups, &typed.common, argc, argv, &args);
+
+	if (rc) {
+		return rc < 0 ? -2 : 0;
+	}
+	if (args) {
+		return err_set(err,
+			       "unexpected argument \"%s\": flags begin with --; see "
+			       "vmgpu-node observe --help",
+			       argv[1]);
+	}
+	log_setup((enum log_level)typed.common.log_level, STDERR_FILENO, "vmgpu-node observe");
+	return observe_run(typed.socket, typed.sys_root, err);
+}
+
+/* --- which of them ------------------------------------------------------------------------- */
+
+static int look_or_run(int argc, char **argv, struct err *err)
 {
 	static const struct flag_text text = {
 		.program = "vmgpu-node",
 		.about =
-			"Reports the GPUs of this node in its GPUNode object, notices by itself when they change, and brings them to vfio-pci as the controller orders it there.",
+			"Reports the GPUs of this node in its GPUNode object, notices by itself when they change, and brings them to vfio-pci as the controller orders it there.\n\n"
+			"vmgpu-node observe --help: the part of it that sees who uses GPUs.",
 		.examples = "  vmgpu-node --once -o table",
 	};
 	struct settings s = {0};
@@ -176,20 +232,28 @@ int main(int argc, char **argv)
 					    {"Metrics and probes", monitoring_flags, &s.monitoring},
 					    {"Common flags", program_flags, &s.common},
 					    {0}};
-	struct err err;
 	int args = 0, rc = program_parse(&text, groups, &s.common, argc, argv, &args);
 
 	if (rc) {
-		return rc < 0 ? PROGRAM_USAGE : 0;
+		return rc < 0 ? -2 : 0;
 	}
 	s.options.node = s.options.node ? s.options.node : getenv("NODE_NAME");
 	if (args) {
-		rc = err_set(&err, "unexpected argument \"%s\": flags begin with --; see --help",
-			     argv[1]);
-	} else if (s.options.bench) {
-		rc = bench(&s.options, &err);
-	} else {
-		rc = s.options.once ? once(&s.options, &err) : run(&s, &err);
+		return err_set(err, "unexpected argument \"%s\": flags begin with --; see --help",
+			       argv[1]);
 	}
-	return rc < 0 ? fail(&err) : 0;
+	if (s.options.bench) {
+		return bench(&s.options, err);
+	}
+	return s.options.once ? once(&s.options, err) : run(&s, err);
+}
+
+/* -2: it was said already. */
+int main(int argc, char **argv)
+{
+	struct err err;
+	bool eyes = argc > 1 && str_eq(argv[1], "observe");
+	int rc = eyes ? observe(argc - 1, argv + 1, &err) : look_or_run(argc, argv, &err);
+
+	return rc == -2 ? PROGRAM_USAGE : rc < 0 ? fail(&err) : 0;
 }

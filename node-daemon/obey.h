@@ -7,6 +7,9 @@
  * Everything is decided anew at each look at the machine, whenever the orders change, and when a
  * child has ended: nothing is remembered but the journal and what runs. A record lies on the disk
  * before what it tells is begun. Without a journal nothing is written to the machine.
+ *
+ * Before a driver is taken from a unit, or a unit is given back, the eyes (eyes.h) are asked who
+ * uses it, and once more right before the program starts. While they do not answer, it is in use.
  */
 #pragma once
 
@@ -21,6 +24,7 @@ struct obey_settings {
 	int sys;	       /* descriptor of /sys, lent */
 	const char *state_dir; /* of the journal; made where it is not there */
 	const char *node;      /* name of the Node */
+	const char *eyes;      /* socket of who sees who uses cards (eyes.h); NULL, "": look here */
 	loop_fn *look;	       /* asks for a new look at the machine */
 	loop_fn *changed;      /* what is reported has changed */
 	void *ctx;	       /* of both */

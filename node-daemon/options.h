@@ -5,7 +5,7 @@
 #include "base/base.h"
 
 struct options {
-	const char *node, *sys_root, *pci_ids, *lease_ns, *state_dir;
+	const char *node, *sys_root, *pci_ids, *lease_ns, *state_dir, *eyes;
 	int64_t beat_ms;
 	bool once;
 	int output; /* enum print_format */

@@ -20,6 +20,7 @@ struct binder {
 
 enum refusal {
 	REFUSED_HOST,
+	REFUSED_UNSEEN,
 	REFUSED_USED,
 	REFUSED_USED_BACK,
 	REFUSED_VGPUS,
@@ -33,6 +34,8 @@ static const struct {
 	[REFUSED_HOST] = {"HostDriver", "is on the host's driver ",
 			  "whether anybody uses it cannot be seen, so it is only taken once that "
 			  "driver is unbound from it"},
+	[REFUSED_UNSEEN] = {"HostDriver", "is on the host's driver ",
+			    "it is taken once that is seen, or that driver is unbound from it"},
 	[REFUSED_USED] = {"InUse", "is used by ", "it is taken when that has ended"},
 	[REFUSED_USED_BACK] = {"InUse", "is used by ", "it is given back when that has ended"},
 	[REFUSED_VGPUS] = {"VGPUsMade",
@@ -68,6 +71,12 @@ static const char *place(struct binder *b, const struct pci_function *f)
 static bool on_vfio(const struct pci_function *f)
 {
 	return pcifn_driver_is_vfio(f->driver);
+}
+
+/* Of the functions of a card that driver has the GPU alone. */
+static bool on_nvidia(const struct pci_function *f)
+{
+	return f->kind == PCI_GPU && str_eq(f->driver, "nvidia");
 }
 
 static bool on_host(const struct pci_function *f)
@@ -118,6 +127,11 @@ static bool missing_on_vfio(const struct binder *b, const struct pci_function *f
 static bool takes_from_host(const struct binder *b, const struct pci_function *f)
 {
 	return may_bind(b, f) && on_host(f);
+}
+
+static bool taken_from_nvidia(const struct binder *b, const struct pci_function *f)
+{
+	return may_bind(b, f) && on_nvidia(f);
 }
 
 static bool unknown(const struct binder *b, const struct pci_function *f)
@@ -243,9 +257,15 @@ static bool used_on_host(struct binder *b)
 	if (!f || b->seen->users == BIND_USERS_NONE) {
 		return false;
 	}
-	return b->seen->users == BIND_USERS_SOME
-		       ? refuse_as(b, REFUSED_USED, place(b, f), b->seen->holder)
-		       : refuse_as(b, REFUSED_HOST, place(b, f), f->driver);
+	if (b->seen->users == BIND_USERS_SOME) {
+		return refuse_as(b, REFUSED_USED, place(b, f), b->seen->holder);
+	}
+	if (str_empty(b->seen->holder)) {
+		return refuse_as(b, REFUSED_HOST, place(b, f), f->driver);
+	}
+	return refuse_as(b, REFUSED_UNSEEN, place(b, f),
+			 arena_printf(b->arena, "%s, and whether anybody uses it is not known (%s)",
+				      f->driver, b->seen->holder));
 }
 
 static bool no_vfio(struct binder *b)
@@ -257,6 +277,8 @@ static bool no_vfio(struct binder *b)
 static void bind_steps(struct binder *b)
 {
 	add_each(b, is_gpu, STEP_EXPECT_ALIVE, "");
+	add_each(b, taken_from_nvidia, STEP_UNBIND_LOCK,
+		 "1");					/* what it refuses has changed nothing */
 	add_each(b, may_bind, STEP_OVERRIDE, VFIO_PCI); /* of all, before anything is let go */
 	add_unbinds(b, takes_from_host);
 	add_each(b, missing_on_vfio, STEP_PROBE, "");
@@ -291,8 +313,15 @@ static bool comes_back(const struct binder *b, const struct pci_function *f)
 	return may_be_ours(b, f) && !on_host(f) && *was(b, f).driver;
 }
 
+/* Still on NVIDIA's driver, which may have been asked to let go of it. */
+static bool stayed_on_nvidia(const struct binder *b, const struct pci_function *f)
+{
+	return may_be_ours(b, f) && on_nvidia(f);
+}
+
 static bool back_steps(struct binder *b)
 {
+	add_each(b, stayed_on_nvidia, STEP_UNBIND_LOCK, "0");
 	list_each(item, &b->seen->unit->functions) {
 		if (may_be_ours(b, *item)) {
 			add(b, STEP_OVERRIDE, *item, was(b, *item).override);

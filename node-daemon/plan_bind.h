@@ -9,7 +9,8 @@
  * are ever touched, never what only shares their IOMMU group. What was on a driver of the vfio family
  * before us is never unbound, nor is its driver_override written.
  *
- * A driver of the host is only taken away when somebody has looked and nobody uses the unit.
+ * A driver of the host is only taken away when somebody has looked and nobody uses the unit. NVIDIA's
+ * is asked too, before anything is changed: only it knows what the kernel does with the card.
  */
 #pragma once
 
@@ -30,7 +31,7 @@ struct bind_seen {
 	const struct book *book; /* of the unit */
 	enum want want;
 	enum bind_users users;
-	const char *holder;  /* BIND_USERS_SOME: for a sentence, "pod a/b" */
+	const char *holder;  /* SOME: for a sentence, "pod a/b"; UNKNOWN: why, or "" */
 	const char *refusal; /* books.refusal, "": none */
 };
 

@@ -15,6 +15,7 @@ static const struct {
 	int64_t deadline_ms;
 } verbs[STEP_VERBS] = {
 	[STEP_READ_OVERRIDE] = {"read driver_override of", NULL, 5 * SECOND},
+	[STEP_UNBIND_LOCK] = {"set unbindLock of", "to", 8 * SECOND},
 	[STEP_OVERRIDE] = {"set driver_override of", "to", 5 * SECOND},
 	[STEP_UNBIND] = {"unbind", "from", 10 * SECOND},
 	[STEP_PROBE] = {"find a driver for", NULL, 15 * SECOND},

@@ -14,6 +14,8 @@
 
 enum step_verb {
 	STEP_READ_OVERRIDE, /* driver_override is told; waits for the lock of the device (sysfs.h) */
+	STEP_UNBIND_LOCK,   /* "1": NVIDIA's driver makes sure by itself that nobody uses it, the
+			       kernel included, and where it can lets nobody begin; "0": not any more */
 	STEP_OVERRIDE,	    /* value becomes driver_override, "": none */
 	STEP_UNBIND,	    /* from the driver `value`, and from no other */
 	STEP_PROBE,	    /* the kernel looks for a driver, unless one has it */

@@ -98,6 +98,13 @@ int sysfs_dir(int dir, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+int sysfs_file(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int sysfs_names(int dir, const char *path)
 {
 	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

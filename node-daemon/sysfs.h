@@ -31,7 +31,9 @@ ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size);
 bool sysfs_exists(int dir, const char *path);
 /* A directory, for further reads below it. The fd, or -errno. */
 int sysfs_dir(int dir, const char *path);
-/* The same, for readdir. */
+/* A file, to be read in pieces. The fd, or -errno. */
+int sysfs_file(int dir, const char *path);
+/* A directory, for readdir. */
 int sysfs_names(int dir, const char *path);
 
 /*

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +12,22 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "node-daemon/sysfs.h"
+#include "node-daemon/holders.h"
+#include "node-daemon/users_inner.h"
 
-#define MAX_NODES 64
-#define MAX_DEPTH 6
 #define INITIAL_PID_NAMESPACE "pid:[4026531836]" /* PROC_PID_INIT_INO, linux/proc_ns.h */
+#define PASSES 3
+#define MAPS_BYTES (64 * KiB)
 
-struct nodes {
-	dev_t items[MAX_NODES];
-	size_t n;
-	bool unsure; /* there may be more */
+/* What became of looking at one thing of a process. */
+enum look {
+	LOOK_SEEN,
+	LOOK_GONE,  /* it was there a moment ago: what it held may be somewhere else by now */
+	LOOK_BLIND, /* it may not be looked at */
 };
 
-/* --- a unit's nodes --------------------------------------------------------------------------- */
-
 /* NULL: errno says why. */
-static DIR *open_names(int at, const char *path)
+DIR *users_names(int at, const char *path)
 {
 	int fd = sysfs_names(at, path);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -39,7 +41,7 @@ static DIR *open_names(int at, const char *path)
 }
 
 /* NULL at the end, or where that is not known. */
-static struct dirent *next_name(DIR *dir, bool *ret_unsure)
+struct dirent *users_next(DIR *dir, bool *ret_unsure)
 {
 	struct dirent *e;
 
@@ -49,169 +51,336 @@ static struct dirent *next_name(DIR *dir, bool *ret_unsure)
 	return e;
 }
 
-/* "116:5\n" */
-static void add_node(struct nodes *all, int dir, const char *file)
+static bool is_number(const char *s)
 {
-	char text[32];
-	unsigned major, minor;
-
-	if (sysfs_read(dir, file, text, sizeof(text)) <= 0 ||
-	    sscanf(text, "%u:%u", &major, &minor) != 2 || all->n == MAX_NODES) {
-		all->unsure = true;
-		return;
-	}
-	all->items[all->n++] = makedev(major, minor);
+	return *s && strspn(s, "0123456789") == strlen(s);
 }
 
-static void walk(struct nodes *all, int parent, const char *name, int depth)
+static enum look look_of(int error)
 {
-	DIR *dir = depth > MAX_DEPTH ? NULL : open_names(parent, name);
-	struct dirent *e;
-
-	if (!dir) {
-		all->unsure = true;
-		return;
-	}
-	while ((e = next_name(dir, &all->unsure))) {
-		if (e->d_type == DT_REG && str_eq(e->d_name, "dev")) {
-			add_node(all, dirfd(dir), "dev");
-		} else if (e->d_type == DT_DIR && *e->d_name != '.') {
-			walk(all, dirfd(dir), e->d_name, depth + 1);
-		}
-	}
-	closedir(dir);
+	return error == ENOENT || error == ESRCH ? LOOK_GONE : LOOK_BLIND;
 }
 
-static void add_group(struct nodes *all, int sys, const struct pci_function *f)
+static void doubt_all(struct users_scan *s, const char *why)
 {
-	auto_free char *real = NULL;
-	char target[256];
-	auto_free char *link = xprintf("class/vfio/%d", (int)f->group);
-
-	if (f->group < 0 || sysfs_link(sys, link, target, sizeof(target)) <= 0) {
-		all->unsure = true;
-		return;
-	}
-	real = xprintf("class/vfio/%s/dev", target); /* ../../devices/virtual/vfio/17 */
-	add_node(all, sys, real);
-}
-
-static bool shows_users(const char *driver)
-{
-	return pcifn_driver_is_vfio(driver) || str_eq(driver, "snd_hda_intel");
-}
-
-static void add_function(struct nodes *all, int sys, const struct pci_function *f)
-{
-	char text[PCIFN_TEXT_MAX], target[256];
-	auto_free char *link = xprintf("bus/pci/devices/%s", pcifn_text(f->address, text));
-	auto_free char *path = NULL;
-
-	if (!shows_users(f->driver) || sysfs_link(sys, link, target, sizeof(target)) <= 0) {
-		all->unsure = true;
-		return;
-	}
-	path = xprintf("bus/pci/devices/%s", target); /* ../../../devices/pci0000:00/... */
-	if (pcifn_driver_is_vfio(f->driver)) {
-		add_group(all, sys, f);
-	}
-	walk(all, sys, path, 0);
-}
-
-static void nodes_of(int sys, const struct unit *u, struct nodes *ret)
-{
-	*ret = (struct nodes){0};
-	list_each(f, &u->functions) {
-		if ((*f)->kind != PCI_MEMBER && *(*f)->driver) {
-			add_function(ret, sys, *f);
-		}
+	for (size_t i = 0; i < s->n; i++) {
+		holders_doubt(&s->units[i], why);
 	}
 }
 
-/* --- processes -------------------------------------------------------------------------------- */
+/* --- descriptors --------------------------------------------------------------------------- */
 
-static bool has_node(const struct nodes *all, int dir, const char *fd)
+/* A descriptor without a node: a device of vfio has one of these. */
+static enum look anonymous(struct users_scan *s, struct holders_process *p, int process,
+			   const char *fd)
 {
+	auto_free char *link = xprintf("fd/%s", fd), *info = xprintf("fdinfo/%s", fd);
+	char text[4096] = "";
+	ssize_t n = sysfs_link(process, link, text, sizeof(text));
+
+	if (n == -ENOENT || n == -ESRCH || n == -EACCES || n == -EPERM) {
+		return look_of((int)-n);
+	}
+	if (n > 0 && holders_is_vfio_device(text)) {
+		bool told = sysfs_read(process, info, text, sizeof(text)) >= 0;
+
+		holders_vfio(p, told ? holders_syspath(text, s->arena) : NULL, s->units, s->n,
+			     s->arena);
+	}
+	return LOOK_SEEN;
+}
+
+static enum look look_at_fd(struct users_scan *s, struct holders_process *p, int process,
+			    const char *fd)
+{
+	auto_free char *path = xprintf("fd/%s", fd);
 	struct stat st;
 
-	if (fstatat(dir, fd, &st, 0) < 0 || !S_ISCHR(st.st_mode)) {
-		return false;
+	if (fstatat(process, path, &st, 0) < 0) {
+		return errno == ENOENT ? anonymous(s, p, process, fd) : look_of(errno);
 	}
-	for (size_t i = 0; i < all->n; i++) {
-		if (all->items[i] == st.st_rdev) {
-			return true;
-		}
+	if (S_ISCHR(st.st_mode)) {
+		holders_node(p, holders_number(major(st.st_rdev), minor(st.st_rdev)), s->units,
+			     s->n, s->arena);
+	} else if (!(st.st_mode & S_IFMT)) {
+		return anonymous(s, p, process, fd);
 	}
-	return false;
+	return LOOK_SEEN;
 }
 
-static void name_it(int proc, const char *pid, char who[USERS_WHO_MAX])
+static enum look look_at_fds(struct users_scan *s, struct holders_process *p, int process,
+			     size_t *ret_n)
 {
-	auto_free char *path = xprintf("%s/comm", pid);
-	char comm[32];
-
-	if (sysfs_read(proc, path, comm, sizeof(comm)) < 0) {
-		*comm = '\0';
-	}
-	snprintf(who, USERS_WHO_MAX, "process %.16s (%s)", pid, comm);
-}
-
-/* One that ends meanwhile uses nothing. */
-static enum bind_users look_at(int proc, const char *pid, const struct nodes *all)
-{
-	auto_free char *path = xprintf("%s/fd", pid);
-	DIR *dir = open_names(proc, path);
-	enum bind_users found = BIND_USERS_NONE;
+	DIR *dir = users_names(process, "fd");
+	enum look worst = LOOK_SEEN;
 	bool unsure = false;
 	struct dirent *e;
 
+	*ret_n = 0;
 	if (!dir) {
-		return errno == ENOENT || errno == ESRCH ? BIND_USERS_NONE : BIND_USERS_UNKNOWN;
+		return look_of(errno);
 	}
-	while (found == BIND_USERS_NONE && (e = next_name(dir, &unsure))) {
-		if (*e->d_name != '.' && has_node(all, dirfd(dir), e->d_name)) {
-			found = BIND_USERS_SOME;
+	while ((e = users_next(dir, &unsure))) {
+		if (is_number(e->d_name)) {
+			worst = MAX(worst, look_at_fd(s, p, process, e->d_name));
+			++*ret_n;
 		}
 	}
 	closedir(dir);
-	return found == BIND_USERS_NONE && unsure ? BIND_USERS_UNKNOWN : found;
+	return unsure ? LOOK_BLIND : worst;
 }
 
+/* --- mapped memory ------------------------------------------------------------------------- */
+
+/* The node that a mapping names, in the process's own root. */
+static void look_at_mapped(struct users_scan *s, struct holders_process *p, int process,
+			   const struct holders_map *m)
+{
+	auto_free char *path = xprintf("root%s", m->path);
+	struct stat st;
+	bool there = !m->deleted && fstatat(process, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (there && S_ISCHR(st.st_mode)) {
+		holders_node(p, holders_number(major(st.st_rdev), minor(st.st_rdev)), s->units,
+			     s->n, s->arena);
+	}
+	if (holders_is_node_name(m->path) && !(there && st.st_ino == m->inode)) {
+		doubt_all(s,
+			  arena_printf(s->arena, "%s has mapped %.64s, which is not there any more",
+				       p->name, m->path));
+	}
+}
+
+static void look_at_line(struct users_scan *s, struct holders_process *p, int process, char *line)
+{
+	struct holders_map m;
+
+	if (holders_map(line, &m) < 0 || !holders_map_matters(&m)) {
+		return;
+	}
+	if (holders_is_vfio_device(m.path)) {
+		holders_vfio(p, NULL, s->units, s->n, s->arena);
+	} else {
+		look_at_mapped(s, p, process, &m);
+	}
+}
+
+/* Whole lines of what was read; what is left of one begins the next. A line as long as all is cut
+ * off: no node has such a name. */
+static size_t look_at_lines(struct users_scan *s, struct holders_process *p, int process,
+			    char *bytes, size_t n)
+{
+	char *from = bytes, *end;
+
+	while ((end = memchr(from, '\n', n))) {
+		*end = '\0';
+		look_at_line(s, p, process, from);
+		n -= (size_t)(end + 1 - from);
+		from = end + 1;
+	}
+	if (n == MAPS_BYTES) {
+		n = 0;
+	}
+	memmove(bytes, from, n);
+	return n;
+}
+
+/* ESRCH: it has no memory, as the kernel's own threads (fs/proc/base.c, proc_mem_open). */
+static enum look look_at_maps(struct users_scan *s, struct holders_process *p, int process)
+{
+	auto_close int fd = sysfs_file(process, "maps");
+	size_t have = 0;
+	ssize_t n;
+
+	if (fd < 0) {
+		return fd == -ESRCH ? LOOK_SEEN : look_of(-fd);
+	}
+	while ((n = read(fd, s->maps + have, MAPS_BYTES - have)) > 0) {
+		have = look_at_lines(s, p, process, s->maps, have + (size_t)n);
+	}
+	return n == 0 || errno == ESRCH ? LOOK_SEEN : look_of(errno);
+}
+
+/* --- processes ----------------------------------------------------------------------------- */
+
+static enum look look_at_task(struct users_scan *s, struct holders_process *p, int process,
+			      size_t *ret_fds)
+{
+	enum look fds = look_at_fds(s, p, process, ret_fds);
+
+	if (fds == LOOK_GONE) {
+		fds = look_at_fds(s, p, process, ret_fds); /* one was closed meanwhile */
+		fds = *ret_fds && fds == LOOK_GONE ? LOOK_SEEN : fds;
+	}
+	return fds == LOOK_SEEN ? look_at_maps(s, p, process) : fds;
+}
+
+/* Whose first thread has ended shows nothing of its own; the others still have all. */
+static enum look look_at_threads(struct users_scan *s, struct holders_process *p, int process)
+{
+	DIR *dir = users_names(process, "task");
+	enum look worst = LOOK_SEEN;
+	bool unsure = false;
+	struct dirent *e;
+	size_t n;
+
+	if (!dir) {
+		return look_of(errno);
+	}
+	while ((e = users_next(dir, &unsure))) {
+		auto_close int task = is_number(e->d_name) ? sysfs_dir(dirfd(dir), e->d_name) : -1;
+
+		if (task >= 0) {
+			worst = MAX(worst, look_at_task(s, p, task, &n));
+		}
+	}
+	closedir(dir);
+	return unsure ? LOOK_BLIND : worst;
+}
+
+static enum look look_at(struct users_scan *s, const char *pid)
+{
+	auto_close int process = sysfs_dir(s->proc, pid);
+	struct holders_process p;
+	char comm[32];
+	size_t fds;
+	enum look seen;
+
+	if (process < 0) {
+		return look_of(-process);
+	}
+	holders_process(pid, sysfs_read(process, "comm", comm, sizeof(comm)) > 0 ? comm : "",
+			s->arena, &p);
+	seen = look_at_task(s, &p, process, &fds);
+	if (seen == LOOK_SEEN && !fds) {
+		seen = look_at_threads(s, &p, process);
+	}
+	holders_process_end(&p, s->units, s->n, s->arena);
+	if (seen == LOOK_BLIND) {
+		doubt_all(s, arena_printf(
+				     s->arena,
+				     "what %s has open cannot be seen; the capabilities SYS_PTRACE "
+				     "and DAC_READ_SEARCH are needed",
+				     p.name));
+	}
+	return seen;
+}
+
+/* All processes once. True: none of them ended meanwhile. */
+static bool pass(struct users_scan *s)
+{
+	DIR *dir = users_names(s->proc, ".");
+	bool unsure = !dir, whole = true;
+	struct dirent *e;
+
+	while (dir && (e = users_next(dir, &unsure))) {
+		if (is_number(e->d_name)) {
+			whole &= look_at(s, e->d_name) != LOOK_GONE;
+		}
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	if (unsure) {
+		doubt_all(s, "the processes of this machine cannot be listed");
+	}
+	return whole;
+}
+
+/* With hidepid only one's own processes are there (proc(5)). */
 static bool sees_all(int proc)
 {
 	char ns[64];
 
-	/* With hidepid only one's own processes are there (proc(5)). */
 	return sysfs_exists(proc, "1/fd") && sysfs_link(proc, "self/ns/pid", ns, sizeof(ns)) > 0 &&
 	       str_eq(ns, INITIAL_PID_NAMESPACE);
 }
 
-enum bind_users users_look(int sys, int proc, const struct unit *u, char who[USERS_WHO_MAX])
+/* A process that ends while it is looked at may have given what it held to one that was looked at
+ * before; then all are looked at again. */
+static void look_at_processes(struct users_scan *s)
 {
-	enum bind_users found = BIND_USERS_NONE;
-	struct nodes all;
-	struct dirent *e;
-	DIR *dir;
+	size_t nodes = 0;
 
-	nodes_of(sys, u, &all);
-	if (all.unsure || !sees_all(proc)) {
-		return BIND_USERS_UNKNOWN;
+	for (size_t i = 0; i < s->n; i++) {
+		nodes += s->units[i].n_nodes;
 	}
-	dir = open_names(proc, ".");
-	if (!dir) {
-		return BIND_USERS_UNKNOWN;
+	if (!nodes) {
+		return;
 	}
-	while (found != BIND_USERS_SOME && (e = next_name(dir, &all.unsure))) {
-		enum bind_users one = BIND_USERS_NONE;
+	if (!sees_all(s->proc)) {
+		doubt_all(s, "only the processes of its own PID namespace are seen here; run "
+			     "vmgpu-node observe with hostPID");
+		return;
+	}
+	s->maps = xmalloc(MAPS_BYTES);
+	for (int i = 0; i < PASSES; i++) {
+		if (pass(s)) {
+			break;
+		}
+		if (i == PASSES - 1) {
+			doubt_all(
+				s,
+				"processes end faster than they can be looked at; it is tried again");
+		}
+	}
+	free(s->maps);
+}
 
-		if (strspn(e->d_name, "0123456789") == strlen(e->d_name)) {
-			one = look_at(proc, e->d_name, &all);
-		}
-		if (one == BIND_USERS_SOME) {
-			name_it(proc, e->d_name, who);
-		}
-		found = one == BIND_USERS_NONE ? found : one;
+/* --- the whole ----------------------------------------------------------------------------- */
+
+static struct eyes_says said(const struct holders_unit *u)
+{
+	struct eyes_says says = {u->id, BIND_USERS_NONE, ""};
+
+	if (*u->held) {
+		says.users = BIND_USERS_SOME;
+		says.who = u->held;
+	} else if (*u->doubt) {
+		says.users = BIND_USERS_UNKNOWN;
+		says.who = u->doubt;
 	}
-	closedir(dir);
-	return found == BIND_USERS_NONE && all.unsure ? BIND_USERS_UNKNOWN : found;
+	return says;
+}
+
+void users_look(int sys, int proc, const struct eyes_question *q, struct arena *a,
+		struct eyes_answer *ret)
+{
+	struct users_scan s = {.sys = sys, .proc = proc, .arena = a};
+
+	s.units = arena_array(a, struct holders_unit, q->n);
+	list_each(u, q) {
+		users_nodes(&s, u, &s.units[s.n++]);
+	}
+	look_at_processes(&s);
+	eyes_answer_unknown(q, "", a, ret);
+	for (size_t i = 0; i < s.n; i++) {
+		ret->units.items[i] = said(&s.units[i]);
+	}
+	users_versions(&s, ret);
+}
+
+int users_run(void *ctx, int out)
+{
+	const struct users_job *job = ctx;
+	struct eyes_answer answer;
+	struct buf line;
+	struct arena a;
+	size_t from = 0;
+
+	arena_init(&a, 256 * MiB); /* the child ends with it */
+	buf_init(&line, 2 * EYES_MAX_LINE);
+	users_look(job->sys, job->proc, job->question, &a, &answer);
+	if (eyes_answer_write(&answer, &line) < 0) {
+		return 1;
+	}
+	while (from < line.len) {
+		ssize_t n = write(out, line.bytes + from, line.len - from);
+
+		if (n < 0 && errno != EINTR) {
+			return 2;
+		}
+		from += (size_t)MAX(n, 0);
+	}
+	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -15,9 +16,11 @@
 
 #define TRIES 100 /* of what is interrupted */
 #define DEVICES "bus/pci/devices"
+#define LOCK_TRIES 5
+#define LOCK_PAUSE_MS 100 /* and doubled */
 
 struct writer {
-	int sys;
+	int sys, proc;
 	const struct step *step;
 	char at[PCIFN_TEXT_MAX];
 	struct err err;	    /* why it failed */
@@ -209,7 +212,7 @@ static int driver_of(struct writer *w, int dir, char *ret, size_t size)
 /* The console of the firmware stays, unless an admin took it away already. */
 static int boot_display(struct writer *w, int dir)
 {
-	bool taken = w->step->verb == STEP_UNBIND ||
+	bool taken = w->step->verb == STEP_UNBIND || w->step->verb == STEP_UNBIND_LOCK ||
 		     (w->step->verb == STEP_OVERRIDE && pcifn_driver_is_vfio(w->step->value));
 	char driver[256];
 	int64_t boot = 0;
@@ -259,6 +262,59 @@ static int read_override(struct writer *w, int dir)
 		w->read[0] = '\0';
 	}
 	return 0;
+}
+
+static void sleep_ms(long ms)
+{
+	const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+/* The driver takes it when nobody has the card open, and what it took is known when the file was
+ * closed and is read again (nvidia.ko, nv-procfs.c). 1: not taken. */
+static int try_lock(struct writer *w, const char *path)
+{
+	auto_free char *line = xprintf("%s\n", w->step->value);
+	char text[32];
+	ssize_t n;
+
+	if (put(w, w->proc, path, line) < 0) {
+		return -1;
+	}
+	n = sysfs_read(w->proc, path, text, sizeof(text));
+	if (n < 0) {
+		return failed(w, path, (int)-n);
+	}
+	return !str_eq(text, w->step->value);
+}
+
+/* To give a lock back where there is none any more is done. */
+static int unbind_lock(struct writer *w, attr_unused int dir)
+{
+	auto_free char *path = xprintf("driver/nvidia/gpus/%s/unbindLock", w->at);
+	bool take_it = str_eq(w->step->value, "1");
+	int rc;
+
+	if (!sysfs_exists(w->proc, path)) {
+		return take_it ? refused(w,
+					 "whether the kernel itself uses it cannot be asked, since "
+					 "/proc/driver/nvidia does not show its unbindLock; nothing "
+					 "was changed; vmgpu-node must see the host's "
+					 "/proc/driver/nvidia, writable")
+			       : 0;
+	}
+	rc = try_lock(w, path);
+	for (int i = 1; i < LOCK_TRIES && rc == 1; i++) {
+		sleep_ms(LOCK_PAUSE_MS << (i - 1));
+		rc = try_lock(w, path);
+	}
+	return rc == 1 ? refused(w,
+				 "NVIDIA's driver does not let go of it: it is in use, by a process "
+				 "or by the kernel (persistence mode without its service, the "
+				 "console of nvidia-drm); nothing was changed; end that, it is "
+				 "tried again")
+		       : rc;
 }
 
 static int override(struct writer *w, int dir)
@@ -390,6 +446,7 @@ static int reset(struct writer *w, int dir)
 
 static int (*const verbs[STEP_VERBS])(struct writer *w, int dir) = {
 	[STEP_READ_OVERRIDE] = read_override,
+	[STEP_UNBIND_LOCK] = unbind_lock,
 	[STEP_OVERRIDE] = override,
 	[STEP_UNBIND] = unbind,
 	[STEP_PROBE] = probe,
@@ -435,9 +492,9 @@ static int say(int out, size_t i, bool done, const char *text)
 	return 0;
 }
 
-int write_steps(int sys, const struct steps *s, int out)
+int write_steps(int sys, int proc, const struct steps *s, int out)
 {
-	struct writer w = {.sys = sys};
+	struct writer w = {.sys = sys, .proc = proc};
 	int rc = 0;
 
 	arena_init(&w.arena, 16 * MiB);
@@ -456,5 +513,5 @@ int write_run(void *ctx, int out)
 	const struct write_job *job = ctx;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return getppid() == job->parent ? write_steps(job->sys, job->steps, out) : 2;
+	return getppid() == job->parent ? write_steps(job->sys, job->proc, job->steps, out) : 2;
 }

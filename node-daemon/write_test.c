@@ -189,7 +189,7 @@ static int run(const struct steps *s)
 
 	ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
 	kernel.on = true;
-	rc = write_steps(tree.fd, s, ends[1]);
+	rc = write_steps(tree.fd, tree.fd, s, ends[1]); /* its proc too */
 	kernel.on = false;
 	n = read(ends[0], bytes, sizeof(bytes) - 1);
 	close(ends[0]), close(ends[1]);
@@ -580,7 +580,7 @@ static void who_is_not_heard_stops(void)
 	ok(pipe2(ends, O_CLOEXEC) == 0);
 	close(ends[0]);
 	kernel.on = true;
-	is_int(write_steps(tree.fd, &(struct steps){two, 2}, ends[1]), 2);
+	is_int(write_steps(tree.fd, -1, &(struct steps){two, 2}, ends[1]), 2);
 	kernel.on = false;
 	close(ends[1]);
 	log_is("drivers/snd_hda_intel/unbind: 0000:01:00.1\n");
@@ -660,7 +660,7 @@ static void runs_in_a_child(void)
 {
 	struct step one = {STEP_OVERRIDE, GPU, "vfio-pci"};
 	const struct steps steps = {&one, 1};
-	struct write_job job = {0, getpid(), &steps};
+	struct write_job job = {0, -1, getpid(), &steps};
 	struct err err;
 
 	begin();
@@ -700,7 +700,7 @@ static void ends_with_its_parent(void)
 	ok(pipe(ends) == 0);
 	parent = fork();
 	if (parent == 0) {
-		struct write_job job = {tree.fd, getpid(), &steps};
+		struct write_job job = {tree.fd, -1, getpid(), &steps};
 
 		if (fork() == 0) {
 			(void)!write(ends[1], "x", 1);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node-daemon/observe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/link.h"
+#include "base/log.h"
+#include "node-daemon/eyes.h"
+
+struct observe {
+	struct observe_settings s;
+	char *socket;
+	struct eyes *eyes; /* which look here */
+	int fd;
+	struct loop_io *io;
+	struct link callers;
+	size_t n;
+};
+
+struct caller {
+	struct observe *o;
+	struct link link;
+	int fd;
+	struct loop_io *io;
+	struct loop_timer *timer;
+	bool asked, gone; /* gone: it is answered by nobody any more, but its look goes on */
+};
+
+/* --- callers ------------------------------------------------------------------------------- */
+
+static void caller_close(struct caller *c)
+{
+	if (!c->gone) {
+		loop_remove(c->io);
+		close(c->fd);
+		loop_timer_destroy(c->timer);
+	}
+	c->gone = true;
+}
+
+static void caller_free(struct caller *c)
+{
+	caller_close(c);
+	link_remove(&c->link);
+	c->o->n--;
+	free(c);
+}
+
+static void answer(struct caller *c, const struct eyes_answer *a)
+{
+	auto_buf struct buf line = {.max = 2 * EYES_MAX_LINE};
+
+	if (eyes_answer_write(a, &line) < 0 ||
+	    send(c->fd, line.bytes, line.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		log_warn("an answer could not be given", log_int("bytes", line.len));
+	}
+}
+
+static void on_answer(void *ctx, const struct eyes_answer *a)
+{
+	struct caller *c = ctx;
+
+	if (!c->gone) {
+		answer(c, a);
+	}
+	caller_free(c);
+}
+
+/* What is no question is not answered: who asks takes that for unknown. */
+static void take_question(struct caller *c, const char *bytes, size_t n)
+{
+	attr_cleanup(arena_finish) struct arena a;
+	struct eyes_question q;
+	struct err err;
+
+	arena_init(&a, 4 * MiB);
+	if (eyes_question_read(bytes, n, &a, &q, &err) < 0) {
+		log_warn("a question cannot be read", log_str("reason", err.text));
+		caller_free(c);
+		return;
+	}
+	c->asked = true;
+	loop_timer_set(c->timer, INT64_MAX);
+	eyes_ask(c->o->eyes, &q, EYES_LOOK_MS, on_answer, c);
+}
+
+static void on_packet(void *ctx, int fd, attr_unused uint32_t events)
+{
+	struct caller *c = ctx;
+	auto_free char *bytes = xmalloc(EYES_MAX_LINE + 1);
+	ssize_t n = recv(fd, bytes, EYES_MAX_LINE + 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return;
+	}
+	if (c->asked) {
+		caller_close(c); /* it hung up, or says more than one thing */
+	} else if (n <= 0) {
+		caller_free(c);
+	} else {
+		take_question(c, bytes, (size_t)n);
+	}
+}
+
+static void on_silence(void *ctx)
+{
+	caller_free(ctx);
+}
+
+static void on_caller(void *ctx, int fd, attr_unused uint32_t events)
+{
+	struct observe *o = ctx;
+	int there = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct caller *c;
+
+	if (there < 0) {
+		return;
+	}
+	if (o->n == OBSERVE_AT_ONCE) {
+		close(there);
+		return;
+	}
+	c = xcalloc(1, sizeof(*c));
+	*c = (struct caller){.o = o, .fd = there};
+	link_init(&c->link);
+	link_append(&o->callers, &c->link);
+	o->n++;
+	c->io = loop_add(o->s.loop, there, EPOLLIN, on_packet, c, "question");
+	c->timer = loop_timer_create(o->s.loop, on_silence, c, "question");
+	loop_timer_set(c->timer, loop_now(o->s.loop) + OBSERVE_PATIENCE_MS);
+}
+
+/* --- the socket ---------------------------------------------------------------------------- */
+
+/* Its folder is made where it is missing: of a pod it is a volume that both containers have. */
+static void make_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	auto_free char *folder =
+		slash && slash > path ? xstrndup(path, (size_t)(slash - path)) : NULL;
+
+	if (folder) {
+		mkdir(folder, 0700);
+	}
+}
+
+/* For root alone: whoever may ask learns the names of the machine's processes. */
+static int listen_at(int fd, const char *path, struct err *err)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	mode_t before;
+	int rc;
+
+	if (strlen(path) >= sizeof(at.sun_path)) {
+		return err_set(err, "--eyes-socket %s: longer than %zu bytes; take a shorter path",
+			       path, sizeof(at.sun_path) - 1);
+	}
+	memcpy(at.sun_path, path, strlen(path));
+	make_folder(path);
+	unlink(path);
+	before = umask(0177);
+	rc = bind(fd, (struct sockaddr *)&at, sizeof(at));
+	umask(before);
+	if (rc < 0 || listen(fd, OBSERVE_AT_ONCE) < 0) {
+		return err_set(err, "--eyes-socket %s: %s; its folder must be there and writable",
+			       path, strerror(errno));
+	}
+	return 0;
+}
+
+struct observe *observe_create(const struct observe_settings *s, struct err *err)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct observe *o;
+
+	if (fd < 0) {
+		err_set(err, "unix socket: %s", strerror(errno));
+		return NULL;
+	}
+	if (listen_at(fd, s->socket, err) < 0) {
+		close(fd);
+		return NULL;
+	}
+	o = xcalloc(1, sizeof(*o));
+	*o = (struct observe){.s = *s, .socket = xstrdup(s->socket), .fd = fd};
+	link_init(&o->callers);
+	o->eyes = eyes_create(&(struct eyes_settings){
+		.loop = s->loop, .sys = s->sys, .proc = s->proc, .run = s->run});
+	o->io = loop_add(s->loop, fd, EPOLLIN, on_caller, o, "callers");
+	return o;
+}
+
+struct observe *observe_destroy(struct observe *o)
+{
+	eyes_destroy(o->eyes);
+	link_each(l, &o->callers)
+	{
+		caller_free(container_of(l, struct caller, link));
+	}
+	loop_remove(o->io);
+	close(o->fd);
+	unlink(o->socket);
+	free(o->socket);
+	free(o);
+	return NULL;
+}
+
+/* --- the program --------------------------------------------------------------------------- */
+
+static void on_signal(void *ctx, attr_unused int signo)
+{
+	loop_stop(ctx);
+}
+
+int observe_run(const char *socket, const char *sys_root, struct err *err)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+	auto_close int sys = open(sys_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct loop *loop;
+	struct observe *o;
+
+	if (sys < 0 || proc < 0) {
+		return err_set(err, "--sys-root %s, /proc: %s", sys_root, strerror(errno));
+	}
+	loop = loop_create();
+	o = observe_create(&(struct observe_settings){loop, socket, sys, proc, NULL}, err);
+	if (o) {
+		loop_signals(loop, signals, ARRAY_LEN(signals), on_signal, loop);
+		log_info("answers who uses GPUs", log_str("socket", socket));
+		loop_run(loop);
+		observe_destroy(o);
+	}
+	loop_destroy(loop);
+	return o ? 0 : -1;
+}
