@@ -145,6 +145,8 @@ static void programs_from_the_host(void)
 	functions[2].driver = "xhci_hcd";
 	record(BOOK_NONE, BOOK_NOTHING);
 	seen.users = BIND_USERS_NONE;
+	has(says(), "write bind: read the config space of 0000:41:00.0, set unbindLock of "
+		    "0000:41:00.0 to 1, set driver_override of 0000:41:00.0 to vfio-pci, ");
 	has(says(), "set driver_override of 0000:41:00.2 to vfio-pci, "
 		    "unbind 0000:41:00.2 from xhci_hcd, unbind 0000:41:00.1 from snd_hda_intel, "
 		    "unbind 0000:41:00.0 from nvidia, find a driver for 0000:41:00.0, "
@@ -176,9 +178,26 @@ static void programs_back(void)
 	drivers("nvidia", "");
 	functions[1].driver = "other"; /* is somebody else's by now */
 	book.doing = BOOK_BACK;
-	is_str(says(), "write back: set driver_override of 0000:41:00.0 to none, "
+	is_str(says(), "write back: set unbindLock of 0000:41:00.0 to 0, "
+		       "set driver_override of 0000:41:00.0 to none, "
 		       "set driver_override of 0000:41:00.1 to snd_hda_intel, "
 		       "set driver_override of 0000:41:00.2 to none, see 0000:41:00.2 on none");
+}
+
+/* Only its own driver is asked, and only for GPUs. */
+static void programs_from_other_drivers(void)
+{
+	static const char *const names[] = {"nouveau", "amdgpu", "i915", "xe"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		begin(2);
+		drivers(names[i], "nvidia");
+		record(BOOK_NONE, BOOK_NOTHING);
+		seen.users = BIND_USERS_NONE;
+		has(says(),
+		    "write bind: read the config space of 0000:41:00.0, set driver_override");
+		ok(!strstr(says(), "unbindLock"));
+	}
 }
 
 /* Of an older boot the kernel has undone all; its record is what is left. */
@@ -246,6 +265,10 @@ static void users(void)
 	is_str(says(), "refused False HostDriver: 0000:41:00.1 (audio) is on the host's driver "
 		       "snd_hda_intel; whether anybody uses it cannot be seen, so it is only taken "
 		       "once that driver is unbound from it");
+	seen.holder = "nobody answers";
+	is_str(says(), "refused False HostDriver: 0000:41:00.1 (audio) is on the host's driver "
+		       "snd_hda_intel, and whether anybody uses it is not known (nobody answers); "
+		       "it is taken once that is seen, or that driver is unbound from it");
 	seen.users = BIND_USERS_SOME;
 	seen.holder = "process 12 (arecord)";
 	is_str(says(), "refused False InUse: 0000:41:00.1 (audio) is used by process 12 (arecord); "
@@ -432,6 +455,7 @@ static void nothing_stays(void)
 
 TESTS({"it goes to vfio-pci in one order, and goes on from anywhere", programs_there},
       {"drivers of the host are left companions first", programs_from_the_host},
+      {"NVIDIA's driver alone is asked to let go", programs_from_other_drivers},
       {"it gets back what it had", programs_back},
       {"of an older boot only the record is left", nothing_left_to_give_back},
       {"what was on vfio-pci before is never unbound", adopted_ones},

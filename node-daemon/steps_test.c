@@ -25,6 +25,7 @@ static void words(void)
 		const char *words;
 	} rows[] = {
 		{{STEP_READ_OVERRIDE, AT, ""}, "read driver_override of 0000:41:00.0"},
+		{{STEP_UNBIND_LOCK, AT, "1"}, "set unbindLock of 0000:41:00.0 to 1"},
 		{{STEP_OVERRIDE, AT, "vfio-pci"},
 		 "set driver_override of 0000:41:00.0 to vfio-pci"},
 		{{STEP_OVERRIDE, AT, ""}, "set driver_override of 0000:41:00.0 to none"},

@@ -27,8 +27,23 @@ static struct {
 	bool hangs;	  /* they never return */
 	const char *only; /* of files whose path ends so, NULL: all */
 	bool probe_fails; /* and says that it worked */
+	int users;	  /* so often NVIDIA's driver does not take its unbindLock, -1: never */
 	struct buf log;	  /* a line each: "driver_override of 0000:01:00.0: vfio-pci" */
 } kernel;
+
+/* NVIDIA's driver shows one for each card that it has. */
+static void kernel_lock(const char *address, const char *value)
+{
+	auto_free char *path = xprintf("driver/nvidia/gpus/%s/unbindLock", address);
+	bool on = kernel.on;
+
+	kernel.on = false;
+	unlinkat(tree.fd, path, 0);
+	if (value) {
+		tree_file(&tree, path, value);
+	}
+	kernel.on = on;
+}
 
 static void kernel_bind(const char *address, const char *driver)
 {
@@ -38,6 +53,9 @@ static void kernel_bind(const char *address, const char *driver)
 
 	tree_link_to(&tree, link, to);
 	tree_link_to(&tree, back, dir);
+	if (str_eq(driver, "nvidia")) {
+		kernel_lock(address, "0");
+	}
 }
 
 static void kernel_unbind(const char *driver, const char *address)
@@ -48,6 +66,9 @@ static void kernel_unbind(const char *driver, const char *address)
 
 	unlinkat(tree.fd, link, 0);
 	unlinkat(tree.fd, back, 0);
+	if (str_starts(driver, "nvidia/")) {
+		kernel_lock(address, NULL);
+	}
 }
 
 /* The override decides, else the driver that the file `native` names. */
@@ -71,14 +92,26 @@ static void kernel_probe(const char *address)
 	}
 }
 
+/* Some use it: what is read next is still 0 (nv-procfs.c). */
+static void kernel_unbind_lock(const char *of, const char *text)
+{
+	buf_printf(&kernel.log, "unbindLock of %s: %s", of, text);
+	if (kernel.users) {
+		kernel.users -= kernel.users > 0;
+		kernel_lock(of, "0");
+	}
+}
+
 static void kernel_effect(const char *path, const char *text)
 {
 	auto_free char *address = xstrndup(text, strcspn(text, "\n"));
 	const char *file = strrchr(path, '/') + 1, *drivers = strstr(path, "/drivers/");
 
-	if (str_eq(file, "driver_override")) {
-		auto_free char *of = xstrndup(path, (size_t)(file - 1 - path));
+	auto_free char *of = xstrndup(path, (size_t)(file - 1 - path));
 
+	if (str_eq(file, "unbindLock")) {
+		kernel_unbind_lock(strrchr(of, '/') + 1, text);
+	} else if (str_eq(file, "driver_override")) {
 		buf_printf(&kernel.log, "%s of %s: %s", file, strrchr(of, '/') + 1,
 			   *text == '\n' ? "none\n" : text);
 	} else if (str_eq(file, "unbind") && drivers) {
@@ -151,6 +184,8 @@ static const char machine[] =
 	"dir bus/pci/drivers/nvme\n"
 	"  unbind = \n"
 	"dir class/vfio/7\n"
+	"dir driver/nvidia/gpus/0000:01:00.0\n"
+	"  unbindLock = 0\n"
 	"device 0000:01:00.0 id=10de:26b9 class=030200 driver=nvidia group=7\n"
 	"  driver_override = (null)\n"
 	"  native = nvidia\n"
@@ -586,6 +621,48 @@ static void who_is_not_heard_stops(void)
 	log_is("drivers/snd_hda_intel/unbind: 0000:01:00.1\n");
 }
 
+/* What the driver refuses five times has changed nothing. */
+static void nvidias_driver_is_asked_first(void)
+{
+	begin();
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 0);
+	log_is("unbindLock of 0000:01:00.0: 1\n");
+	begin();
+	kernel.users = 3;
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 0);
+	log_is("unbindLock of 0000:01:00.0: 1\nunbindLock of 0000:01:00.0: 1\n"
+	       "unbindLock of 0000:01:00.0: 1\nunbindLock of 0000:01:00.0: 1\n");
+	begin();
+	kernel.users = -1;
+	is_int(run(&(struct steps){(struct step[]){{STEP_UNBIND_LOCK, GPU, "1"},
+						   {STEP_OVERRIDE, GPU, "vfio-pci"}},
+				   2}),
+	       1);
+	has(out, "0 no 0000:01:00.0: NVIDIA's driver does not let go of it: it is in use, by");
+	has(out, "; nothing was changed; end that, it is tried again");
+	is_int(kernel.log.len, 5 * strlen("unbindLock of 0000:01:00.0: 1\n"));
+	kernel.users = 0;
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 0);
+	is_int(step(STEP_UNBIND_LOCK, GPU, "0"), 0);
+	has(buf_text(&kernel.log), "unbindLock of 0000:01:00.0: 0\n");
+}
+
+/* Who cannot ask does not know. To give back what is not there is done. */
+static void a_lock_that_is_not_there_is_a_refusal(void)
+{
+	begin();
+	kernel_lock("0000:01:00.0", NULL);
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 1);
+	has(out, "0 no 0000:01:00.0: whether the kernel itself uses it cannot be asked, since");
+	is_int(step(STEP_UNBIND_LOCK, GPU, "0"), 0);
+	log_is("");
+	begin();
+	kernel.error = EACCES;
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 1);
+	has(out,
+	    "0 no 0000:01:00.0: driver/nvidia/gpus/0000:01:00.0/unbindLock: that is forbidden");
+}
+
 /* --- from the scan to the scan ------------------------------------------------------------- */
 
 static struct arena arena;
@@ -627,7 +704,7 @@ static void there_and_back_with_any_cut(void)
 					{AUDIO, true, "snd_hda_intel", ""}};
 
 	arena_init(&arena, 4 * MiB);
-	for (size_t cut = 1; cut < 12; cut++) {
+	for (size_t cut = 1; cut < 13; cut++) {
 		begin();
 		plan_and_write(WANT_VFIO, known, cut);
 		plan_and_write(WANT_VFIO, known, SIZE_MAX);
@@ -744,6 +821,8 @@ TESTS({"each step does what it says", steps_do_what_they_say},
       {"no link is followed, no file made", no_link_is_followed},
       {"no link leads out of /sys", no_link_leads_out}, {"a FIFO does not hang", fifos_do_not_hang},
       {"who is not heard stops", who_is_not_heard_stops},
+      {"NVIDIA's driver is asked before anything is changed", nvidias_driver_is_asked_first},
+      {"where it cannot be asked nothing is done", a_lock_that_is_not_there_is_a_refusal},
       {"there and back from the scan to the scan, cut anywhere", there_and_back_with_any_cut},
       {"it runs in a child", runs_in_a_child}, {"it ends with its parent", ends_with_its_parent},
       {"nothing stays", nothing_stays})
