@@ -645,7 +645,8 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 static void read_options(struct kase *k)
 {
 	const json_t *o = json_object_get(k->doc, "options");
-	const char *permit = text(o, "permit"), *now = text(json_object_get(k->doc, "when"), "now");
+	const char *permit = text(o, "permit"), *take = text(o, "takeGpus"),
+		   *now = text(json_object_get(k->doc, "when"), "now");
 	int64_t us = 0;
 
 	k->options = (struct options){
@@ -653,7 +654,9 @@ static void read_options(struct kase *k)
 		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
 			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
 						     : OPTIONS_PERMIT_AUTO,
-		.take = str_eq(text(o, "takeGpus"), "none") ? OPTIONS_TAKE_NONE : OPTIONS_TAKE_IDLE,
+		.take = str_eq(take, "none")	 ? OPTIONS_TAKE_NONE
+			: str_eq(take, "unused") ? OPTIONS_TAKE_UNUSED
+						 : OPTIONS_TAKE_IDLE,
 		.cozy_proxy = json_is_true(json_object_get(o, "cozyProxy")),
 		.no_node_ports = json_is_false(json_object_get(o, "loadBalancerNodePorts")),
 		.worker_image = text(o, "workerImage"),

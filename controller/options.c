@@ -7,8 +7,8 @@
 const struct flag options_flags[] = {
 	{"naming", 0, FLAG_CHOICE, AT(naming), .value = "prefix", .choices = "prefix|plain",
 	 .help = "names of KubeVirt VMs and their kin: with Cozystack's prefixes, or the object's own"},
-	{"take-gpus", 0, FLAG_CHOICE, AT(take), .value = "idle", .choices = "idle|none",
-	 .help = "which GPUs are brought to vfio-pci for virtual machines: those that no driver has; none, so that you bind them yourself"},
+	{"take-gpus", 0, FLAG_CHOICE, AT(take), .value = "idle", .choices = "idle|none|unused",
+	 .help = "which GPUs are brought to vfio-pci for virtual machines: those that no driver has; none, so that you bind them yourself; unused: also those that a driver of the host has, once no process of the node uses them (not where another device plugin gives them to containers)"},
 	{"permit", 0, FLAG_CHOICE, AT(permit), .value = "auto", .choices = "auto|manage|report",
 	 .help = "whether the KubeVirt CR's permittedHostDevices is written: unless Helm or HyperConverged owns the CR; always; never"},
 	{"images-namespace", 0, FLAG_STRING, AT(images_ns), .value = "cozy-public",

@@ -7,8 +7,9 @@
 
 #include "base/flag.h"
 
-/* Which GPUs are taken for virtual machines where no object says: those that nobody has, or none. */
-enum options_take { OPTIONS_TAKE_IDLE, OPTIONS_TAKE_NONE };
+/* Which GPUs are taken for virtual machines where no object says: those that nobody has; none; also
+ * those that a driver of the host has, while nobody uses them. */
+enum options_take { OPTIONS_TAKE_IDLE, OPTIONS_TAKE_NONE, OPTIONS_TAKE_UNUSED };
 
 /* Whether the KubeVirt CR is written: unless Helm or HyperConverged has it; always; never. */
 enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT_REPORT };

@@ -5,6 +5,7 @@
 #include "controller/options.h"
 
 #define BY_DEFAULT "the default policy: no driver of the host has it"
+#define BY_UNUSED "--take-gpus=unused: nobody on the host is to use it"
 
 struct node_seen {
 	const struct pass *pass;
@@ -67,12 +68,32 @@ static bool is_nobodys(const struct gpu_unit *u)
 	       (str_eq(c->reason, "Unbound") || str_eq(c->reason, "Idle"));
 }
 
-static bool is_taken(const struct node_seen *s, const struct gpu_unit *u)
+/* Whether anybody uses it only its daemon sees, right before it takes it. */
+static bool is_hosts(const struct gpu_unit *u)
+{
+	const struct condition *c = condition_find(&u->conditions, "Available");
+
+	return c && str_eq(c->status, "False") && str_eq(c->reason, "HostDriver");
+}
+
+/* Who wants it, NULL: nobody. What was ordered once stays so, whatever its daemon says of it since;
+ * but what the host still has when it is to be left to it. */
+static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 {
 	const struct unit_order *before = order_of(s->node->orders, u->id);
+	bool unused = s->options->take == OPTIONS_TAKE_UNUSED;
 
-	return s->options->take != OPTIONS_TAKE_NONE &&
-	       ((before && str_eq(before->device, device_of(u, s->pass->arena))) || is_nobodys(u));
+	if (s->options->take == OPTIONS_TAKE_NONE) {
+		return NULL;
+	}
+	if (before && str_eq(before->device, device_of(u, s->pass->arena))) {
+		bool by_unused = str_eq(before->by, BY_UNUSED);
+
+		return !by_unused			    ? BY_DEFAULT
+		       : unused || !str_eq(u->mode, "host") ? BY_UNUSED
+							    : NULL;
+	}
+	return is_nobodys(u) ? BY_DEFAULT : unused && is_hosts(u) ? BY_UNUSED : NULL;
 }
 
 /* --- plan ------------------------------------------------------------------------------------- */
@@ -82,11 +103,13 @@ static json_t *orders(const struct node_seen *s)
 	json_t *units = json_array();
 
 	list_each(u, &s->node->units) {
-		if (is_taken(s, u)) {
+		const char *by = taken_by(s, u);
+
+		if (by) {
 			json_array_append_new(units,
 					      json_pack("{s:s, s:s, s:s, s:s}", "id", u->id,
 							"device", device_of(u, s->pass->arena),
-							"want", "vfio", "by", BY_DEFAULT));
+							"want", "vfio", "by", by));
 		}
 	}
 	return units;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -278,6 +279,59 @@ static void who_asks_too_often_is_not_answered(void)
 	end();
 }
 
+/* As in process_test.c: until its tracer has gone nobody is told of its end. */
+static int be_traced(attr_unused void *job, attr_unused int out)
+{
+	int ready[2];
+	char byte = 'n';
+
+	if (pipe(ready) < 0) {
+		return 1;
+	}
+	if (fork() == 0) {
+		setsid();
+		byte = ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0 ? 'y' : 'n';
+		(void)!write(ready[1], &byte, 1);
+		sleep(2);
+		_exit(0);
+	}
+	(void)!read(ready[0], &byte, 1);
+	return byte == 'y' ? pause() : 7;
+}
+
+/* It is told at once, and counts until it ends: no more and more of them hang. */
+static void a_look_that_hangs_counts_until_it_ends(void)
+{
+	struct eyes *e;
+	int64_t from;
+
+	begin();
+	e = eyes_at("", be_traced);
+	left = EYES_AT_ONCE;
+	told[0] = '\0';
+	for (int i = 0; i < EYES_AT_ONCE; i++) {
+		eyes_ask(e, &question, 100, on_answer, NULL);
+	}
+	loop_run(loop);
+	if (strstr(told, "failed with 7")) {
+		eyes_destroy(e);
+		end();
+		test_skip("no process may trace another here");
+	}
+	has(told, "4100 unknown looking at the processes of this machine takes too long: one of");
+	ask(e, 100);
+	has(told,
+	    "4100 unknown it was asked too often at once, or looks before hang in the kernel");
+	from = loop_now(loop);
+	while (strstr(told, "asked too often") && loop_now(loop) - from < 20000) {
+		loop_turn(loop, 50);
+		ask(e, 100); /* until the tracers end */
+	}
+	has(told, "4100 unknown looking at the processes of this machine takes too long: one of");
+	eyes_destroy(e);
+	end();
+}
+
 /* --- observe ------------------------------------------------------------------------------- */
 
 static struct observe *observe_with(int (*run)(void *, int))
@@ -447,6 +501,7 @@ TESTS({"whatever goes wrong, nothing is known, and why", whatever_goes_wrong_is_
       {"where nobody is, nothing is known", nobody_there_is_unknown},
       {"without a socket a child looks", looks_here_in_a_child},
       {"there are not more questions than can be borne", who_asks_too_often_is_not_answered},
+      {"a look that hangs counts until it ends", a_look_that_hangs_counts_until_it_ends},
       {"observe answers, and others at the same time", observe_answers},
       {"observe bears bad callers", observe_bears_bad_callers},
       {"observe ends while it looks", observe_ends_while_it_looks},
