@@ -170,6 +170,7 @@ static int run(struct settings *s, struct err *err)
 
 /* --- observe ------------------------------------------------------------------------------- */
 
+/* It asks no API server: of program_flags it has two. */
 struct observe_typed {
 	const char *socket, *sys_root;
 	struct program_options common;
@@ -181,6 +182,10 @@ static const struct flag observe_flags[] = {
 	 .help = "where to answer; in a folder that vmgpu-node sees too"},
 	{"sys-root", 0, FLAG_STRING, offsetof(struct observe_typed, sys_root), .value = "/sys",
 	 .arg = "DIR", .help = "where the machine's /sys is; read-only is enough"},
+	{"log-level", 0, FLAG_CHOICE, offsetof(struct observe_typed, common.log_level),
+	 .value = "info", .choices = LOG_LEVELS, .help = "least severe level that is logged"},
+	{"version", 0, FLAG_BOOL, offsetof(struct observe_typed, common.version),
+	 .help = "print the version and exit"},
 	{0},
 };
 
@@ -198,9 +203,7 @@ static int observe(int argc, char **argv, struct err *err)
 			    "  vmgpu-node --node-name gpu-1 --eyes-socket /run/vmgpu/eyes.sock",
 	};
 	struct observe_typed typed = {0};
-	const struct flag_group groups[] = {{"Flags", observe_flags, &typed},
-					    {"Common flags", program_flags, &typed.common},
-					    {0}};
+	const struct flag_group groups[] = {{"Flags", observe_flags, &typed}, {0}};
 	int args = 0, rc = program_parse(&text, groups, &typed.common, argc, argv, &args);
 
 	if (rc) {

@@ -296,6 +296,17 @@ static bool sees_all(int proc)
 	       str_eq(ns, INITIAL_PID_NAMESPACE);
 }
 
+/* Of a unit that nobody was seen to hold the answer would be: none. */
+static bool any_open(const struct users_scan *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (!*s->units[i].held && !*s->units[i].doubt) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A process that ends while it is looked at may have given what it held to one that was looked at
  * before; then all are looked at again. */
 static void look_at_processes(struct users_scan *s)
@@ -314,10 +325,7 @@ static void look_at_processes(struct users_scan *s)
 		return;
 	}
 	s->maps = xmalloc(MAPS_BYTES);
-	for (int i = 0; i < PASSES; i++) {
-		if (pass(s)) {
-			break;
-		}
+	for (int i = 0; i < PASSES && !pass(s) && any_open(s); i++) {
 		if (i == PASSES - 1) {
 			doubt_all(
 				s,
