@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -58,6 +59,13 @@ static void begin(void)
 
 static void end(void)
 {
+	siginfo_t child;
+
+	/* Children that were left behind are reaped by the loop. */
+	for (int i = 0; i < 1000 && waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
+	     i++) {
+		loop_turn(loop, 10);
+	}
 	loop = loop_destroy(loop);
 	free(take(path));
 	tree_remove(&tree);

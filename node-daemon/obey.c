@@ -13,8 +13,8 @@
 #include "base/listing.h"
 #include "base/log.h"
 #include "json/write.h"
-#include "node-daemon/eyes.h"
 #include "node-daemon/hands_run.h"
+#include "node-daemon/inuse.h"
 #include "node-daemon/journal_file.h"
 
 #define TURN_BYTES (16 * MiB)
@@ -22,18 +22,8 @@
 #define OPEN_AGAIN_MS 5000
 #define ALONE_AFTER_MS                                                                             \
 	3000 /* without a word of the API server: the orders are those of the journal */
-#define USERS_AGAIN_MS 5000 /* nobody tells when a process lets go of a card */
 
 static const struct steps none;
-
-/* What the eyes said last of a unit from which a driver is to be taken. */
-struct looked {
-	uint64_t unit;
-	bool wanted, asking, known;
-	enum bind_users users;
-	char *who;
-	int64_t at;
-};
 
 /* What this turn says of a unit. */
 struct verdict_on {
@@ -51,9 +41,7 @@ struct obey {
 	char *closed;	 /* why there is no journal, NULL: there is one */
 	struct hands *hands;
 	struct hands_run *run;
-	struct eyes *eyes;
-	struct looked *looked;
-	size_t n_looked, looked_room;
+	struct inuse *inuse;
 	struct loop_timer *timer;
 	const struct machine *machine; /* NULL: before the first look */
 
@@ -300,91 +288,6 @@ static bool takes_away(const struct unit *u, enum want want, const struct book *
 
 /* --- who uses it ------------------------------------------------------------------------------ */
 
-static struct looked *find_looked(struct obey *o, uint64_t unit)
-{
-	for (size_t i = 0; i < o->n_looked; i++) {
-		if (o->looked[i].unit == unit) {
-			return &o->looked[i];
-		}
-	}
-	return NULL;
-}
-
-static struct looked *looked_at(struct obey *o, uint64_t unit)
-{
-	struct looked *found = find_looked(o, unit);
-
-	if (found) {
-		return found;
-	}
-	if (o->n_looked == o->looked_room) {
-		o->looked_room = o->looked_room ? 2 * o->looked_room : 8;
-		o->looked = xrealloc(o->looked, o->looked_room * sizeof(*o->looked));
-	}
-	o->looked[o->n_looked] = (struct looked){.unit = unit};
-	return &o->looked[o->n_looked++];
-}
-
-/* A turn begins: of units that are not there nothing is kept. */
-static void forget_looks(struct obey *o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < o->n_looked; i++) {
-		if (verdict_of(o, o->looked[i].unit)) {
-			o->looked[n] = o->looked[i];
-			o->looked[n++].wanted = false;
-		} else {
-			free(o->looked[i].who);
-		}
-	}
-	o->n_looked = n;
-}
-
-static void remember(struct obey *o, const struct eyes_says *says)
-{
-	struct looked *l = find_looked(o, says->id);
-
-	if (!l) {
-		return; /* it is gone */
-	}
-	free(l->who);
-	*l = (struct looked){.unit = says->id,
-			     .known = true,
-			     .users = says->users,
-			     .who = xstrdup(says->who),
-			     .at = loop_now(o->s.loop)};
-}
-
-static void on_looked_for(void *ctx, const struct eyes_answer *answer)
-{
-	struct obey *o = ctx;
-
-	list_each(says, &answer->units) {
-		remember(o, says);
-	}
-	turn(o);
-}
-
-/* What this turn wants to know, in one question; what does not go into it waits for the next turn. */
-static void ask_eyes(struct obey *o)
-{
-	struct eyes_question q = {arena_array(&o->arena, struct eyes_unit, EYES_MAX_UNITS), 0};
-
-	for (size_t i = 0; i < o->n_looked && q.n < EYES_MAX_UNITS; i++) {
-		struct looked *l = &o->looked[i];
-
-		if (l->wanted) {
-			eyes_unit_of(verdict_of(o, l->unit)->unit, &o->arena, &q.items[q.n++]);
-			l->wanted = false;
-			l->asking = true;
-		}
-	}
-	if (q.n) {
-		eyes_ask(o->eyes, &q, EYES_ASK_MS, on_looked_for, o);
-	}
-}
-
 static void wake_at(struct obey *o, int64_t at)
 {
 	loop_timer_set(o->timer, MIN(at, loop_timer_at(o->timer)));
@@ -393,41 +296,40 @@ static void wake_at(struct obey *o, int64_t at)
 /* False: that is being asked. What cannot be seen counts as in use. */
 static bool look_for_users(struct obey *o, struct bind_seen *seen)
 {
-	int64_t now = loop_now(o->s.loop);
-	struct looked *l;
+	const char *who;
+	int64_t again;
 
 	if (!takes_away(seen->unit, seen->want, seen->book)) {
 		return true;
 	}
-	l = looked_at(o, seen->unit->card->address);
-	l->wanted = !l->asking && (!l->known || now - l->at >= USERS_AGAIN_MS);
-	if (!l->known) {
+	if (!inuse_of(o->inuse, seen->unit, &seen->users, &who, &again)) {
 		return false;
 	}
-	wake_at(o, MAX(l->at, now) + USERS_AGAIN_MS);
-	seen->users = l->users;
-	seen->holder = arena_strdup(&o->arena, l->who);
+	wake_at(o, again);
+	seen->holder = arena_strdup(&o->arena, who);
 	if (seen->users == BIND_USERS_UNKNOWN && seen->want != WANT_VFIO) {
 		seen->users = BIND_USERS_SOME;
-		seen->holder = arena_printf(&o->arena, "somebody whom this daemon cannot see (%s)",
-					    l->who);
+		seen->holder =
+			arena_printf(&o->arena, "somebody whom this daemon cannot see (%s)", who);
 	}
 	return true;
 }
 
-static void on_may(void *ctx, const struct eyes_answer *answer)
+static void on_seen(void *ctx)
+{
+	turn(ctx);
+}
+
+static void on_seen_now(void *ctx, uint64_t unit, enum bind_users users, const char *who)
 {
 	struct obey *o = ctx;
-	const struct eyes_says *says = &answer->units.items[0];
-	auto_free char *why = NULL;
+	auto_free char *why =
+		users == BIND_USERS_NONE ? NULL
+		: users == BIND_USERS_SOME
+			? xprintf("it is used by now: by %s", who)
+			: xprintf("whether anybody uses it by now is not known: %s", who);
 
-	remember(o, says);
-	if (says->users == BIND_USERS_SOME) {
-		why = xprintf("it is used by now: by %s", says->who);
-	} else if (says->users == BIND_USERS_UNKNOWN) {
-		why = xprintf("whether anybody uses it by now is not known: %s", says->who);
-	}
-	hands_run_answer(o->run, says->id, why);
+	hands_run_answer(o->run, unit, why);
 }
 
 /* Somebody may have begun to use it since it was planned. */
@@ -435,15 +337,12 @@ static enum hands_run_may may_run(void *ctx, uint64_t unit)
 {
 	struct obey *o = ctx;
 	const struct verdict_on *v = verdict_of(o, unit);
-	struct eyes_question q;
 
 	if (!v || !v->book || v->plan.next != BIND_WRITE ||
 	    !takes_away(v->unit, orders_for(&o->orders, v->unit), v->book)) {
 		return HANDS_RUN_MAY;
 	}
-	q = (struct eyes_question){arena_new(&o->arena, struct eyes_unit), 1};
-	eyes_unit_of(v->unit, &o->arena, q.items);
-	eyes_ask(o->eyes, &q, EYES_ASK_MS, on_may, o);
+	inuse_now(o->inuse, v->unit, on_seen_now, o);
 	return HANDS_RUN_WAIT;
 }
 
@@ -545,7 +444,7 @@ static void plan_all(struct obey *o)
 		loop_timer_set(o->timer, loop_now(o->s.loop) + OPEN_AGAIN_MS);
 	} else {
 		hands_run_due(o->run);
-		ask_eyes(o);
+		inuse_ask(o->inuse);
 	}
 }
 
@@ -602,7 +501,7 @@ static void turn(struct obey *o)
 	for (size_t i = 0; i < o->units.n; i++) {
 		o->verdicts[i] = (struct verdict_on){&o->units.items[i], NULL, {.next = BIND_REST}};
 	}
-	forget_looks(o);
+	inuse_begin(o->inuse, &o->units);
 	if (!o->closed && refused) {
 		journal_file_close(&o->file); /* somebody may have followed the remedy */
 		journal_file_init(&o->file, o->dir);
@@ -656,8 +555,8 @@ struct obey *obey_create(const struct obey_settings *s)
 							       .fn = on_end,
 							       .may = may_run,
 							       .ctx = o});
-	o->eyes = eyes_create(&(struct eyes_settings){
-		.loop = s->loop, .socket = s->eyes, .sys = s->sys, .proc = o->proc});
+	o->inuse = inuse_create(
+		&(struct inuse_settings){{s->loop, s->eyes, s->sys, o->proc, NULL}, on_seen, o});
 	o->timer = loop_timer_create(s->loop, on_time, o, "obey");
 	arena_init(&o->arena, TURN_BYTES);
 	arena_init(&o->given_arena, TURN_BYTES);
@@ -670,12 +569,8 @@ struct obey *obey_create(const struct obey_settings *s)
 
 struct obey *obey_destroy(struct obey *o)
 {
-	eyes_destroy(o->eyes);
+	inuse_destroy(o->inuse);
 	hands_run_destroy(o->run);
-	for (size_t i = 0; i < o->n_looked; i++) {
-		free(o->looked[i].who);
-	}
-	free(o->looked);
 	if (o->dir >= 0) {
 		journal_file_close(&o->file);
 		close(o->dir);
