@@ -9,8 +9,8 @@
 
 struct said {
 	uint64_t unit;
-	const struct unit *wanted; /* by this turn */
-	bool asking, known;
+	const struct unit *wanted;  /* by this turn */
+	bool asking, known, needed; /* needed: in this turn, or the last one */
 	enum bind_users users;
 	char *who;
 	int64_t at;
@@ -65,6 +65,7 @@ static void remember(struct inuse *i, const struct eyes_says *says)
 		free(s->who);
 		*s = (struct said){.unit = says->id,
 				   .known = true,
+				   .needed = true,
 				   .users = says->users,
 				   .who = xstrdup(says->who),
 				   .at = now(i)};
@@ -86,11 +87,14 @@ void inuse_begin(struct inuse *i, const struct unit_list *units)
 	size_t n = 0;
 
 	for (size_t k = 0; k < i->n; k++) {
-		if (is_there(units, i->items[k].unit)) {
-			i->items[n] = i->items[k];
+		struct said *s = &i->items[k];
+
+		if (is_there(units, s->unit) && (s->needed || s->asking)) {
+			i->items[n] = *s;
+			i->items[n].needed = false;
 			i->items[n++].wanted = NULL;
 		} else {
-			free(i->items[k].who);
+			free(s->who);
 		}
 	}
 	i->n = n;
@@ -102,6 +106,7 @@ bool inuse_of(struct inuse *i, const struct unit *u, enum bind_users *ret, const
 	struct said *s = find(i, u->card->address);
 
 	s = s ? s : make(i, u->card->address);
+	s->needed = true;
 	if (!s->asking && (!s->known || now(i) - s->at >= INUSE_AGAIN_MS)) {
 		s->wanted = u;
 	}

@@ -26,7 +26,8 @@ struct inuse_settings {
 struct inuse *inuse_create(const struct inuse_settings *s);
 struct inuse *inuse_destroy(struct inuse *i); /* NULL */
 
-/* units: those that there are; lent until inuse_ask, or the next inuse_begin. */
+/* units: those that there are; lent until inuse_ask, or the next inuse_begin. What the last turn did not ask for
+ * is forgotten. */
 void inuse_begin(struct inuse *i, const struct unit_list *units);
 /* False: nothing is known yet, and inuse_ask will ask. who: for a sentence, lent until the next answer; of an
  * unknown user why. again: it is worth asking again from then on. */
