@@ -31,7 +31,7 @@ guest() { bash e2e/node/guest.sh "$work/guest" sh -c "$*"; }
 get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 after_failure() {
 	get '{range .status.units[*]}{.id} {.driver}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
-	guest 'tail -${TAIL:-5} /tmp/node.log /tmp/eyes.log' | sed 's/^/# log: /'
+	guest 'tail -n ${TAIL:-5} /tmp/node.log /tmp/eyes.log' | sed 's/^/# log: /'
 }
 
 driver() { [ "$(guest "basename \$(readlink /sys/bus/pci/devices/$1/driver) 2>/dev/null || echo -")" = "$2" ]; }
@@ -43,7 +43,8 @@ order() {
 	for pair; do units+="${units:+, }{\"id\": \"${pair%%=*}\", \"device\": \"${pair#*=}\", \"want\": \"$want\"}"; done
 	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"term\": 1, \"units\": [$units]}}" >/dev/null
 }
-hold() { guest "python3 -c 'import time; f = open(\"$1\", \"rb\"); time.sleep(600)' >/dev/null 2>&1 & echo \$! >/tmp/holder; sleep 1; kill -0 \$(cat /tmp/holder)"; }
+# hold NODE: a process in the guest that has it open; the guest's shell expands the name. let_go ends it
+hold() { guest "node=$1; python3 -c \"import time; f = open('\$node', 'rb'); time.sleep(600)\" >/dev/null 2>&1 & echo \$! >/tmp/holder; sleep 1; kill -0 \$(cat /tmp/holder)"; }
 let_go() { guest 'kill $(cat /tmp/holder)'; }
 
 start_daemon() {
