@@ -11,13 +11,13 @@ static const struct {
 	unsigned where;
 } drivers[] = {
 	{"nvidia", HOLDERS_BELOW | HOLDERS_NVIDIA}, /* below: nvidia-drm */
-	{"nouveau", HOLDERS_BELOW},
+	{"nouveau", HOLDERS_BELOW | HOLDERS_DRM},
 	{"nova_core", HOLDERS_BELOW},
-	{"amdgpu", HOLDERS_BELOW},
-	{"radeon", HOLDERS_BELOW},
-	{"i915", HOLDERS_BELOW},
-	{"xe", HOLDERS_BELOW},
-	{"bochs-drm", HOLDERS_BELOW},
+	{"amdgpu", HOLDERS_BELOW | HOLDERS_DRM},
+	{"radeon", HOLDERS_BELOW | HOLDERS_DRM},
+	{"i915", HOLDERS_BELOW | HOLDERS_DRM},
+	{"xe", HOLDERS_BELOW | HOLDERS_DRM},
+	{"bochs-drm", HOLDERS_BELOW | HOLDERS_DRM},
 	{"snd_hda_intel", HOLDERS_BELOW},
 	{"nvidia-gpu", HOLDERS_BELOW}, /* i2c-nvidia-gpu.c: the UCSI function */
 	{"xhci_hcd", HOLDERS_USB},

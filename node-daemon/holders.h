@@ -33,6 +33,7 @@ enum {
 	HOLDERS_GROUP = 2, /* the node of its IOMMU group */
 	HOLDERS_NVIDIA = 4, /* the minor that /proc/driver/nvidia tells */
 	HOLDERS_USB = 8,    /* no nodes: what is plugged into it */
+	HOLDERS_DRM = 16,   /* there must be some of DRM below it */
 };
 unsigned holders_driver(const char *driver);
 

@@ -89,7 +89,7 @@ static void drivers_whose_users_are_seen(void)
 		{"vfio-pci", HOLDERS_BELOW | HOLDERS_GROUP},
 		{"nvgrace_gpu_vfio_pci", HOLDERS_BELOW | HOLDERS_GROUP},
 		{"nvidia", HOLDERS_BELOW | HOLDERS_NVIDIA},
-		{"amdgpu", HOLDERS_BELOW},
+		{"amdgpu", HOLDERS_BELOW | HOLDERS_DRM},
 		{"xhci_hcd", HOLDERS_USB},
 		{"nvidia-nvswitch", 0},
 		{"nvme", 0},

@@ -54,6 +54,15 @@ static void walk(struct finder *d, int parent, const char *name, int depth)
 	}
 }
 
+static void expect_drm(struct finder *d)
+{
+	auto_free char *path = xprintf("%s/drm", d->place);
+
+	if (!sysfs_exists(d->s->sys, path)) {
+		doubt(d, "its driver shows no DRM device");
+	}
+}
+
 /* A process that has the group open may get the device from it at any moment. */
 static void add_group(struct finder *d)
 {
@@ -175,6 +184,9 @@ static void find_function(struct users_scan *s, const struct eyes_unit *asked,
 	}
 	if (!where || !find(&d)) {
 		return;
+	}
+	if (where & HOLDERS_DRM) {
+		expect_drm(&d);
 	}
 	if (where & HOLDERS_BELOW) {
 		walk(&d, s->sys, d.place, 0);

@@ -285,6 +285,7 @@ static void what_cannot_be_seen_is_unknown(void)
 		 NVIDIA
 		 "  devices = Character devices:\\n  1 mem\\n\\nBlock devices:\\n  8 nvidia\n",
 		 "0000:41:00.0 (nvidia): /proc/devices does not name NVIDIA's nodes"},
+		{CARD(" driver=xe", ""), "", "0000:41:00.0 (xe): its driver shows no DRM device"},
 		{CARD("", " driver=snd_hda_intel") SOUND("nonsense"), "",
 		 "0000:41:00.1 (snd_hda_intel): the number of one of its device nodes cannot be read"},
 		{CARD(" driver=vfio-pci", ""), "",
