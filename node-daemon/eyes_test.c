@@ -61,10 +61,11 @@ static void end(void)
 {
 	siginfo_t child;
 
-	/* Children that were left behind are reaped by the loop. */
-	for (int i = 0; i < 1000 && waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
+	/* Children that were left behind are reaped by the loop; a traced one not before its tracer ends. */
+	for (int i = 0; i < 500 && waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
 	     i++) {
 		loop_turn(loop, 10);
+		usleep(10000);
 	}
 	loop = loop_destroy(loop);
 	free(take(path));
