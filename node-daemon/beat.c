@@ -89,6 +89,9 @@ static void turn(void *ctx)
 					   answered, b);
 	}
 	json_decref(body);
+	if (what != LEASE_WAIT && b->s.also) {
+		b->s.also(b->s.ctx);
+	}
 }
 
 struct beat *beat_create(struct loop *l, struct http *h, const struct beat_settings *s)

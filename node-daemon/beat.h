@@ -18,6 +18,8 @@ struct beat_settings {
 	const char *ns, *node;
 	int64_t period_ms; /* between renewals; readers wait four of them */
 	double (*random)(void *ctx);
+	loop_fn *also; /* called with each renewal, so that it wakes nobody by itself; or NULL */
+	void *ctx;
 };
 
 struct beat *beat_create(struct loop *l, struct http *h, const struct beat_settings *s);

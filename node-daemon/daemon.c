@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node-daemon/daemon.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "api/core.h"
 #include "base/log.h"
@@ -13,6 +16,7 @@
 #include "node-daemon/looks.h"
 #include "node-daemon/obey.h"
 #include "node-daemon/plan_report.h"
+#include "node-daemon/supply.h"
 
 #define NODE_RETRY_MS 5000
 
@@ -25,8 +29,10 @@ struct daemon {
 	struct runtime *runtime;    /* NULL: not yet */
 	struct beat *beat;
 	bool monitored;
+	int sys, proc;
 	struct looks looks;
 	struct obey *obey;
+	struct supply *supply; /* NULL: there is no journal yet, or no kubelet is to be told */
 	struct utsname kernel;
 	struct loop_timer *ask; /* for the Node */
 	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
@@ -34,6 +40,8 @@ struct daemon {
 	bool stopping, failed; /* failed: err says how */
 	struct err *err;
 };
+
+static void on_signal(void *ctx, int signo);
 
 static void on_look(void *ctx)
 {
@@ -56,6 +64,58 @@ static void want_look(void *ctx)
 	struct daemon *d = ctx;
 
 	looks_soon(&d->looks);
+}
+
+/* --- the kubelet --------------------------------------------------------------------------- */
+
+static const char *busy(void *ctx, uint64_t unit, struct arena *a)
+{
+	const struct daemon *d = ctx;
+
+	return d->supply ? supply_busy(d->supply, unit, a) : NULL;
+}
+
+/* A folder that was replaced cannot be seen from within a mount: whoever starts us mounts anew. */
+static void on_lost(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->failed = true;
+	err_set(d->err,
+		"--device-plugins %s: it has been removed; it is mounted anew at the next start",
+		d->o->plugins);
+	on_signal(d, SIGTERM);
+}
+
+/* Who has what is only known where the journal can be had. */
+static void on_turn(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->supply) {
+		supply_turn(d->supply);
+	} else if (*d->o->plugins && d->obey && obey_journal(d->obey)) {
+		d->supply = supply_create(&(struct supply_settings){
+			.loop = d->program->loop,
+			.eyes = {d->program->loop, d->o->eyes, d->sys, d->proc, NULL},
+			.sys = d->sys,
+			.obey = d->obey,
+			.plugins = d->o->plugins,
+			.pods = d->o->pods,
+			.changed = on_change,
+			.lost = on_lost,
+			.look = want_look,
+			.ctx = d});
+	}
+}
+
+static void on_beat(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->supply) {
+		supply_beat(d->supply);
+	}
 }
 
 /* --- the Node ------------------------------------------------------------------------------ */
@@ -118,6 +178,9 @@ static const void *gather(const struct pass *pass)
 		return NULL;
 	}
 	obey_report(d->obey, pass->arena, obeyed);
+	if (d->supply) {
+		supply_report(d->supply, pass->arena, obeyed);
+	}
 	*seen = (struct report_seen){
 		.have = have,
 		.name = d->o->node,
@@ -171,7 +234,9 @@ static void begin_runtime(struct daemon *d)
 	const struct beat_settings beat = {.ns = d->o->lease_ns ? d->o->lease_ns : ns,
 					   .node = d->o->node,
 					   .period_ms = d->o->beat_ms,
-					   .random = program_random};
+					   .random = program_random,
+					   .also = on_beat,
+					   .ctx = d};
 
 	d->runtime = runtime_create(d->program->loop, d->program->http, &settings);
 	d->beat = beat_create(d->program->loop, d->program->http, &beat);
@@ -223,19 +288,22 @@ static void disconnect(struct daemon *d)
 
 /* --- the daemon ---------------------------------------------------------------------------- */
 
-static void begin(struct daemon *d, int sys)
+static void begin(struct daemon *d)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
 
 	d->ask = loop_timer_create(d->program->loop, on_ask, d, "node");
 	d->connect = loop_timer_create(d->program->loop, on_connect, d, "connect");
 	d->obey = obey_create(&(struct obey_settings){.loop = d->program->loop,
-						      .sys = sys,
+						      .sys = d->sys,
+						      .proc = d->proc,
 						      .state_dir = d->o->state_dir,
 						      .eyes = d->o->eyes,
 						      .node = d->o->node,
 						      .look = want_look,
 						      .changed = on_change,
+						      .turned = on_turn,
+						      .busy = busy,
 						      .ctx = d});
 	obey_looked(d->obey, &d->looks.machine);
 	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
@@ -245,11 +313,15 @@ static void begin(struct daemon *d, int sys)
 static void finish(struct daemon *d)
 {
 	disconnect(d);
+	d->supply = d->supply ? supply_destroy(d->supply) : NULL;
 	obey_destroy(d->obey);
 	looks_finish(&d->looks);
 	loop_timer_destroy(d->ask);
 	loop_timer_destroy(d->connect);
 	free(d->node_uid);
+	if (d->proc >= 0) {
+		close(d->proc);
+	}
 }
 
 int daemon_run(struct program *p, const struct daemon_settings *s, int sys, struct err *err)
@@ -259,15 +331,20 @@ int daemon_run(struct program *p, const struct daemon_settings *s, int sys, stru
 			   .program = p,
 			   .monitor = s->monitor,
 			   .err = err,
+			   .sys = sys,
+			   .proc = open(s->options->proc_root, O_PATH | O_DIRECTORY | O_CLOEXEC),
 			   .looks = {.fn = on_look, .ctx = &d}};
 
 	uname(&d.kernel);
+	if (d.proc < 0) {
+		return err_set(err, "--proc-root %s: %s", d.o->proc_root, strerror(errno));
+	}
 	if (looks_start(&d.looks, p->loop, sys, d.o->pci_ids, err) < 0) {
 		return err_wrap(err, "--sys-root %s", d.o->sys_root);
 	}
 	log_info("looked at the machine", log_int("functions", (int64_t)d.looks.machine.entries),
 		 log_int("of interest", (int64_t)d.looks.machine.functions.n));
-	begin(&d, sys);
+	begin(&d);
 	loop_run(p->loop);
 	finish(&d);
 	return d.failed ? -1 : 0;

@@ -79,6 +79,7 @@ static const struct field use_fields[] = {
 	FIELD(T, state, "state", TYPE_STR),
 	FIELD(T, ns, "ns", TYPE_STR),
 	FIELD(T, pod, "pod", TYPE_STR),
+	FIELD(T, resource, "resource", TYPE_STR),
 	FIELD(T, boot, "boot", TYPE_STR),
 	FIELD(T, reset, "reset", TYPE_OBJ, .sub = &reset_type),
 	{0},
@@ -224,10 +225,11 @@ static int use_check(const struct journal_use *u, struct err *err)
 	if (!filled(u->place) || !filled(u->id) || !filled(u->boot)) {
 		return err_set(err, "a use lacks its place, its device or its boot");
 	}
-	if (!use_state(u->state) || !plain(u->ns) || !plain(u->pod)) {
-		return err_set(err,
-			       "the use of %s is in no state that is known, or of a strange pod",
-			       u->id);
+	if (!use_state(u->state) || !plain(u->ns) || !plain(u->pod) || !plain(u->resource)) {
+		return err_set(
+			err,
+			"the use of %s is in no state that is known, or of a strange pod or resource",
+			u->id);
 	}
 	if (r && (!filled(r->method) || r->ms < 0 || r->at < 0)) {
 		return err_set(err, "the reset of %s lacks its method, or took no time that is one",
@@ -365,6 +367,7 @@ static void remember_use(struct journal *j, const struct journal_use *u)
 	at->hash = hash_str(HASH_SEED, u->place);
 	at->ns = or_empty(u->ns);
 	at->pod = or_empty(u->pod);
+	at->resource = or_empty(u->resource);
 }
 
 static void unit_fill(struct journal_unit *u)
@@ -660,6 +663,7 @@ int journal_line(const struct journal *j, const struct journal_record *r, struct
 		use = *r->use;
 		use.ns = or_unset(use.ns);
 		use.pod = or_unset(use.pod);
+		use.resource = or_unset(use.resource);
 		one.use = &use;
 	}
 	if (r->unit) {

@@ -101,6 +101,7 @@ struct journal_use {
 	const char *boot;		   /* in which this was true */
 	const struct journal_reset *reset; /* the last one, NULL: none */
 	uint64_t hash;			   /* of place, filled by the reader */
+	const char *resource;		   /* under which it was given, "": not known */
 };
 
 #define JOURNAL_FREE "free"   /* nobody's: the reset says why */

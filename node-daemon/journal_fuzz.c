@@ -28,7 +28,8 @@ static void same_uses(const struct journal *x, const struct journal *y)
 
 		must(str_eq(u->place, v->place) && str_eq(u->id, v->id) &&
 		     str_eq(u->state, v->state) && str_eq(u->ns, v->ns) && str_eq(u->pod, v->pod) &&
-		     str_eq(u->boot, v->boot) && !u->reset == !v->reset);
+		     str_eq(u->resource, v->resource) && str_eq(u->boot, v->boot) &&
+		     !u->reset == !v->reset);
 		must(!u->reset ||
 		     (str_eq(u->reset->method, v->reset->method) && u->reset->ms == v->reset->ms &&
 		      u->reset->at == v->reset->at && u->reset->ok == v->reset->ok));

@@ -16,6 +16,7 @@ static const struct journal_use given = {
 	.pod = "virt-launcher-vm1-abcde",
 	.boot = "boot-1",
 	.reset = &flr,
+	.resource = "nvidia.com/AD102GL_L40S",
 };
 
 static void append(const struct journal_record *r)
@@ -35,7 +36,7 @@ static void append_use(const char *place, const char *state, const struct journa
 	u.place = place;
 	u.state = state;
 	u.reset = reset;
-	u.ns = u.pod = "";
+	u.ns = u.pod = u.resource = "";
 	append(&(struct journal_record){.use = &u});
 }
 
@@ -66,10 +67,11 @@ static void there_and_back(void)
 	begin();
 	append(&(struct journal_record){.use = &given});
 	append_use("other", JOURNAL_DIRTY, NULL);
-	has(file.bytes, " 2 0 {\"use\":{\"place\":\"0000:40:01.0/00.0\",\"id\":\"0000:41:00.0\","
-			"\"state\":\"given\",\"ns\":\"team-a\",\"pod\":\"virt-launcher-vm1-abcde\","
-			"\"boot\":\"boot-1\",\"reset\":{\"method\":\"flr\",\"ms\":120,\"at\":4711,"
-			"\"ok\":true}}}\n");
+	has(file.bytes,
+	    " 2 0 {\"use\":{\"place\":\"0000:40:01.0/00.0\",\"id\":\"0000:41:00.0\","
+	    "\"state\":\"given\",\"ns\":\"team-a\",\"pod\":\"virt-launcher-vm1-abcde\","
+	    "\"resource\":\"nvidia.com/AD102GL_L40S\",\"boot\":\"boot-1\",\"reset\":{\"method\":\"flr\",\"ms\":120,\"at\":4711,"
+	    "\"ok\":true}}}\n");
 	reread();
 	is_int(j.uses.n, 2);
 	is_int(j.others.n, 0);
@@ -79,6 +81,7 @@ static void there_and_back(void)
 	is_str(u->state, JOURNAL_GIVEN);
 	is_str(u->ns, "team-a");
 	is_str(u->pod, given.pod);
+	is_str(u->resource, given.resource);
 	is_str(u->boot, "boot-1");
 	is_str(u->reset->method, "flr");
 	is_int(u->reset->ms, 120);
@@ -136,8 +139,9 @@ static void bad_records(void)
 	const struct {
 		const char **member, *value;
 	} ways[] = {
-		{&u.place, ""},	 {&u.place, "\xc3\xa4"}, {&u.id, NULL},	      {&u.id, "a\n"},
-		{&u.state, ""},	 {&u.state, "asleep"},	 {&u.ns, "\t"},	      {&u.pod, "\xff"},
+		{&u.place, ""},	 {&u.place, "\xc3\xa4"}, {&u.id, NULL},
+		{&u.id, "a\n"},	 {&u.state, ""},	 {&u.state, "asleep"},
+		{&u.ns, "\t"},	 {&u.pod, "\xff"},	 {&u.resource, "a\n"},
 		{&u.boot, NULL}, {&r.method, NULL},	 {&r.method, "\x7f"},
 	};
 

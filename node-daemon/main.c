@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "node-daemon/daemon.h"
 #include "node-daemon/observe.h"
+#include "node-daemon/plugin_io.h"
+#include "node-daemon/podres.h"
 #include "node-daemon/print.h"
 #include "node-daemon/report.h"
 #include "node-daemon/scan.h"
@@ -28,6 +30,8 @@ static const struct flag flags[] = {
 	 .help = "name of this node's Node object (default: $NODE_NAME)"},
 	{"sys-root", 0, FLAG_STRING, offsetof(struct options, sys_root), .value = "/sys",
 	 .arg = "DIR", .help = "where the machine's /sys is"},
+	{"proc-root", 0, FLAG_STRING, offsetof(struct options, proc_root), .value = "/proc",
+	 .arg = "DIR", .help = "where the machine's /proc is"},
 	{"pci-ids", 0, FLAG_STRING, offsetof(struct options, pci_ids),
 	 .value = "/usr/share/misc/pci.ids", .arg = "FILE",
 	 .help = "names of vendors and devices, for descriptions"},
@@ -36,6 +40,11 @@ static const struct flag flags[] = {
 	 .help = "where the journal lies that says what was done to this machine's GPUs"},
 	{"eyes-socket", 0, FLAG_STRING, offsetof(struct options, eyes), .value = "", .arg = "PATH",
 	 .help = "where vmgpu-node observe answers who uses a GPU; empty: this process looks itself, and needs the rights for that"},
+	{"device-plugins", 0, FLAG_STRING, offsetof(struct options, plugins),
+	 .value = PLUGIN_IO_FOLDER, .arg = "DIR",
+	 .help = "the kubelet's folder for device plugins; empty: no kubelet is told of the GPUs"},
+	{"pod-resources", 0, FLAG_STRING, offsetof(struct options, pods), .value = PODRES_FOLDER,
+	 .arg = "DIR", .help = "the kubelet's folder where it tells which pod has which device"},
 	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
 	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
 	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s",
@@ -172,7 +181,7 @@ static int run(struct settings *s, struct err *err)
 
 /* It asks no API server: of program_flags it has two. */
 struct observe_typed {
-	const char *socket, *sys_root;
+	const char *socket, *sys_root, *proc_root;
 	struct program_options common;
 };
 
@@ -182,6 +191,8 @@ static const struct flag observe_flags[] = {
 	 .help = "where to answer; in a folder that vmgpu-node sees too"},
 	{"sys-root", 0, FLAG_STRING, offsetof(struct observe_typed, sys_root), .value = "/sys",
 	 .arg = "DIR", .help = "where the machine's /sys is; read-only is enough"},
+	{"proc-root", 0, FLAG_STRING, offsetof(struct observe_typed, proc_root), .value = "/proc",
+	 .arg = "DIR", .help = "where the machine's /proc is"},
 	{"log-level", 0, FLAG_CHOICE, offsetof(struct observe_typed, common.log_level),
 	 .value = "info", .choices = LOG_LEVELS, .help = "least severe level that is logged"},
 	{"version", 0, FLAG_BOOL, offsetof(struct observe_typed, common.version),
@@ -216,7 +227,7 @@ static int observe(int argc, char **argv, struct err *err)
 			       argv[1]);
 	}
 	log_setup((enum log_level)typed.common.log_level, STDERR_FILENO, "vmgpu-node observe");
-	return observe_run(typed.socket, typed.sys_root, err);
+	return observe_run(typed.socket, typed.sys_root, typed.proc_root, err);
 }
 
 /* --- which of them ------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ struct verdict_on {
 struct obey {
 	struct obey_settings s;
 	char *boot;
-	int dir, proc;
+	int dir;
 	struct journal_file file;
 	bool unrecorded; /* a record failed in this turn: nothing more is begun */
 	char *closed;	 /* why there is no journal, NULL: there is one */
@@ -57,7 +57,8 @@ struct obey {
 	struct arena arena;
 	struct unit_list units;
 	struct orders orders;
-	int64_t obeyed; /* the generation of these */
+	struct orders last; /* of the journal, where there are no others */
+	int64_t obeyed;	    /* the generation of these */
 	struct books books;
 	struct verdict_on *verdicts; /* one a unit */
 
@@ -324,7 +325,9 @@ static void on_seen_now(void *ctx, uint64_t unit, enum bind_users users, const c
 {
 	struct obey *o = ctx;
 	auto_free char *why =
-		users == BIND_USERS_NONE ? NULL
+		o->s.busy && o->s.busy(o->s.ctx, unit, &o->arena)
+			? xstrdup("it was given to a pod meanwhile")
+		: users == BIND_USERS_NONE ? NULL
 		: users == BIND_USERS_SOME
 			? xprintf("it is used by now: by %s", who)
 			: xprintf("whether anybody uses it by now is not known: %s", who);
@@ -348,6 +351,18 @@ static enum hands_run_may may_run(void *ctx, uint64_t unit)
 
 /* --- what is wanted --------------------------------------------------------------------------- */
 
+/* Whom the kubelet gave it to knows more than who has it open already. */
+static void look_for_holders(struct obey *o, struct bind_seen *seen)
+{
+	const char *busy =
+		o->s.busy ? o->s.busy(o->s.ctx, seen->unit->card->address, &o->arena) : NULL;
+
+	if (busy) {
+		seen->users = BIND_USERS_SOME;
+		seen->holder = busy;
+	}
+}
+
 static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 {
 	struct bind_seen seen = {
@@ -368,6 +383,7 @@ static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 		return;
 	}
 	if (look_for_users(o, &seen)) {
+		look_for_holders(o, &seen);
 		plan_bind(&seen, &o->arena, &v->plan);
 	}
 	if (is_changed(o, u->card->address)) {
@@ -487,6 +503,15 @@ static const struct node_orders *orders_now(struct obey *o)
 	return loop_now(o->s.loop) - o->begun_at >= ALONE_AFTER_MS ? recorded_orders(o) : NULL;
 }
 
+/* What is in no order is left as it is: so what was offered stays so. */
+static void take_last(struct obey *o)
+{
+	o->last = (struct orders){0};
+	if (!has_orders(o)) {
+		orders_take(recorded_orders(o), 0, &o->units, &o->arena, &o->last);
+	}
+}
+
 static void turn(struct obey *o)
 {
 	bool refused = *o->books.refusal;
@@ -510,12 +535,16 @@ static void turn(struct obey *o)
 		open_journal(o);
 	}
 	orders_take(orders_now(o), highest_term(o), &o->units, &o->arena, &o->orders);
+	take_last(o);
 	o->obeyed = o->generation;
 	if (o->closed) {
 		want_nothing(o);
 		loop_timer_set(o->timer, loop_now(o->s.loop) + OPEN_AGAIN_MS);
 	} else {
 		plan_all(o);
+	}
+	if (o->s.turned) {
+		o->s.turned(o->s.ctx);
 	}
 	o->s.changed(o->s.ctx);
 }
@@ -546,17 +575,16 @@ struct obey *obey_create(const struct obey_settings *s)
 	o->s = *s;
 	o->boot = boot_id();
 	o->dir = -1;
-	o->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	o->hands = hands_create();
 	o->run = hands_run_create(&(struct hands_run_settings){.loop = s->loop,
 							       .hands = o->hands,
 							       .sys = s->sys,
-							       .proc = o->proc,
+							       .proc = s->proc,
 							       .fn = on_end,
 							       .may = may_run,
 							       .ctx = o});
 	o->inuse = inuse_create(
-		&(struct inuse_settings){{s->loop, s->eyes, s->sys, o->proc, NULL}, on_seen, o});
+		&(struct inuse_settings){{s->loop, s->eyes, s->sys, s->proc, NULL}, on_seen, o});
 	o->timer = loop_timer_create(s->loop, on_time, o, "obey");
 	arena_init(&o->arena, TURN_BYTES);
 	arena_init(&o->given_arena, TURN_BYTES);
@@ -574,9 +602,6 @@ struct obey *obey_destroy(struct obey *o)
 	if (o->dir >= 0) {
 		journal_file_close(&o->file);
 		close(o->dir);
-	}
-	if (o->proc >= 0) {
-		close(o->proc);
 	}
 	hands_destroy(o->hands);
 	loop_timer_destroy(o->timer);
@@ -627,6 +652,26 @@ void obey_looked(struct obey *o, const struct machine *m)
 	o->machine = m;
 	o->n_changed = 0;
 	turn(o);
+}
+
+void obey_facts(const struct obey *o, struct obey_facts *ret)
+{
+	*ret = (struct obey_facts){0};
+	if (o->machine && !o->closed) {
+		*ret = (struct obey_facts){o->machine, &o->units, &o->books,
+					   has_orders(o) ? &o->orders : &o->last, o->boot};
+	}
+}
+
+const struct journal *obey_journal(const struct obey *o)
+{
+	return o->closed ? NULL : &o->file.journal;
+}
+
+int obey_record(struct obey *o, const struct journal_record *r, struct err *err)
+{
+	return o->closed ? err_set(err, "there is no journal: %s", o->closed)
+			 : journal_file_add(&o->file, r, false, err);
 }
 
 /* --- report ----------------------------------------------------------------------------------- */

@@ -17,17 +17,36 @@
 #include "base/loop.h"
 #include "node-daemon/report.h"
 
+struct books;
+struct err;
+struct journal;
+struct journal_record;
+struct orders;
 struct obey;
 
 struct obey_settings {
 	struct loop *loop;
-	int sys;	       /* descriptor of /sys, lent */
+	int sys, proc;	       /* descriptors of /sys and /proc, lent */
 	const char *state_dir; /* of the journal; made where it is not there */
 	const char *node;      /* name of the Node */
 	const char *eyes;      /* socket of who sees who uses cards (eyes.h); NULL, "": look here */
 	loop_fn *look;	       /* asks for a new look at the machine */
 	loop_fn *changed;      /* what is reported has changed */
-	void *ctx;	       /* of both */
+	loop_fn *
+		turned; /* obey_facts are others, and nothing that follows from them has begun; or NULL */
+	/* Who has the unit, or what else keeps it from being touched: a sentence in the arena; NULL:
+	 * nothing known. Or NULL. */
+	const char *(*busy)(void *ctx, uint64_t unit, struct arena *a);
+	void *ctx; /* of them all */
+};
+
+/* What the last turn decided by; lent until the next one. */
+struct obey_facts {
+	const struct machine *machine; /* NULL: nothing is known, or the journal is not ours */
+	const struct unit_list *units;
+	const struct books *books;
+	const struct orders *orders; /* that are obeyed; none given: those that were obeyed last */
+	const char *boot;	     /* /proc/sys/kernel/random/boot_id */
 };
 
 /* Never fails: what keeps it from working is reported, and tried again. */
@@ -43,5 +62,10 @@ void obey_orders(struct obey *o, const struct node_orders *given, const struct o
 bool obey_alone(const struct obey *o);
 /* The machine as the last look saw it, lent until the next call. */
 void obey_looked(struct obey *o, const struct machine *m);
+void obey_facts(const struct obey *o, struct obey_facts *ret);
+/* What the journal said when it was opened, or NULL: there is none. */
+const struct journal *obey_journal(const struct obey *o);
+/* A record of somebody else's, not waited for until it lies on the disk. 0, or -1 with err. */
+int obey_record(struct obey *o, const struct journal_record *r, struct err *err);
 /* What the report says of it; lies in the arena or lives until the next call of this header. */
 void obey_report(const struct obey *o, struct arena *a, struct report_obeyed *ret);

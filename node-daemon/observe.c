@@ -221,16 +221,17 @@ static void on_signal(void *ctx, attr_unused int signo)
 	loop_stop(ctx);
 }
 
-int observe_run(const char *socket, const char *sys_root, struct err *err)
+int observe_run(const char *socket, const char *sys_root, const char *proc_root, struct err *err)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
 	auto_close int sys = open(sys_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int proc = open(proc_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct loop *loop;
 	struct observe *o;
 
 	if (sys < 0 || proc < 0) {
-		return err_set(err, "--sys-root %s, /proc: %s", sys_root, strerror(errno));
+		return err_set(err, "--sys-root %s, --proc-root %s: %s", sys_root, proc_root,
+			       strerror(errno));
 	}
 	loop = loop_create();
 	o = observe_create(&(struct observe_settings){loop, socket, sys, proc, NULL}, err);

@@ -32,4 +32,4 @@ struct observe *observe_create(const struct observe_settings *s, struct err *err
 struct observe *observe_destroy(struct observe *o);
 
 /* Until SIGTERM or SIGINT. 0, or -1 and err. */
-int observe_run(const char *socket, const char *sys_root, struct err *err);
+int observe_run(const char *socket, const char *sys_root, const char *proc_root, struct err *err);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define KUBELET "kubelet.sock"
@@ -279,9 +280,25 @@ static uint64_t know(struct plugin_io *io)
 	return fd >= 0 ? io->number : 0;
 }
 
+/* A clock that was set meanwhile makes it younger at most. */
+static int64_t age_of(const struct plugin_io *io)
+{
+	struct stat st;
+
+	return fstat(io->known, &st) < 0 ? 0
+					 : MAX(clock_wall_ms() - (st.st_ctim.tv_sec * 1000 +
+								  st.st_ctim.tv_nsec / 1000000),
+					       0);
+}
+
 static void look(struct plugin_io *io)
 {
-	plugin_kubelet(io->plugin, know(io));
+	uint64_t before = io->number, number = know(io);
+
+	if (number > before && io->s.kubelet) {
+		io->s.kubelet(io->s.ctx, age_of(io));
+	}
+	plugin_kubelet(io->plugin, number);
 	for (const struct plugin_resource *r = NULL; (r = plugin_each(io->plugin, r));) {
 		struct served *s = r->rim;
 

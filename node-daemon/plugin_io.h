@@ -30,6 +30,8 @@ struct plugin_io_settings {
 	/* The folder has been removed, and another may stand in its place that we cannot see from
 	 * within a mount: start anew. Said once; io is not to be destroyed from there. */
 	void (*lost)(void *ctx);
+	/* Another kubelet.sock is there: a kubelet has started, so long ago. NULL: nobody asks. */
+	void (*kubelet)(void *ctx, int64_t age_ms);
 	void *ctx;
 };
 

@@ -6,6 +6,7 @@
 
 #include "api/gpu_names.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "node-daemon/unit.h"
 #include "node-daemon/vgpu.h"
 
@@ -242,6 +243,83 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 	say_conditions(r, from, u, &available);
 }
 
+/* --- use --------------------------------------------------------------------------------------- */
+
+#define LAUNCHER "virt-launcher-"
+#define LAUNCHER_SUFFIX 6 /* "-x2v7k" */
+#define SAME_RESET_MS 2000
+
+/* The machine that a launcher pod runs, by its name (KubeVirt, pkg/virt-controller/services). */
+static const char *vm_of(const char *pod, struct arena *a)
+{
+	size_t n = strlen(pod), prefix = strlen(LAUNCHER);
+
+	if (!str_starts(pod, LAUNCHER) || n <= prefix + LAUNCHER_SUFFIX ||
+	    pod[n - LAUNCHER_SUFFIX] != '-') {
+		return NULL;
+	}
+	return arena_strndup(a, pod + prefix, n - prefix - LAUNCHER_SUFFIX);
+}
+
+static const struct status_holder *holder_of(struct reporter *r, const struct report_use *use)
+{
+	struct status_holder *h;
+
+	if (!use->pod) {
+		return NULL;
+	}
+	h = arena_new(r->arena, struct status_holder);
+	*h = (struct status_holder){use->ns, use->pod, vm_of(use->pod, r->arena)};
+	return h;
+}
+
+/* When it was is counted back anew each time, and must not be news for that. */
+static bool is_same_reset(const struct status_reset *last, const struct report_use *use)
+{
+	int64_t us, apart;
+
+	if (!last || !str_eq(last->method, use->method) || last->ms != use->reset_ms ||
+	    clock_parse(last->at, &us) < 0) {
+		return false;
+	}
+	apart = use->reset_at - us / 1000;
+	return apart < SAME_RESET_MS && apart > -SAME_RESET_MS;
+}
+
+static const struct status_reset *reset_of(struct reporter *r, const struct report_use *use,
+					   const struct status_reset *last)
+{
+	struct status_reset *now;
+	char text[CLOCK_TEXT_MAX];
+
+	if (!use->method || is_same_reset(last, use)) {
+		return last;
+	}
+	now = arena_new(r->arena, struct status_reset);
+	*now = (struct status_reset){use->method,
+				     arena_strdup(r->arena, clock_time(use->reset_at * 1000, text)),
+				     use->reset_ms};
+	return now;
+}
+
+static void say_uses(struct reporter *r, struct status *ret)
+{
+	const struct report_obeyed *o = r->facts->obeyed;
+
+	for (size_t i = 0; i < ret->units.n; i++) {
+		struct status_unit *u = &ret->units.items[i];
+		const struct status_unit *old = before(r, u->id);
+
+		u->last_reset = old ? old->last_reset : NULL;
+		for (size_t k = 0; o && k < o->uses.n; k++) {
+			if (o->uses.items[k].unit == r->units.items[i].card->address) {
+				u->holder = holder_of(r, &o->uses.items[k]);
+				u->last_reset = reset_of(r, &o->uses.items[k], u->last_reset);
+			}
+		}
+	}
+}
+
 /* --- what is said once --------------------------------------------------------------------- */
 
 static const struct status_unit *first_like(const struct status *s, const struct status_unit *u)
@@ -428,6 +506,7 @@ void report(const struct machine *m, const struct report_facts *facts, const str
 	list_each(u, &r.units) {
 		report_unit(&r, u, &ret->units.items[ret->units.n++]);
 	}
+	say_uses(&r, ret);
 	say_types_once(ret);
 	ret->summary = summarize(&r);
 	ret->node_info = node_info(&r);

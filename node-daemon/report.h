@@ -17,11 +17,20 @@ struct report_note {
 	struct condition condition;
 };
 
+/* Who has a unit, and how it was reset last (supply.h). */
+struct report_use {
+	uint64_t unit;
+	const char *ns, *pod;	    /* NULL: nobody has it */
+	const char *method;	    /* NULL: it was not reset since the boot */
+	int64_t reset_ms, reset_at; /* took; at clock_wall_ms */
+};
+
 /* What became of the orders (obey.h). */
 struct report_obeyed {
 	int64_t term, generation; /* 0: there are none */
 	struct condition obeying; /* type NULL: nothing is to be said */
 	LIST(struct report_note) notes;
+	LIST(struct report_use) uses;
 };
 
 /* What does not stand in /sys. */

@@ -99,6 +99,16 @@ static const struct field holder_fields[] = {
 static const struct type holder_type = {sizeof(T), holder_fields, NULL};
 #undef T
 
+#define T struct status_reset
+static const struct field reset_fields[] = {
+	FIELD(T, method, "method", TYPE_STR),
+	FIELD(T, at, "at", TYPE_STR),
+	FIELD(T, ms, "milliseconds", TYPE_INT),
+	{0},
+};
+static const struct type reset_type = {sizeof(T), reset_fields, NULL};
+#undef T
+
 #define T struct status_unit
 static const struct field unit_fields[] = {
 	FIELD(T, id, "id", TYPE_STR),
@@ -122,6 +132,7 @@ static const struct field unit_fields[] = {
 	FIELD(T, profiles, "profiles", TYPE_OBJS, .sub = &profile_type),
 	FIELD(T, slots, "slots", TYPE_OBJS, .sub = &slot_type),
 	FIELD(T, holder, "holder", TYPE_OBJ, .sub = &holder_type),
+	FIELD(T, last_reset, "lastReset", TYPE_OBJ, .sub = &reset_type),
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),
 	{0},
 };

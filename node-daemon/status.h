@@ -50,6 +50,11 @@ struct status_holder {
 	const char *ns, *pod, *vm;
 };
 
+struct status_reset {
+	const char *method, *at; /* as reset_method has it; RFC 3339 */
+	int64_t ms;
+};
+
 struct status_unit {
 	const char *id, *address, *name, *model;
 	LIST(const char *) aliases;
@@ -64,6 +69,7 @@ struct status_unit {
 	LIST(struct status_profile) profiles;
 	LIST(struct status_slot) slots;
 	const struct status_holder *holder;
+	const struct status_reset *last_reset;
 	struct condition_list conditions;
 };
 

@@ -86,6 +86,14 @@ ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size)
 	return n;
 }
 
+int sysfs_config_vendor(int dir, uint16_t *ret)
+{
+	auto_close int fd = openat(dir, "config", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : pread(fd, ret, sizeof(*ret), 0);
+
+	return n == sizeof(*ret) ? 0 : n < 0 ? -errno : -EIO;
+}
+
 bool sysfs_exists(int dir, const char *path)
 {
 	return faccessat(dir, path, F_OK, 0) == 0;

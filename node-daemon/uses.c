@@ -57,6 +57,7 @@ void use_forget(struct use *x)
 	use_text(&x->method, NULL);
 	use_text(&x->ns, "");
 	use_text(&x->pod, "");
+	use_text(&x->given_as, "");
 	use_text(&x->trouble, NULL);
 	use_go(x, REST, NEVER);
 }
@@ -69,6 +70,7 @@ static void cleaned(struct uses *u, struct use *x, int64_t now)
 	x->record = true;
 	use_text(&x->ns, "");
 	use_text(&x->pod, "");
+	use_text(&x->given_as, "");
 	use_text(&x->trouble, NULL);
 	use_go(x, REST, NEVER);
 	if (use_wanted(x)) {
@@ -125,6 +127,7 @@ static void listed(struct uses *u, struct use *x, int64_t now)
 	x->state = USES_HELD;
 	use_text(&x->ns, x->seen->ns);
 	use_text(&x->pod, x->seen->pod);
+	use_text(&x->given_as, x->seen->resource);
 	use_text(&x->trouble, NULL);
 	if (use_wanted(x) && x->need > u->round) { /* this list is older than the question */
 		use_verify(u, x, now);
@@ -341,6 +344,7 @@ static const struct journal_use *record_of(struct uses *u, struct use *x)
 		.state = record_state(x),
 		.ns = x->ns,
 		.pod = x->pod,
+		.resource = x->given_as,
 		.boot = u->boot,
 		.reset = x->method && x->state != USES_UNPROVEN ? &u->record_reset : NULL,
 	};
@@ -507,6 +511,7 @@ bool uses_each(const struct uses *u, size_t n, struct uses_view *ret)
 		.healthy = healthy(x),
 		.ns = x->ns,
 		.pod = x->pod,
+		.resource = x->given_as ? x->given_as : "",
 		.why = x->trouble ? x->trouble : "",
 		.method = x->method ? x->method : "",
 		.ms = x->reset_ms,

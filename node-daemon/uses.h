@@ -94,6 +94,7 @@ struct uses_view {
 	enum uses_state state;
 	bool healthy;	      /* as the kubelet is to be told: it can be had, or somebody has it */
 	const char *ns, *pod; /* that has it or had it last, "": not known */
+	const char *resource; /* under which it was given, "": it was not, or that is not known */
 	const char *why;      /* it is not as it should be: a sentence; "" */
 	const char *method;   /* of the last reset, "": none; "boot": the machine's own */
 	int64_t ms, at;	      /* that it took; when it ended, 0: before this boot */

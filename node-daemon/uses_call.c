@@ -132,6 +132,7 @@ void call_settle(struct uses *u, struct call *c, int64_t now)
 		struct use *x = c->units[i];
 
 		x->state = USES_GIVEN;
+		use_text(&x->given_as, x->resource);
 		x->given = now;
 		x->absent = 0;
 		x->pause = USES_SHOW_FIRST_MS;

@@ -30,6 +30,7 @@ struct use {
 	bool record;	  /* to be written */
 	bool unwritten;	  /* and was not */
 	char *ns, *pod;
+	char *given_as;		       /* the resource under which it was given */
 	char *trouble;		       /* NULL: none */
 	const struct dpapi_hold *seen; /* in the list that is being looked at, else NULL */
 	int64_t given, absent, pause;

@@ -19,6 +19,7 @@ static void ordinary(void)
 	is_str(turn(), "holders a; ");
 	is_str(state(0), "returning");
 	is_str(look(0).pod, "p");
+	is_str(look(0).resource, "r");
 	has(uses_busy(u, "a", &arena), "taken back");
 	uses_holders(u, "a", USES_NOBODY, NULL, now);
 	is_str(turn(), "reset a; ");

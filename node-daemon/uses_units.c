@@ -51,8 +51,8 @@ static struct use *add(struct uses *u, const char *id)
 
 void use_free(struct use *x)
 {
-	char *const texts[] = {x->id, x->place, x->resource, x->why,   x->methods,
-			       x->ns, x->pod,	x->trouble,  x->method};
+	char *const texts[] = {x->id, x->place, x->resource, x->why,	x->methods,
+			       x->ns, x->pod,	x->trouble,  x->method, x->given_as};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		free(texts[i]);
@@ -107,6 +107,7 @@ void uses_restore(struct uses *u, const struct journal_use *records, size_t n)
 		r->boot = arena_strdup(&u->arena, r->boot);
 		r->ns = arena_strdup(&u->arena, r->ns);
 		r->pod = arena_strdup(&u->arena, r->pod);
+		r->resource = arena_strdup(&u->arena, r->resource ? r->resource : "");
 		if (r->reset) {
 			r->reset = reset = arena_new(&u->arena, struct journal_reset);
 			*reset = *records[i].reset;
@@ -118,7 +119,7 @@ void uses_restore(struct uses *u, const struct journal_use *records, size_t n)
 /* Each record serves once: what comes to that place later is another card. */
 static struct journal_use restored(struct uses *u, const char *place)
 {
-	struct journal_use found = {.state = "", .ns = "", .pod = "", .boot = ""};
+	struct journal_use found = {.state = "", .ns = "", .pod = "", .boot = "", .resource = ""};
 
 	list_each(r, &u->restored) {
 		if (str_eq(r->place, place)) {
@@ -145,6 +146,7 @@ static void begin(struct uses *u, struct use *x, int64_t now)
 	x->older = *r.boot && !now_boot && !used_by_host(x, now);
 	use_text(&x->ns, r.ns);
 	use_text(&x->pod, r.pod);
+	use_text(&x->given_as, r.resource);
 	use_text(&x->method, r.reset ? r.reset->method : NULL);
 	use_text(&x->trouble, NULL);
 	x->reset_ms = r.reset ? r.reset->ms : 0;

@@ -354,19 +354,14 @@ static int probe(struct writer *w, int dir)
 	return *driver ? 0 : put(w, w->sys, "bus/pci/drivers_probe", w->at);
 }
 
-/* A dead card reads as ones. Its first 64 bytes need no capability (pci-sysfs.c). */
+/* A dead card reads as ones. */
 static int expect_alive(struct writer *w, int dir)
 {
-	auto_close int fd = openat(dir, "config", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	uint16_t vendor;
-	ssize_t n;
+	int rc = sysfs_config_vendor(dir, &vendor);
 
-	if (fd < 0) {
-		return failed(w, "config", errno);
-	}
-	n = pread(fd, &vendor, sizeof(vendor), 0);
-	if (n != sizeof(vendor)) {
-		return failed(w, "config", n < 0 ? errno : EIO);
+	if (rc < 0) {
+		return failed(w, "config", -rc);
 	}
 	return vendor != UINT16_MAX
 		       ? 0

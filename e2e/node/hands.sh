@@ -46,7 +46,7 @@ unit_says() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"$2\")]
 obeying() { get '{.status.conditions[?(@.type=="Obeying")].status} {.status.conditions[?(@.type=="Obeying")].reason} {.status.conditions[?(@.type=="Obeying")].message}' | grep -qE "^$1"; }
 answered() { [ "$(get '{.spec.term}')" = "$(get '{.status.observedTerm}')" ]; }
 
-start_daemon() { guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default >>/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"; }
+start_daemon() { guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"; }
 start_controller() {
 	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --metrics-bind-address=0 --health-probe-bind-address=0 >>"$work/controller.log" 2>&1 &
 	controller=$!
@@ -123,7 +123,7 @@ stop_daemon() { guest 'kill -TERM $(pidof vmgpu-node); sleep 1; ! pidof vmgpu-no
 without_a_server() {
 	stop_daemon
 	let_loose 0000:81:00.0
-	guest "sed 's#10\.0\.2\.2:[0-9]*#10.0.2.2:9#' $work/guest/kubeconfig >/tmp/nobody; ($node --node-name gpu-node --kubeconfig /tmp/nobody --lease-namespace default >>/tmp/node.log 2>&1) &"
+	guest "sed 's#10\.0\.2\.2:[0-9]*#10.0.2.2:9#' $work/guest/kubeconfig >/tmp/nobody; ($node --node-name gpu-node --kubeconfig /tmp/nobody --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1) &"
 	it "with no API server the last orders are obeyed" within 15 bound
 	stop_daemon
 	start_daemon
@@ -153,7 +153,7 @@ unchanged() {
 }
 second_daemon() {
 	within 30 unchanged # the first has just been started
-	guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default >/tmp/second.log 2>&1) & echo \$! >/tmp/second"
+	guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default --device-plugins= >/tmp/second.log 2>&1) & echo \$! >/tmp/second"
 	sleep 2
 	it "a second daemon on the node writes nothing, and the first need not answer it" unchanged
 	guest 'kill $(pgrep -f second.log; cat /tmp/second); pkill -n vmgpu-node'

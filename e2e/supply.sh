@@ -1,0 +1,209 @@
+#!/bin/bash
+# supply.sh: GPUs given to a real kubelet, and taken back: vmgpu-node beside the kubelet of cluster/kubelet.sh, in a tree of files
+# for a machine (bench/mktree.py), under a controller's orders. No container runs: what each would have got is written down. Prints TAP.
+#
+# Variables:
+#   STATE=FOLDER  a cluster that runs, has our CRDs and no nodes; default: one of its own
+#   V=dev|asan    build of vmgpu-node
+set -uo pipefail
+prog=supply.sh
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$top/e2e/lib.sh"
+case ${1:-} in -h | --help) usage && exit 0 ;; esac
+cd "$top" || exit 1
+V=${V:-dev}
+make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
+work=$(mktemp -d)
+state=${STATE:-$work/cluster} tree=$work/tree
+n=0 failed=0 controller=''
+
+clean() {
+	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
+	if [ -n "${STATE:-}" ]; then
+		kubelet stop
+		kubectl delete gpunodes --all >/dev/null
+	else
+		bash e2e/cluster/down.sh "$state"
+	fi
+	rm -rf "$work"
+}
+trap clean EXIT
+
+kubelet() { bash e2e/cluster/kubelet.sh "$1" "$state" n1 "${@:2}"; }
+get() { kubectl get gpunode n1 -o "jsonpath=$1" 2>/dev/null; }
+after_failure() {
+	get '{range .status.units[*]}{.id} {.driver} {.holder}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
+	tail -"${TAIL:-5}" "$state/log/node@n1" | sed 's/^/# node: /'
+}
+soon() { within 25 "$@"; }
+
+# counts NAME=NUMBER...: so many of each the kubelet lets pods have
+counts() {
+	local pair have
+	for pair; do
+		have=$(kubectl get node n1 -o "jsonpath={.status.allocatable.nvidia\\.com/${pair%=*}}")
+		[ "${have:-0}" = "${pair#*=}" ] || { echo "${pair%=*}: ${have:-none}" && return 1; }
+	done
+}
+
+pod() { # NAME RESOURCE COUNT: a pod that asks for so many, straight to the node
+	kubectl create -f - >/dev/null <<Y
+apiVersion: v1
+kind: Pod
+metadata: {name: $1}
+spec:
+  nodeName: n1
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers: [{name: main, image: none, resources: {limits: {nvidia.com/$2: $3}}}]
+Y
+}
+phase() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }
+end_pod() { kubectl delete pod "$@" --wait=false >/dev/null; }
+record() { cat "$state"/nodes/n1/runtime/containers/default_"$1"_main_*.json; }
+variable() { record "$1" | grep -o "PCI_RESOURCE_NVIDIA_COM_$2=[^\"]*" | cut -d= -f2; } # POD NAME
+devices() { record "$1" | python3 -c 'import json, sys; print(*sorted(d["container"] for d in json.load(sys.stdin)["devices"]))'; }
+holder() { [ "$(get "{.status.units[?(@.id==\"$1\")].holder.pod}")" = "$2" ]; } # ADDRESS POD
+device() { echo "$tree/sys/bus/pci/devices/$1"; }
+was_reset() { [ "$(cat "$(device "$1")/reset")" = 1 ]; }
+not_reset() { [ ! -s "$(device "$1")/reset" ]; }
+# The kernel's events are real ones, of a device of this machine that they say nothing about.
+event() { echo change >"$(find /sys/bus/pci/devices/ -mindepth 1 | head -1)/uevent"; }
+unplug() { mv "$(device "$1")" "$work/unplugged" && event; }
+plug() { mv "$work/unplugged" "$(device "$1")" && event; }
+registered() { [ "$(grep -c 'lists the devices of a resource' "$state/log/node@n1")" -ge "$1" ]; }
+lists() { grep -c 'lists the devices of a resource' "$state/log/node@n1"; }
+
+# Who has what open is read from a tree, too: a test need not be allowed to look into all of this machine's processes.
+processes() {
+	mkdir -p "$work"/proc/{1/fd,self/ns}
+	ln -s /dev/null "$work/proc/1/fd/0"
+	: >"$work/proc/1/maps"
+	: >"$work/proc/devices"
+	ln -s 'pid:[4026531836]' "$work/proc/self/ns/pid"
+}
+
+# hold ADDRESS, let_go: a process has the node of its group open, and ends
+hold() {
+	local group
+	group=$(basename "$(readlink "$(device "$1")/iommu_group")")
+	mkdir -p "$work/process/fd"
+	: >"$work/process/maps"
+	echo qemu-kvm >"$work/process/comm"
+	mknod "$work/process/node" c 243 "$group"
+	ln -s ../node "$work/process/fd/3"
+	mv "$work/process" "$work/proc/42"
+}
+let_go() { rm -r "$work/proc/42"; }
+
+start_daemon() {
+	kubelet run node "$top/build/$V/vmgpu-node" --node-name n1 --kubeconfig "$KUBECONFIG" --lease-namespace default --beat-period 1s \
+		--eyes-socket /var/lib/vmgpu/eyes.sock
+}
+start_eyes() { kubelet run eyes "$top/build/$V/vmgpu-node" observe --eyes-socket /var/lib/vmgpu/eyes.sock --proc-root "$work/proc"; }
+
+begin() {
+	[ -n "${STATE:-}" ] || WITHOUT_KUBEVIRT=1 MANY=1 bash e2e/cluster/up.sh "$state" || return 1
+	# shellcheck source=/dev/null
+	. "$state/env"
+	python3 e2e/bench/mktree.py "$tree" --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 >/dev/null || return 1
+	TREE=$tree kubelet start || return 1
+	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metrics-bind-address=0 --health-probe-bind-address=0 >"$work/controller.log" 2>&1 &
+	controller=$!
+	processes
+	start_eyes
+	start_daemon
+}
+
+handed_out() {
+	it "the kubelet counts what is on vfio-pci, under the names of its models" soon counts AD102GL_L40S=2 GA100_A100_PCIE_80GB=1
+	it "what they were used for before is not known: they are reset first" eval 'was_reset 0000:01:00.0 && was_reset 0000:03:00.0'
+	: >"$(device 0000:01:00.0)/reset"
+	: >"$(device 0000:03:00.0)/reset"
+	pod a AD102GL_L40S 1
+	it "a pod that asks for one runs" soon phase a Running
+	a=$(variable a AD102GL_L40S)
+	it "it got the address of one that is there" [ -e "$(device "${a:-none}")" ]
+	it "and the nodes of vfio and of its group" [ "$(devices a)" = "/dev/vfio/$(basename "$(readlink "$(device "$a")/iommu_group")") /dev/vfio/vfio" ]
+	it "the node's report says who has it" soon holder "$a" a
+	pod b AD102GL_L40S 1
+	it "another pod gets the other one" eval 'soon phase b Running && [ "$(variable b AD102GL_L40S)" != "$a" ]'
+	pod c AD102GL_L40S 1
+	it "a third one gets none" soon phase c Failed
+	end_pod c
+}
+
+stays() {
+	local before
+	kubelet end node KILL
+	start_daemon
+	it "the daemon is killed and starts again: both are listed still" soon counts AD102GL_L40S=2
+	it "with who has them" eval 'holder "$a" a'
+	before=$(lists)
+	kubelet end kubelet KILL
+	kubelet again kubelet
+	it "the kubelet is killed and starts again, and is told at once" soon registered $((before + 2))
+	it "it counts as before" soon counts AD102GL_L40S=2 GA100_A100_PCIE_80GB=1
+	it "no pod noticed" eval 'phase a Running && phase b Running'
+	it "nothing was reset meanwhile" not_reset "$a"
+}
+
+taken_back() {
+	end_pod a
+	it "the pod ends: its card is reset" soon was_reset "$a"
+	it "and nobody has it" soon holder "$a" ''
+	it "the report says how it was reset" [ "$(get "{.status.units[?(@.id==\"$a\")].lastReset.method}")" = 'flr bus' ]
+	pod d AD102GL_L40S 1
+	it "the next pod gets it" eval 'soon phase d Running && [ "$(variable d AD102GL_L40S)" = "$a" ]'
+	b=$(variable b AD102GL_L40S)
+	hold "$b"
+	: >"$(device "$b")/reset"
+	end_pod b d
+	it "what a process still has open when its pod has ended is not reset" eval 'soon holder "$b" "" && sleep 2 && not_reset "$b"'
+	it "nor counted" soon counts AD102GL_L40S=1
+	it "the report names the process" eval 'get "{.status.units[?(@.id==\"$b\")].conditions[?(@.type==\"Available\")].message}" | grep -q "process 42 (qemu-kvm) has it open"'
+	let_go
+	it "when that has ended, it is" soon was_reset "$b"
+	it "both are free again" eval 'soon holder "$a" "" && soon counts AD102GL_L40S=2'
+}
+
+fails() {
+	local card
+	card=0000:02:00.0
+	cp "$(device $card)/config" "$work/config"
+	head -c 4096 /dev/zero | tr '\0' '\377' >"$(device $card)/config"
+	pod dead GA100_A100_PCIE_80GB 1
+	it "a card that has died is not given" soon phase dead Failed
+	it "and the pod says why" eval 'kubectl get pod dead -o "jsonpath={.status.message}" | grep -q "config space reads as ones"'
+	cp "$work/config" "$(device $card)/config"
+	end_pod dead
+	unplug $card
+	it "a card that is pulled out is not counted any more" soon counts GA100_A100_PCIE_80GB=0 AD102GL_L40S=2
+	plug $card
+	it "and is when it is back" soon counts GA100_A100_PCIE_80GB=1
+}
+
+ordered_back() {
+	kill -TERM "$controller"
+	wait "$controller"
+	controller=''
+	pod e AD102GL_L40S 1
+	soon phase e Running
+	e=$(variable e AD102GL_L40S)
+	kubectl patch gpunode n1 --type=merge -p '{"spec": {"units": []}}' >/dev/null
+	it "what nobody orders any more is not given, but for what a pod has" soon counts GA100_A100_PCIE_80GB=0 AD102GL_L40S=1
+	it "that pod goes on" phase e Running
+	end_pod e
+	it "and when it ends, that one is not given either" soon counts AD102GL_L40S=0
+}
+
+begin || { echo "not ok 1 - a node with GPUs" && exit 1; }
+handed_out
+[ $failed = 0 ] || { echo "1..$n" && exit 1; } # what follows needs what was handed out
+stays
+taken_back
+fails
+ordered_back
+echo "1..$n"
+exit $failed
