@@ -12,7 +12,7 @@ import (
 )
 
 // Usage is one line for the tool's help.
-const Usage = "play [--cdi] STATE NODE [RESOURCE=COUNT...] [NODE [RESOURCE=COUNT...]]..."
+const Usage = "play [--cdi] [--handler-only] STATE NODE [RESOURCE=COUNT...] [NODE [RESOURCE=COUNT...]]..."
 
 // Nodes reads NODE [RESOURCE=COUNT...]...
 func Nodes(words []string) ([]Node, error) {
@@ -35,6 +35,7 @@ func Nodes(words []string) ([]Node, error) {
 func Command(ctx context.Context, args []string) int {
 	f := flag.NewFlagSet("play", flag.ContinueOnError)
 	cdi := f.Bool("cdi", false, "play CDI too: each DataVolume gets a bound claim and succeeds")
+	handlerOnly := f.Bool("handler-only", false, "virt-handler alone, on this machine: the node has a kubelet, and launchers are real pods")
 	if f.Parse(args) != nil || f.NArg() < 1 {
 		fmt.Fprintln(os.Stderr, "usage:", Usage)
 		return 2
@@ -51,6 +52,9 @@ func Command(ctx context.Context, args []string) int {
 	defer cancel()
 	go endWith(ctx, cancel, client.Server, f.Arg(0))
 	p := New(client, nodes, *cdi, os.Stderr)
+	if *handlerOnly {
+		p.HandlerOnly("/")
+	}
 	go func() {
 		select {
 		case <-p.Ready():

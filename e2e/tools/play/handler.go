@@ -7,16 +7,30 @@ import (
 	"vmgpu.io/e2e/kube"
 )
 
-// vmi does what virt-handler does: a VMI that is scheduled to the node runs, and ends when it is deleted or its launcher is gone.
+// vmi does what virt-handler does: a VMI that is scheduled to the node runs, and ends with its launcher. Where pods are played, too, that
+// is when it is deleted.
 func (p *Player) vmi(ctx context.Context, vmi kube.Object) error {
 	p.mu.Lock()
 	handler := p.handlers[vmi.Str("status.nodeName")]
-	launched := p.launched(vmi)
+	pod := p.launcher(vmi)
 	p.mu.Unlock()
 	phase := vmi.Str("status.phase")
-	want := nextPhase(phase, vmi.Deleting() || !launched)
+	want := nextPhase(phase, pod == nil || vmi.Deleting())
+	if p.alone {
+		want = phaseByLauncher(phase, pod)
+	}
 	if handler == nil || want == phase {
 		return nil
+	}
+	if p.alone && pod == nil { // or the watch of pods has not told us yet
+		if pods, err := p.client.Get(ctx, podsPath+"?labelSelector=kubevirt.io/created-by="+vmi.UID()); err != nil || len(pods.List("items")) > 0 {
+			return err
+		}
+	}
+	if p.alone && want == "Running" {
+		if err := handDevices(p.root, pod.UID()); err != nil {
+			return err
+		}
 	}
 	changed, err := copyOf(vmi)
 	if err != nil {
@@ -41,13 +55,14 @@ func nextPhase(phase string, gone bool) string {
 	return phase
 }
 
-func (p *Player) launched(vmi kube.Object) bool {
+// launcher is the pod of a VMI, or nil.
+func (p *Player) launcher(vmi kube.Object) kube.Object {
 	for key, o := range p.objects {
 		if key[:4] == "pod " && o.Str(`metadata.labels["kubevirt.io/created-by"]`) == vmi.UID() {
-			return true
+			return o
 		}
 	}
-	return false
+	return nil
 }
 
 func copyOf(o kube.Object) (kube.Object, error) {

@@ -3,6 +3,7 @@ package play
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"vmgpu.io/e2e/kube"
@@ -16,10 +17,38 @@ const (
 
 type m = map[string]any
 
+// handlerLabels are those of virt-handler that launchers of virtual machines ask for.
+var handlerLabels = m{"kubevirt.io/schedulable": "true", "machine-type.node.kubevirt.io/q35": "true"}
+
+// enter makes the node's part that is ours be there.
+func (p *Player) enter(ctx context.Context, n Node) error {
+	if !p.alone {
+		return p.join(ctx, n)
+	}
+	for { // its kubelet makes it
+		_, err := p.client.Merge(ctx, nodesPath+"/"+n.Name, m{"metadata": m{"labels": handlerLabels}})
+		if err == nil {
+			break
+		}
+		if !kube.IsCode(err, 404) {
+			fmt.Fprintf(p.log, "play: labels of %s: %v\n", n.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	if err := p.renew(ctx, n.Name, true); err != nil {
+		return err
+	}
+	return p.handler(ctx, n.Name)
+}
+
 // join creates the node as a kubelet would, with all that the scheduler and virt-controller look at.
 func (p *Player) join(ctx context.Context, n Node) error {
-	labels := m{"kubernetes.io/hostname": n.Name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "kubevirt.io/schedulable": "true",
-		"machine-type.node.kubevirt.io/q35": "true"}
+	labels := m{"kubernetes.io/hostname": n.Name, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux"}
+	maps.Copy(labels, handlerLabels)
 	node := m{"metadata": m{"name": n.Name, "labels": labels}}
 	if _, err := p.client.Create(ctx, nodesPath, node); err != nil && !kube.IsCode(err, 409) {
 		return err
@@ -69,11 +98,20 @@ func (p *Player) handler(ctx context.Context, node string) error {
 }
 
 func (p *Player) renew(ctx context.Context, node string, heartbeat bool) error {
-	renewed := m{"spec": m{"renewTime": time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")}}
-	if _, err := p.client.Merge(ctx, leasesPath+"/"+node, renewed); err != nil || !heartbeat {
+	if err := p.lease(ctx, node); err != nil || !heartbeat {
 		return err
 	}
 	_, err := p.client.Merge(ctx, nodesPath+"/"+node, m{"metadata": m{"annotations": m{"kubevirt.io/heartbeat": now()}}})
+	return err
+}
+
+// lease is the kubelet's.
+func (p *Player) lease(ctx context.Context, node string) error {
+	if p.alone {
+		return nil
+	}
+	renewed := m{"spec": m{"renewTime": time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")}}
+	_, err := p.client.Merge(ctx, leasesPath+"/"+node, renewed)
 	return err
 }
 

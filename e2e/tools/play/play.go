@@ -1,6 +1,6 @@
 // Package play plays what this machine does not have: the kubelet and virt-handler of nodes that do not exist, and CDI. It writes
 // what virt-controller waits for, and nothing else happens: no guest runs. It acts on watches and, but for heartbeats, writes nothing
-// while nothing changes.
+// while nothing changes. Where a node has a real kubelet it plays virt-handler alone, and runs there (launcher.go).
 //
 // What it plays can be told to misbehave, at run time, by an annotation of the Node, the pod, or (for CDI) the DataVolume's namespace:
 //
@@ -39,6 +39,8 @@ type Player struct {
 	cdi    bool
 	log    io.Writer
 	queue  *queue
+	alone  bool   // virt-handler without a kubelet of ours
+	root   string // where alone finds the node's files
 
 	mu       sync.Mutex
 	objects  map[string]kube.Object // by kind and key
@@ -57,11 +59,15 @@ func New(client *kube.Client, nodes []Node, cdi bool, log io.Writer) *Player {
 	return p
 }
 
+// HandlerOnly makes it virt-handler alone, on the node whose files are below root.
+func (p *Player) HandlerOnly(root string) { p.alone, p.root = true, root }
+
 // Ready is closed when the nodes are there and everything is watched.
 func (p *Player) Ready() <-chan struct{} { return p.ready }
 
 const (
 	nodesPath = "/api/v1/nodes"
+	podsPath  = "/api/v1/pods"
 	vmisPath  = "/apis/kubevirt.io/v1/virtualmachineinstances"
 	dvsPath   = "/apis/cdi.kubevirt.io/v1beta1/datavolumes"
 )
@@ -69,11 +75,15 @@ const (
 // Run plays until ctx ends. The nodes stay behind.
 func (p *Player) Run(ctx context.Context) error {
 	for _, n := range p.nodes {
-		if err := p.join(ctx, n); err != nil {
+		if err := p.enter(ctx, n); err != nil {
 			return err
 		}
 	}
-	watched := map[string]string{"node": nodesPath, "pod": "/api/v1/pods", "vmi": vmisPath + "?labelSelector=kubevirt.io/nodeName", "namespace": "/api/v1/namespaces"}
+	watched := map[string]string{"node": nodesPath, "pod": podsPath, "vmi": vmisPath + "?labelSelector=kubevirt.io/nodeName", "namespace": "/api/v1/namespaces"}
+	if p.alone {
+		delete(watched, "node")
+		delete(watched, "namespace")
+	}
 	if p.cdi {
 		watched["dv"] = dvsPath
 		watched["pv"] = "/api/v1/persistentvolumes?labelSelector=" + pvLabel
@@ -147,7 +157,9 @@ func (p *Player) work(ctx context.Context, key string) error {
 	var err error
 	switch kind {
 	case "pod":
-		err = p.pod(ctx, o)
+		if !p.alone {
+			err = p.pod(ctx, o)
+		}
 	case "vmi":
 		err = p.vmi(ctx, o)
 	case "dv":

@@ -3,7 +3,10 @@ package play
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +80,57 @@ func TestPhaseOfAVMI(t *testing.T) {
 		if got := nextPhase(c.phase, c.gone); got != c.want {
 			t.Errorf("%s, gone %v: %s, want %s", c.phase, c.gone, got, c.want)
 		}
+	}
+}
+
+func TestPhaseOfAVMIWithARealLauncher(t *testing.T) {
+	for _, c := range []struct{ phase, pod, want string }{
+		{"Scheduled", "Pending", "Scheduled"}, {"Scheduled", "Running", "Running"}, {"Running", "Running", "Running"},
+		{"Running", "Succeeded", "Succeeded"}, {"Running", "Failed", "Failed"}, {"Running", "", "Succeeded"},
+		{"Scheduled", "", "Succeeded"}, {"Pending", "", "Pending"}, {"Scheduling", "Running", "Scheduling"}, {"Succeeded", "Running", "Succeeded"},
+	} {
+		var pod kube.Object
+		if c.pod != "" {
+			pod = kube.Object{"status": m{"phase": c.pod}}
+		}
+		if got := phaseByLauncher(c.phase, pod); got != c.want {
+			t.Errorf("%s, pod %q: %s, want %s", c.phase, c.pod, got, c.want)
+		}
+	}
+}
+
+func TestDevicesAreHandedToTheLauncher(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	root := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("sys/fs/cgroup/kubepods/burstable/podU/c1/cgroup.procs", "7\n8\n")
+	write("sys/fs/cgroup/kubepods/burstable/podU/c2/cgroup.procs", "9\n") // it has no device
+	write("sys/fs/cgroup/kubepods/burstable/podV/c3/cgroup.procs", "10\n")
+	container, group := write("proc/7/root/dev/vfio/vfio", ""), write("proc/7/root/dev/vfio/12", "")
+	deeper, other := write("proc/7/root/dev/vfio/devices/vfio0", ""), write("proc/10/root/dev/vfio/13", "")
+	write("proc/10/root/dev/vfio/vfio", "")
+	if err := handDevices(root, "U"); err != nil {
+		t.Fatal(err)
+	}
+	for path, uid := range map[string]uint32{group: launcherUser, container: launcherUser, deeper: 0, other: 0} {
+		var st syscall.Stat_t
+		if err := syscall.Stat(path, &st); err != nil || st.Uid != uid {
+			t.Errorf("%s is %d's, want %d (%v)", path, st.Uid, uid, err)
+		}
+	}
+	if info, err := os.Stat(container); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("%s: %v %v", container, info.Mode(), err)
 	}
 }
 
