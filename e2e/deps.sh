@@ -14,11 +14,11 @@ build=(
 )
 # clang-format-16: 14 lacks InsertBraces. libclang-rt: sanitizers and libFuzzer for clang. llvm: coverage and
 # readable sanitizer traces. libelf1: the kernel's objtool, which nvfake.ko is built with. pciutils and pci.ids:
-# lspci in the guest.
+# lspci in the guest. e2fsprogs: mke2fs for its disk. libseccomp2: Debian's runc there.
 test=(
 	clang clang-format-16 libclang-rt-14-dev llvm-14 universal-ctags binutils
 	bash ca-certificates curl git iproute2 openssl procps python3 util-linux
-	qemu-system-x86 kmod cpio xz-utils libelf1 pciutils pci.ids
+	qemu-system-x86 kmod cpio xz-utils libelf1 pciutils pci.ids e2fsprogs libseccomp2
 )
 
 usage() { sed -n '2,4s/^# //p' "$0"; }

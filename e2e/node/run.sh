@@ -18,7 +18,8 @@
 #   MASK=RULE,...        the ids, instead of those above
 #   KERNEL_ARGS="..."    e.g. intel_iommu=off, which comes after our own intel_iommu=on
 #   QEMU_ARGS="..."      more devices; each needs bus=
-#   MEM=MiB              default 1024
+#   MEM=MiB              default 1024; 3072 with KUBELET
+#   KUBELET=1            with a disk and what else join.sh needs to make it a node of a cluster
 set -euo pipefail
 prog=run.sh
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,7 +33,7 @@ ids+=,0000:81:00.0=10de:2321:030200,0000:84:00.0=10de:1eb8:030200,0000:85:00.0=1
 
 # shellcheck disable=SC2054
 machine() {
-	local mem=${MEM:-1024} i
+	local mem=${MEM:-$([ -e join ] && echo 3072 || echo 1024)} i
 	qemu=(
 		qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu "${CPU:-max}" -smp 1 -m "$mem"
 		-nodefaults -no-user-config -display none -no-reboot -serial file:console.log -qmp unix:qmp,server=on,wait=off
@@ -48,6 +49,7 @@ machine() {
 		qemu+=(-chardev "socket,id=sh$i,path=sh$i,server=on,wait=off"
 			-device "virtserialport,bus=serial.0,chardev=sh$i,name=sh$i,nr=$((i + 1))")
 	done
+	[ ! -e join ] || qemu+=(-drive "file=$(readlink -f join)/disk,if=none,id=disk,format=raw,snapshot=on" -device virtio-blk-pci,bus=pcie.0,addr=13.0,drive=disk)
 }
 
 # shellcheck disable=SC2054
@@ -78,7 +80,7 @@ start() {
 	read -ra more <<<"${QEMU_ARGS:-}"
 	# no_timer_check: on a busy machine the kernel's look at its timer fails now and then, and with interrupt remapping it panics.
 	qemu+=(-kernel "$guest/vmlinux" -initrd "$guest/initrd"
-		-append "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off intel_iommu=on host=${NODE:-gpu-node} nvfake=${nvfake// /+} ${KERNEL_ARGS:-}")
+		-append "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off intel_iommu=on host=$(cat node) nvfake=${nvfake// /+} ${KERNEL_ARGS:-}")
 	# An emulated machine has times to keep that the others have not; where it may not be preferred it goes as they do. It says so
 	# itself, from the session that it leads: from here it could still be the caller's.
 	# shellcheck disable=SC2016
@@ -112,17 +114,20 @@ failed() {
 }
 
 main() {
-	local dir
+	local dirs
 	arguments 1 "$@"
 	mkdir -p "$1"
 	state=$(cd "$1" && pwd -P)
 	[ ! -e "$state/.failed" ] || rm -rf "${state:?}"/* "$state/.failed" "$state/.vmgpu-guest"
 	[ -z "$(ls -A "$state")" ] || die "$state is not empty (stop.sh $state?)"
 	[ -z "${2:-}" ] || sed 's#\(https\{0,1\}://\)\(127\.0\.0\.1\|localhost\)\b#\110.0.2.2#' "$2" >"$state/kubeconfig"
-	dir=$("$here/setup.sh")
+	dirs=$("$here/setup.sh")
+	mapfile -t dirs <<<"$dirs"
 	cd "$state"
 	touch .vmgpu-guest
-	ln -s "$dir" guest
+	echo "${NODE:-gpu-node}" >node
+	ln -s "${dirs[0]}" guest
+	[ -z "${dirs[1]:-}" ] || ln -s "${dirs[1]}" join
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	trap failed EXIT

@@ -1,7 +1,12 @@
 #!/bin/bash
 # setup.sh: makes in the cache what run.sh boots, and prints the folder: vmlinux and initrd (Debian 12's kernel, unpacked
-# and never installed; busybox, nvfake.ko, gsh, init). About 30 s the first time, 0.1 s after that. The kernel is what
+# and never installed; busybox, nvfake.ko, gsh, init), and vfioprobe. About 30 s the first time, 0.1 s after that. The kernel is what
 # Debian had then: to take a newer one, remove node/ from the cache.
+#
+# Variables:
+#   KUBELET=1   prints a second folder, of what join.sh needs: bin/ and cni/ (Debian's containerd, runc and network plugins, unpacked and
+#               never installed), images.tar (image.sh: busybox, the pause of sandboxes, virt-launcher's stand-in), disk (an empty file
+#               system of 2 GB, of which nothing is there yet)
 set -euo pipefail
 prog=setup.sh
 here=$(cd "$(dirname "$0")" && pwd)
@@ -57,6 +62,34 @@ module() { # FOLDER
 	make -s -C "$node/kernel/usr/src/linux-headers-$version" M="$1" CONFIG_DEBUG_INFO_BTF_MODULES= modules
 }
 
+# containers: containerd and what it starts, as Debian has them, into $node/containers
+containers() {
+	local new=$node/containers.new deb
+	rm -rf "$new"
+	debian "$new/debs" containerd runc containernetworking-plugins
+	for deb in "$new"/debs/*.deb; do dpkg-deb -x "$deb" "$new/all"; done
+	mkdir "$new/bin" "$new/cni"
+	mv "$new"/all/usr/bin/{containerd,containerd-shim-runc-v2,ctr} "$new/all/usr/sbin/runc" "$new/bin/"
+	mv "$new"/all/usr/lib/cni/{bridge,host-local,loopback} "$new/cni/"
+	rm -r "$new/all" "$new/debs"
+	mv "$new" "$node/containers"
+}
+
+# make_join FOLDER: whole or not at all, as make_guest. What stands in for virt-tail, a sidecar of a launcher, has only to run.
+make_join() {
+	local new=$1.new tail
+	rm -rf "$new"
+	mkdir "$new"
+	ln -s "$node/containers/bin" "$node/containers/cni" "$new/"
+	tail=$new/virt-tail
+	printf '#!/bin/sh\ntrap "exit 0" TERM INT\nsleep 2147483647 &\nwait\n' >"$tail"
+	"$here/image.sh" "$new/images.tar" busybox:local,pause:local,virt-launcher:v1.9.0 \
+		"$guest/vfioprobe:usr/bin/virt-launcher-monitor" "$tail:usr/bin/virt-tail"
+	truncate -s 2G "$new/disk"
+	mke2fs -q -t ext4 -E nodiscard "$new/disk"
+	mv "$new" "$1"
+}
+
 # initrd FOLDER: busybox, the modules with what they need, nvfake, gsh, init
 initrd() {
 	local root=$1/root lib=lib/modules/$version line
@@ -81,6 +114,7 @@ make_guest() {
 	if ! (
 		set -e
 		gcc -std=gnu17 -O1 -Wall -Wextra -static -o "$new/gsh" "$here/gsh.c"
+		gcc -std=gnu17 -O1 -Wall -Wextra -static -o "$new/vfioprobe" "$here/vfioprobe.c"
 		module "$new"
 		initrd "$new"
 	) >"$log" 2>&1; then
@@ -92,16 +126,21 @@ make_guest() {
 }
 
 main() {
-	local dir
+	local join=''
 	arguments 0 "$@"
 	mkdir -p "$node"
 	lock "$node/.lock"
 	[ -e "$node/kernel/version" ] || timed "kernel unpacked" kernel
 	version=$(cat "$node/kernel/version")
-	dir=$node/guest-$(cat "$node/kernel/version" "$here"/{setup.sh,nvfake.c,gsh.c,init} | sha256sum | cut -c1-12)
-	[ -d "$dir" ] || timed "guest built" make_guest "$dir"
+	guest=$node/guest-$(cat "$node/kernel/version" "$here"/{setup.sh,nvfake.c,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
+	[ -d "$guest" ] || timed "guest built" make_guest "$guest"
+	if [ -n "${KUBELET:-}" ]; then
+		[ -d "$node/containers" ] || timed "containerd unpacked" containers
+		join=$node/join-$(cat "$guest/vfioprobe" "$here"/{setup,image}.sh | sha256sum | cut -c1-12)
+		[ -d "$join" ] || timed "images made" make_join "$join"
+	fi
 	unlock
-	echo "$dir"
+	printf '%s\n' "$guest" ${join:+"$join"}
 }
 
 main "$@"
