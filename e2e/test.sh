@@ -9,7 +9,8 @@
 #   faults    a fixed twentieth of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
 #   kubelet   the rig of a real kubelet with a played runtime
 #   supply    GPUs given to that kubelet, and taken back
-#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data, seeds, kubelet and supply run there too, and only there
+#   join      the rig of a real kubelet with containerd: a QEMU guest as a node, in which launchers of virtual machines run
+#   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data, seeds, kubelet, supply and join run there too, and only there
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 #   hands     the controller's orders carried out there: cards brought to vfio-pci and back
@@ -18,7 +19,7 @@
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
 # Variables:
-#   CLUSTERS=N  how many clusters data, seeds, kubelet, supply, oldetcd, cluster and faults share, 2 GB of memory each (four a core)
+#   CLUSTERS=N  how many clusters data, seeds, kubelet, supply, join, oldetcd, cluster and faults share, 2 GB of memory each (four a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -99,6 +100,8 @@ part_kubelet() {
 kubelet() { STATE=$STATE bash e2e/cluster/kubelet-test.sh; }
 part_supply() { on 0 supply; }
 supply() { STATE=$STATE bash e2e/supply.sh; }
+part_join() { on 0 joined; }
+joined() { STATE=$STATE bash e2e/node/join-test.sh; }
 part_oldetcd() {
 	local rc=0
 	LEASE=15s on 0 scenarios e2e/scenarios/{gpus-repeated,permit-late,watch-garbage}.yaml || rc=1
@@ -141,7 +144,7 @@ part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
 
-# --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply and oldetcd, the others for cluster and faults ------------
+# --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
 
 # rig FROM TO STEP: starts those clusters, one after the other
 rig() {
@@ -188,7 +191,7 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes)
+all=(unit tools programs data seeds kubelet supply join cluster faults oldetcd neighbours node hands eyes)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
 	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]}" && exit 2; }
@@ -201,9 +204,9 @@ wanted="$*"
 for p; do rm -f "$out/$p.log"; done
 export MANY=1
 # Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; four a core keep the cores busy. The first is for
-# data, seeds, kubelet, supply and oldetcd. Half of the others, rounded up, are cluster's and join faults when they are free; the rest is its own from the beginning.
+# data, seeds, kubelet, supply, join and oldetcd. Half of the others, rounded up, are cluster's and join faults when they are free; the rest is its own from the beginning.
 clusters=0 for_cluster=0 rig=$(mktemp -d)
-case " $wanted " in *\ data\ * | *\ seeds\ * | *\ kubelet\ * | *\ supply\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(clusters_that_fit)} ;; esac
+case " $wanted " in *\ data\ * | *\ seeds\ * | *\ kubelet\ * | *\ supply\ * | *\ join\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(clusters_that_fit)} ;; esac
 [ "$clusters" != 1 ] || clusters=2
 ! part_is_wanted cluster || for_cluster=$((clusters / 2))
 part_is_wanted faults || [ "$clusters" = 0 ] || clusters=$((for_cluster + 1))
@@ -214,7 +217,7 @@ trap 'exit 130' INT
 mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
-lane data seeds kubelet supply oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
+lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster hands eyes &
 lane faults &
 lane neighbours &

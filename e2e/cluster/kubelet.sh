@@ -19,6 +19,8 @@ prog=kubelet.sh
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$here/lib.sh"
 state='' node='' dir=''
 
 # --- the namespace -----------------------------------------------------------------------------------------------------
@@ -143,21 +145,6 @@ await() { # SECONDS NAME TEXT COMMAND...: NAME is who must run meanwhile
 
 # --- the node -----------------------------------------------------------------------------------------------------------
 
-# identity: the kubelet logs in as its node, and the API server's Node authorizer lets it do what a node may
-identity() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/O=system:nodes/CN=system:node:$node" \
-		-config <(printf '[req]\ndistinguished_name=d\nx509_extensions=x\n[d]\n[x]\nbasicConstraints=CA:FALSE\n') \
-		-CA "$state/pki/ca.crt" -CAkey "$state/pki/ca.key" -keyout "$dir/kubelet.key" -out "$dir/kubelet.crt" 2>"$dir/openssl" || die "$(cat "$dir/openssl")"
-	cat >"$dir/kubeconfig" <<Y
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:$(cat "$state/port")", certificate-authority: $state/pki/ca.crt}}]
-users: [{name: u, user: {client-certificate: $dir/kubelet.crt, client-key: $dir/kubelet.key}}]
-contexts: [{name: c, context: {cluster: c, user: u}}]
-current-context: c
-Y
-}
-
 # configuration: no server of its own (logs and exec have nothing behind them), no cgroup, no iptables, nothing evicted; what it
 # counts is seen within a second. The certificate is not used, and saves it from making one.
 configuration() {
@@ -220,7 +207,7 @@ start() { # KUBELET ARGUMENT...
 	rm -f "$state"/log/*"@$node"
 	printf '%s:' "${programs[@]}" >"$dir/path"
 	PATH=$(cat "$dir/path")$PATH
-	identity
+	node_identity "$state" "$node" "$dir" 127.0.0.1
 	configuration
 	background space unshare --mount --propagation private "$here/kubelet.sh" space "$state" "$node"
 	await 10 space 'its mounts' test -e "$dir/ready"

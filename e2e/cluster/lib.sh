@@ -56,3 +56,20 @@ release_ports() { # STATE
 	port=$(cat "$1/port" 2>/dev/null) || return 0
 	[ "$(cat "$cache/cluster/ports/$port" 2>/dev/null)" != "$1" ] || rm -f "$cache/cluster/ports/$port"
 }
+
+# node_identity STATE NODE DIR HOST: makes DIR/kubeconfig, with which a kubelet that sees the API server at HOST logs in as its node, and the
+# server's Node authorizer lets it do what a node may
+node_identity() {
+	local state=$1 node=$2 dir=$3
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/O=system:nodes/CN=system:node:$node" \
+		-config <(printf '[req]\ndistinguished_name=d\nx509_extensions=x\n[d]\n[x]\nbasicConstraints=CA:FALSE\n') \
+		-CA "$state/pki/ca.crt" -CAkey "$state/pki/ca.key" -keyout "$dir/kubelet.key" -out "$dir/kubelet.crt" 2>"$dir/openssl" || die "$(cat "$dir/openssl")"
+	cat >"$dir/kubeconfig" <<Y
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://$4:$(cat "$state/port")", certificate-authority: $state/pki/ca.crt}}]
+users: [{name: u, user: {client-certificate: $dir/kubelet.crt, client-key: $dir/kubelet.key}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+current-context: c
+Y
+}

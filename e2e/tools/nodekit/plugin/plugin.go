@@ -103,7 +103,7 @@ func inode(path string) uint64 {
 
 func pause(ctx context.Context) {
 	select {
-	case <-time.After(50 * time.Millisecond):
+	case <-time.After(200 * time.Millisecond):
 	case <-ctx.Done():
 	}
 }
