@@ -6,7 +6,7 @@
 #
 #   address          card                      group, driver
 #   01:00.0, .1      L40S and its audio        one group; nvidia, snd_hda_intel
-#   02:00.0          A100 80GB PCIe            SR-IOV, 4 functions
+#   02:00.0          A100 80GB PCIe            SR-IOV, 4 functions (VFS)
 #   03:00.0          A10                       in a slot that can be emptied and filled (slot.sh)
 #   81:00.0          H100L 94GB                NUMA node 1
 #   84:00.0 85:00.0  two T4 behind a switch    one group (no ACS); NUMA node 1
@@ -14,8 +14,9 @@
 #
 # Variables:
 #   NODE=NAME            the guest's host name; default gpu-node
-#   NVFAKE="ARG..."      arguments for nvfake.ko (see nvfake.c), e.g. "driver=0" or "vgpu=mdev types=588:L40S-1Q:1"
+#   NVFAKE="ARG..."      arguments for nvfake.ko (see nvfake.c), e.g. "driver=0" or "vgpu=vfio card=0000:02:00.0=vfio:mixed"
 #   MASK=RULE,...        the ids, instead of those above
+#   VFS=N                virtual functions that the A100 can have; default 4, at most 120
 #   KERNEL_ARGS="..."    e.g. intel_iommu=off, which comes after our own intel_iommu=on
 #   QEMU_ARGS="..."      more devices; each needs bus=
 #   MEM=MiB              default 1024; 3072 with KUBELET
@@ -55,13 +56,14 @@ machine() {
 # shellcheck disable=SC2054
 # Real cards set the multifunction bit on every function: without it a rescan gives .1 a group of its own.
 cards() {
+	local vfs=${VFS:-4}
 	qemu+=(
 		-device VGA,bus=pcie.0,addr=1.0
 		-device pcie-root-port,id=rp1,bus=pcie.0,addr=2.0,chassis=1,slot=1,multifunction=on
 		-device bochs-display,bus=rp1,addr=0.0,multifunction=on -device ich9-intel-hda,bus=rp1,addr=0.1,multifunction=on
 		-device pcie-root-port,id=rp2,bus=pcie.0,addr=2.1,chassis=2,slot=2
 		-device nvme-subsys,id=sub,nqn=sub
-		-device nvme,serial=a100,bus=rp2,subsys=sub,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=4
+		-device "nvme,serial=a100,bus=rp2,subsys=sub,sriov_max_vfs=$vfs,sriov_vq_flexible=$((2 * vfs)),sriov_vi_flexible=$vfs,max_ioqpairs=$((2 * vfs + 2 < 64 ? 64 : 2 * vfs + 2)),msix_qsize=$((2 * vfs + 3 < 65 ? 65 : 2 * vfs + 3))"
 		-device pcie-root-port,id=rp3,bus=pcie.0,addr=2.2,chassis=3,slot=3
 		-device bochs-display,id=card,bus=rp3
 		-device pxb-pcie,id=pxb,bus=pcie.0,bus_nr=128,numa_node=1
