@@ -16,7 +16,7 @@ node=$cache/node
 
 # Loaded in the guest, by init or by whoever needs them. bochs and nvme are what the emulated cards are without nvfake.
 modules="virtio_pci virtio_console virtio_net 9pnet_virtio 9p overlay vfio_pci vfio_iommu_type1 mdev snd_hda_intel
-bochs nvme shpchp pci_stub"
+bochs nvme shpchp pci_stub pci_pf_stub"
 
 # fetch: the newest kernel of Debian 12, into $node/kernel.new; sets version
 fetch() {
@@ -57,7 +57,8 @@ kernel() {
 }
 
 module() { # FOLDER
-	cp "$here/nvfake.c" "$1/"
+	cp "$here/nvfake.c" "$here/nvfake_rm.h" "$1/"
+	awk -f "$here/nvfake_types.awk" "$here/nvfake_types.tsv" >"$1/nvfake_types.h"
 	echo 'obj-m := nvfake.o' >"$1/Makefile"
 	make -s -C "$node/kernel/usr/src/linux-headers-$version" M="$1" CONFIG_DEBUG_INFO_BTF_MODULES= modules
 }
@@ -90,12 +91,12 @@ make_join() {
 	mv "$new" "$1"
 }
 
-# initrd FOLDER: busybox, the modules with what they need, nvfake, gsh, init
+# initrd FOLDER: busybox, the modules with what they need, nvfake, gsh, init, sriov-manage
 initrd() {
 	local root=$1/root lib=lib/modules/$version line
 	mkdir -p "$root"/{bin,sbin,proc,sys,dev,etc,root} "$root/$lib/extra"
 	cp "$node/kernel/bin/busybox" "$1/gsh" "$root/bin/"
-	cp "$here/init" "$root/"
+	cp "$here/init" "$here/sriov-manage" "$root/"
 	cp "$1/nvfake.ko" "$root/$lib/extra/"
 	cp "$node/kernel/$lib"/modules.{builtin,order} "$root/$lib/"
 	# shellcheck disable=SC2086
@@ -132,7 +133,7 @@ main() {
 	lock "$node/.lock"
 	[ -e "$node/kernel/version" ] || timed "kernel unpacked" kernel
 	version=$(cat "$node/kernel/version")
-	guest=$node/guest-$(cat "$node/kernel/version" "$here"/{setup.sh,nvfake.c,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
+	guest=$node/guest-$(cat "$node/kernel/version" "$here"/{setup.sh,nvfake.c,nvfake_rm.h,nvfake_types.awk,nvfake_types.tsv,sriov-manage,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
 	[ -d "$guest" ] || timed "guest built" make_guest "$guest"
 	if [ -n "${KUBELET:-}" ]; then
 		[ -d "$node/containers" ] || timed "containerd unpacked" containers

@@ -197,26 +197,26 @@ PY
 
 # --- b, c: vGPUs, and a machine without IOMMU -------------------------------------------------------------------------
 vendor() {
-	NVFAKE='vgpu=vfio types=588:NVIDIA-A100D-4C:4,589:NVIDIA-A100D-8C:8' bash e2e/node/run.sh "$work/guest-b" || return 1
-	guest b 'echo 4 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs; echo 588 >/sys/bus/pci/devices/0000:02:00.0/virtfn1/nvidia/current_vgpu_type'
+	NVFAKE='vgpu=vfio ready_ms=0 types=588:NVIDIA-A100D-4C:4,589:NVIDIA-A100D-8C:8' bash e2e/node/run.sh "$work/guest-b" || return 1
+	guest b '/usr/lib/nvidia/sriov-manage -e 0000:02:00.0; echo 588 >/sys/bus/pci/devices/0000:02:00.0/virtfn1/nvidia/current_vgpu_type'
 	report b
 	it "vendor VFIO: a vGPU stands in its slot, the others are free" \
 		seen '(lambda x: x["vgpuFramework"] == "vendor-vfio" and x["mode"] == "vgpu" and x["sriov"]["numVFs"] == 4 and [bool(t.get("type")) for t in x["slots"]] == [False, True, False, False])(u["0000:02:00.0"])'
 	it "vendor VFIO: virtual functions are no units of their own" seen 's["summary"]["gpus"] == 6'
-	guest b 'echo 0 >/sys/bus/pci/devices/0000:02:00.0/virtfn1/nvidia/current_vgpu_type; echo 0 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs'
+	guest b 'echo 0 >/sys/bus/pci/devices/0000:02:00.0/virtfn1/nvidia/current_vgpu_type; /usr/lib/nvidia/sriov-manage -d 0000:02:00.0'
 	it "vendor VFIO: without virtual functions the card is the host's again" says b 'u["0000:02:00.0"]["mode"] == "host" and "slots" not in u["0000:02:00.0"]'
 	stop b
 }
 
 mediated() {
 	local uuid=11111111-2222-4333-8444-555555555555
-	NVFAKE='vgpu=mdev types=588:NVIDIA-A100D-4C:4' KERNEL_ARGS=intel_iommu=off bash e2e/node/run.sh "$work/guest-c" || return 1
+	NVFAKE='vgpu=mdev ready_ms=0 types=588:NVIDIA-A100D-4C:4' KERNEL_ARGS=intel_iommu=off bash e2e/node/run.sh "$work/guest-c" || return 1
 	unbind c 0000:81:00.0
 	report c
 	it "without an IOMMU a card is available for mediated devices only, and the reason says so" \
 		seen '{a for a, x in u.items() if not x["available"] and "IOMMU" in x["says"]} == {"0000:02:00.0", "0000:81:00.0"} and {x["why"] for x in u.values()} == {"NoIOMMU", "VGPUs"}'
 	it "without an IOMMU the node says what is missing" seen 's["nodeInfo"]["iommu"].startswith("none: the firmware offers an Intel IOMMU")'
-	guest c 'echo 4 >/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs'
+	guest c '/usr/lib/nvidia/sriov-manage -e 0000:02:00.0'
 	guest c "for t in /sys/bus/pci/devices/0000:02:00.0/virtfn2/mdev_supported_types/*; do echo $uuid >\$t/create; break; done"
 	it "mdev: the device stands in its slot with type and uuid" says c \
 		"(lambda x: x['vgpuFramework'] == 'mdev' and [t.get('uuid') for t in x['slots']] == [None, None, '$uuid', None] and x['slots'][2]['type'])(u['0000:02:00.0'])"
