@@ -81,7 +81,7 @@ void grpc_call_reset(struct grpc_call *c, uint32_t h2_code)
 
 void grpc_ends_as(struct grpc_call *c, enum grpc_code code, const char *text)
 {
-	char *copy = xstrndup(text, ERR_MAX - 1);
+	char *copy = xprintf("%.*s", ERR_MAX - 1, text);
 
 	free(c->text);
 	c->text = copy;
