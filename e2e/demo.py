@@ -6,6 +6,7 @@
   await NAMESPACE TIME   until every object of ours has a Ready condition that stays as it is, TIME seconds at most
   table NAMESPACE FROM   manifest -> KubeVirt object -> devices -> launcher pod -> condition
   permitted              the KubeVirt CR's list
+  uses NODE              who has which GPU, and when it was made clean last, by the GPUNode
 """
 import difflib, json, os, re, subprocess, sys, textwrap, time
 
@@ -176,4 +177,14 @@ def permitted():
                                      ", served from outside" if e.get("externalResourceProvider") else ""))
 
 
-{"prepare": prepare, "cards": cards, "await": await_, "table": table, "permitted": permitted}[sys.argv[1]](*sys.argv[2:])
+def uses(node):
+    report = json.loads(subprocess.run(["kubectl", "get", "gpunode", node, "-o", "json"], stdout=subprocess.PIPE, text=True).stdout)["status"]
+    rows = [[["GPU"], ["NAME"], ["WHO HAS IT"], ["LAST RESET"]]]
+    for unit in report["units"]:
+        holder, reset = unit.get("holder", {}), unit.get("lastReset", {})
+        rows.append([[unit["id"]], [unit["name"]], [holder.get("vm") or holder.get("pod") or "-"],
+                     ["%s, %d ms (%s)" % (reset["at"], reset.get("milliseconds", 0), reset["method"]) if reset else "-"]])
+    print_table(rows, [max(len(r[i][0]) for r in rows) for i in range(4)])
+
+
+{"prepare": prepare, "cards": cards, "await": await_, "table": table, "permitted": permitted, "uses": uses}[sys.argv[1]](*sys.argv[2:])

@@ -16,6 +16,7 @@
 #   NODE=NAME            the guest's host name; default gpu-node
 #   NVFAKE="ARG..."      arguments for nvfake.ko (see nvfake.c), e.g. "driver=0" or "vgpu=vfio card=0000:02:00.0=vfio:mixed"
 #   MASK=RULE,...        the ids, instead of those above
+#   CARD=DEVICE          what stands for the other cards, for QEMU; default bochs-display, which has no reset; "nvme,serial=card" has one
 #   VFS=N                virtual functions that the A100 can have; default 4, at most 120
 #   KERNEL_ARGS="..."    e.g. intel_iommu=off, which comes after our own intel_iommu=on
 #   QEMU_ARGS="..."      more devices; each needs bus=
@@ -56,21 +57,21 @@ machine() {
 # shellcheck disable=SC2054
 # Real cards set the multifunction bit on every function: without it a rescan gives .1 a group of its own.
 cards() {
-	local vfs=${VFS:-4}
+	local vfs=${VFS:-4} card=${CARD:-bochs-display}
 	qemu+=(
 		-device VGA,bus=pcie.0,addr=1.0
 		-device pcie-root-port,id=rp1,bus=pcie.0,addr=2.0,chassis=1,slot=1,multifunction=on
-		-device bochs-display,bus=rp1,addr=0.0,multifunction=on -device ich9-intel-hda,bus=rp1,addr=0.1,multifunction=on
+		-device "$card,bus=rp1,addr=0.0,multifunction=on" -device ich9-intel-hda,bus=rp1,addr=0.1,multifunction=on
 		-device pcie-root-port,id=rp2,bus=pcie.0,addr=2.1,chassis=2,slot=2
 		-device nvme-subsys,id=sub,nqn=sub
 		-device "nvme,serial=a100,bus=rp2,subsys=sub,sriov_max_vfs=$vfs,sriov_vq_flexible=$((2 * vfs)),sriov_vi_flexible=$vfs,max_ioqpairs=$((2 * vfs + 2 < 64 ? 64 : 2 * vfs + 2)),msix_qsize=$((2 * vfs + 3 < 65 ? 65 : 2 * vfs + 3))"
 		-device pcie-root-port,id=rp3,bus=pcie.0,addr=2.2,chassis=3,slot=3
-		-device bochs-display,id=card,bus=rp3
+		-device "$card,id=card,bus=rp3"
 		-device pxb-pcie,id=pxb,bus=pcie.0,bus_nr=128,numa_node=1
-		-device pcie-root-port,id=rp4,bus=pxb,chassis=4,slot=4 -device bochs-display,bus=rp4
+		-device pcie-root-port,id=rp4,bus=pxb,chassis=4,slot=4 -device "$card,bus=rp4"
 		-device pcie-root-port,id=rp5,bus=pxb,chassis=5,slot=5 -device x3130-upstream,id=switch,bus=rp5
-		-device xio3130-downstream,id=leg1,bus=switch,addr=0.0,multifunction=on,chassis=6,slot=6 -device bochs-display,bus=leg1
-		-device xio3130-downstream,id=leg2,bus=switch,addr=0.1,chassis=7,slot=7 -device bochs-display,bus=leg2
+		-device xio3130-downstream,id=leg1,bus=switch,addr=0.0,multifunction=on,chassis=6,slot=6 -device "$card,bus=leg1"
+		-device xio3130-downstream,id=leg2,bus=switch,addr=0.1,chassis=7,slot=7 -device "$card,bus=leg2"
 	)
 }
 
