@@ -9,12 +9,14 @@
 #   faults    a fixed twentieth of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
 #   kubelet   the rig of a real kubelet with a played runtime
 #   supply    GPUs given to that kubelet, and taken back
-#   join      the rig of a real kubelet with containerd: a QEMU guest as a node, in which launchers of virtual machines run
 #   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data, seeds, kubelet, supply and join run there too, and only there
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 #   hands     the controller's orders carried out there: cards brought to vfio-pci and back
 #   eyes      who uses cards there, seen by a process that has the rights for it, for one that has none
+#   given     GPUs given to virtual machines, and taken back: vmgpu-node as a pod on a guest that is a node, with a real kubelet and containerd
+# and, where it is named, the rig that given stands on:
+#   join      a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
@@ -143,6 +145,7 @@ part_faults() {
 part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
+part_given() { bash e2e/node/given.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
 
@@ -191,10 +194,10 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds kubelet supply join cluster faults oldetcd neighbours node hands eyes)
+all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]}" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -220,7 +223,7 @@ for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.l
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster hands eyes &
 lane faults &
-lane neighbours &
+lane neighbours given &
 lane node tools programs &
 for p; do
 	read -r name seconds <&"$ended"

@@ -640,8 +640,8 @@ void supply_beat(struct supply *su)
 	} else {
 		plugin_io_check(su->io);
 	}
-	if (uses_any(su->uses)) {
-		uses_beat(su->uses, now_of(su));
+	uses_beat(su->uses, now_of(su));
+	if (work(su)) {
 		turn(su);
 	}
 }

@@ -16,7 +16,7 @@
 #include "node-daemon/users_inner.h"
 
 #define INITIAL_PID_NAMESPACE "pid:[4026531836]" /* PROC_PID_INIT_INO, linux/proc_ns.h */
-#define PASSES 3
+#define PASSES 5
 #define MAPS_BYTES (64 * KiB)
 
 /* What became of looking at one thing of a process. */
@@ -266,16 +266,25 @@ static enum look look_at(struct users_scan *s, const char *pid)
 	return seen;
 }
 
-/* All processes once. True: none of them ended meanwhile. */
-static bool pass(struct users_scan *s)
+/*
+ * All processes once. True: none ended meanwhile that might have had something. One that began after
+ * the first pass did got what it has from another, which this pass or the one before found with it: so
+ * that a busy machine's many short processes leave no doubt. Where numbers begin anew it counts as old.
+ */
+static bool pass(struct users_scan *s, int64_t *newest)
 {
 	DIR *dir = users_names(s->proc, ".");
-	bool unsure = !dir, whole = true;
+	bool unsure = !dir, whole = true, first = !*newest;
+	int64_t limit = *newest, pid;
 	struct dirent *e;
 
 	while (dir && (e = users_next(dir, &unsure))) {
 		if (is_number(e->d_name)) {
-			whole &= look_at(s, e->d_name) != LOOK_GONE;
+			bool gone = look_at(s, e->d_name) == LOOK_GONE;
+
+			pid = parse_int(e->d_name, 0, INT64_MAX, &pid) < 0 ? 0 : pid;
+			*newest = first ? MAX(*newest, pid) : *newest;
+			whole &= !gone || (!first && pid > limit);
 		}
 	}
 	if (dir) {
@@ -311,6 +320,7 @@ static bool any_open(const struct users_scan *s)
  * before; then all are looked at again. */
 static void look_at_processes(struct users_scan *s)
 {
+	int64_t newest = 0;
 	size_t nodes = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -325,7 +335,7 @@ static void look_at_processes(struct users_scan *s)
 		return;
 	}
 	s->maps = xmalloc(MAPS_BYTES);
-	for (int i = 0; i < PASSES && !pass(s) && any_open(s); i++) {
+	for (int i = 0; i < PASSES && !pass(s, &newest) && any_open(s); i++) {
 		if (i == PASSES - 1) {
 			doubt_all(
 				s,

@@ -1,0 +1,143 @@
+#!/bin/bash
+# given.sh: GPUs of a real kernel given to virtual machines, and taken back. vmgpu-node runs as the pod of manifests/node.yaml on a guest that is
+# a node of a cluster (join.sh), the controller beside it; virt-controller's launchers get the GPUs, and vfioprobe in them opens them. Prints TAP.
+#
+# Variables:
+#   CYCLES=N   how often a machine is made and deleted in turn (2)
+#   V=release  build of vmgpu-node
+set -uo pipefail
+prog=node/given.sh
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$top/e2e/lib.sh"
+case ${1:-} in -h | --help) usage && exit 0 ;; esac
+cd "$top" || exit 1
+V=${V:-dev}
+make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
+work=$(mktemp -d)
+state=$work/cluster g=$work/guest ns=tenant n=0 failed=0 controller=''
+
+clean() {
+	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
+	bash e2e/node/stop.sh "$g"
+	bash e2e/cluster/down.sh "$state"
+	rm -rf "$work"
+}
+trap clean EXIT
+
+guest() { bash e2e/node/guest.sh "$g" sh -c "$*"; }
+soon() { within 90 "$@"; }
+get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
+unit() { get "{.status.units[?(@.id==\"$1\")]$2}"; } # ADDRESS PATH
+hands() { kubectl -n vmgpu-system logs -l app.kubernetes.io/name=vmgpu-node -c hands --tail="${TAIL:-6}"; }
+after_failure() {
+	get '{range .status.units[*]}{.id} {.driver} {.holder}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
+	kubectl get pods -A -o wide --no-headers | cut -c1-150 | sed 's/^/# /'
+	hands 2>&1 | cut -c1-300 | sed 's/^/# hands: /'
+}
+
+# The program and what it is linked with.
+image() {
+	local bin=$top/build/$V/vmgpu-node libraries
+	mapfile -t libraries < <(ldd "$bin" | awk '$2 == "=>" { print $3 ":" $3 } $1 ~ "^/" { print $1 ":" $1 }')
+	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
+}
+start_controller() {
+	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metrics-bind-address=0 --health-probe-bind-address=0 >>"$work/controller.log" 2>&1 &
+	controller=$!
+}
+stop_controller() { kill -TERM "$controller" && wait "$controller"; controller=''; }
+
+begin() {
+	bash e2e/cluster/up.sh "$state" || return 1
+	# shellcheck source=/dev/null
+	. "$state/env"
+	NVFAKE=driver=0 CARD=nvme,serial=card KUBELET=1 bash e2e/node/run.sh "$g" && bash e2e/node/join.sh "$g" "$state" && image || return 1
+	kubectl create namespace $ns >/dev/null
+	kubectl apply --server-side -f e2e/data/instancetypes >/dev/null
+	# What stands in for a machine in its launcher needs neither the machine's memory nor its CPUs.
+	kubectl -n kubevirt patch kubevirt kubevirt --type=merge -p '{"spec": {"configuration": {"developerConfiguration": {"memoryOvercommit": 3200, "cpuAllocationRatio": 1000}}}}' >/dev/null
+	deploy
+}
+
+# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server.
+deploy() {
+	sed 's/vmgpu-node:latest/vmgpu-node:test/' manifests/node.yaml | kubectl apply -f - >/dev/null
+	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "{\"spec\": {\"template\": {\"spec\": {\"hostNetwork\": true, \"containers\": [{\"name\": \"hands\",
+		\"env\": [{\"name\": \"KUBERNETES_SERVICE_HOST\", \"value\": \"10.0.2.2\"}, {\"name\": \"KUBERNETES_SERVICE_PORT\", \"value\": \"$(cat "$state/port")\"}]}]}}}}" >/dev/null
+}
+
+counts() { [ "$(kubectl get node gpu-node -o "jsonpath={.status.allocatable.nvidia\\.com/$1}")" = "$2" ]; } # NAME NUMBER
+available() { [ "$(kubectl -n vmgpu-system get daemonset vmgpu-node -o 'jsonpath={.status.numberAvailable}')" = 1 ]; }
+status_of() { guest "grep -hE '^($2):' /proc/\$(pgrep -f '$1' | head -1)/status | tr -s '\\t' ' ' | tr '\\n' ' '"; } # COMMAND FIELDS
+vm() { # NAME GPU
+	kubectl -n $ns create -f - >/dev/null <<Y
+apiVersion: apps.cozystack.io/v1alpha1
+kind: VMInstance
+metadata: {name: $1}
+spec: {instanceType: u1.medium, gpus: [{name: nvidia.com/$2}]}
+Y
+}
+delete_vm() { kubectl -n $ns delete vminstances.apps.cozystack.io "$1" --wait=false >/dev/null; }
+launcher() { kubectl -n $ns get pod -l "vm.kubevirt.io/name=vm-instance-$1" -o name; }
+says() { kubectl -n $ns logs "$(launcher "$2" | grep . || echo pod/none)" -c compute | grep -E "$1"; } # EXPRESSION VM
+held() { [ "$(unit "$1" .holder.vm)" = "$2" ]; } # ADDRESS VM
+order() { # WANT ADDRESS DEVICE: in the place of a controller
+	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"units\": [{\"id\": \"$2\", \"device\": \"$3\", \"want\": \"$1\"}]}}" >/dev/null
+}
+waits_for() { unit "$1" '.conditions[?(@.type=="Available")].message' | grep -q "$2"; }
+driver() { [ "$(guest "basename \$(readlink /sys/bus/pci/devices/$1/driver)")" = "$2" ]; }
+
+as_a_pod() {
+	it "the pod of manifests/node.yaml runs" soon available
+	start_controller
+	it "its hands have no capability, no way to get one, and the runtime's filter of system calls" \
+		eval 'soon [ -n "$(status_of "/usr/bin/vmgpu-node --sys" CapEff)" ] && [ "$(status_of "/usr/bin/vmgpu-node --sys" "CapEff|NoNewPrivs|Seccomp")" = "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 " ]'
+	it "its eyes have the two that they need" eval '[ "$(status_of "vmgpu-node observe" "CapEff|NoNewPrivs|Seccomp")" = "CapEff: 0000000000080004 NoNewPrivs: 1 Seccomp: 2 " ]'
+	it "neither can write outside its folders" eval '! kubectl -n vmgpu-system exec daemonset/vmgpu-node -c hands -- touch /x && ! kubectl -n vmgpu-system exec daemonset/vmgpu-node -c eyes -- touch /x'
+	it "what no driver has is brought to vfio-pci, and the kubelet counts it" soon counts GA100_A100_PCIE_80GB 1
+	it "two cards of a group are one device" soon counts TU104GL_TESLA_T4 1
+}
+
+given() {
+	local card=0000:02:00.0
+	vm one GA100_A100_PCIE_80GB
+	it "a virtual machine that asks for a GPU gets it: its launcher opens it, maps memory for it and resets it" \
+		soon says "^$card is 10de:20b5, in group [0-9]+; memory mapped, reset$" one
+	it "the report says which machine has it" soon held $card vm-instance-one
+	stop_controller
+	order host $card 10de:20b5
+	it "ordered back to the host while a machine has it, it stays, and the report says who has it" soon waits_for $card "pod $ns/virt-launcher-vm-instance-one-[a-z0-9]* has it"
+	it "its driver too" driver $card vfio-pci
+	order vfio $card 10de:20b5
+	start_controller
+	kubectl -n vmgpu-system delete pod -l app.kubernetes.io/name=vmgpu-node >/dev/null
+	it "vmgpu-node's pod is deleted, and another one takes its place" soon available
+	it "which knows who has it" soon held $card vm-instance-one
+	delete_vm one
+	it "the machine is deleted: its GPU is free" soon held $card ''
+	it "and was reset" eval '[ "$(unit '$card' .lastReset.method | grep -o flr)" = flr ]'
+}
+
+cycles() {
+	local i card=0000:02:00.0 at
+	for i in $(seq "${CYCLES:-2}"); do
+		at=$(unit $card .lastReset.at)
+		vm "turn$i" GA100_A100_PCIE_80GB
+		it "turn $i: the next machine gets it" soon says "^$card is 10de:20b5" "turn$i"
+		delete_vm "turn$i"
+		it "turn $i: it is reset again, and free" soon eval 'held $card "" && [ "$(unit $card .lastReset.at)" != "$at" ]'
+	done
+}
+
+if ! command -v qemu-system-x86_64 >/dev/null; then
+	echo "ok 1 - GPUs given to virtual machines # SKIP no QEMU (e2e/deps.sh --test)"
+	exit 0
+fi
+begin || { echo "not ok 1 - a node with GPUs" && exit 1; }
+as_a_pod
+[ $failed = 0 ] || { echo "1..$n" && exit 1; } # nothing is given without it
+given
+cycles
+echo "1..$n"
+exit $failed
