@@ -11,78 +11,12 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$top/e2e/lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
-cd "$top" || exit 1
-V=${V:-dev}
-make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
-work=$(mktemp -d)
-state=${STATE:-$work/cluster} tree=$work/tree
-n=0 failed=0 controller=''
+# shellcheck source-path=SCRIPTDIR source=supply-lib.sh
+. "$top/e2e/supply-lib.sh"
 
-clean() {
-	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
-	if [ -n "${STATE:-}" ]; then
-		kubelet stop
-		kubectl delete gpunodes --all >/dev/null
-	else
-		bash e2e/cluster/down.sh "$state"
-	fi
-	rm -rf "$work"
-}
-trap clean EXIT
-
-kubelet() { bash e2e/cluster/kubelet.sh "$1" "$state" n1 "${@:2}"; }
-get() { kubectl get gpunode n1 -o "jsonpath=$1" 2>/dev/null; }
-after_failure() {
-	get '{range .status.units[*]}{.id} {.driver} {.holder}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
-	tail -"${TAIL:-5}" "$state/log/node@n1" | sed 's/^/# node: /'
-}
-soon() { within 25 "$@"; }
-
-# counts NAME=NUMBER...: so many of each the kubelet lets pods have
-counts() {
-	local pair have
-	for pair; do
-		have=$(kubectl get node n1 -o "jsonpath={.status.allocatable.nvidia\\.com/${pair%=*}}")
-		[ "${have:-0}" = "${pair#*=}" ] || { echo "${pair%=*}: ${have:-none}" && return 1; }
-	done
-}
-
-pod() { # NAME RESOURCE COUNT: a pod that asks for so many, straight to the node
-	kubectl create -f - >/dev/null <<Y
-apiVersion: v1
-kind: Pod
-metadata: {name: $1}
-spec:
-  nodeName: n1
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 1
-  containers: [{name: main, image: none, resources: {limits: {nvidia.com/$2: $3}}}]
-Y
-}
-phase() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }
-end_pod() { kubectl delete pod "$@" --wait=false >/dev/null; }
-record() { cat "$state"/nodes/n1/runtime/containers/default_"$1"_main_*.json; }
-variable() { record "$1" | grep -o "PCI_RESOURCE_NVIDIA_COM_$2=[^\"]*" | cut -d= -f2; } # POD NAME
 devices() { record "$1" | python3 -c 'import json, sys; print(*sorted(d["container"] for d in json.load(sys.stdin)["devices"]))'; }
-holder() { [ "$(get "{.status.units[?(@.id==\"$1\")].holder.pod}")" = "$2" ]; } # ADDRESS POD
-device() { echo "$tree/sys/bus/pci/devices/$1"; }
 was_reset() { [ "$(cat "$(device "$1")/reset")" = 1 ]; }
 not_reset() { [ ! -s "$(device "$1")/reset" ]; }
-# The kernel's events are real ones, of a device of this machine that they say nothing about.
-event() { echo change >"$(find /sys/bus/pci/devices/ -mindepth 1 | head -1)/uevent"; }
-unplug() { mv "$(device "$1")" "$work/unplugged" && event; }
-plug() { mv "$work/unplugged" "$(device "$1")" && event; }
-registered() { [ "$(grep -c 'lists the devices of a resource' "$state/log/node@n1")" -ge "$1" ]; }
-lists() { grep -c 'lists the devices of a resource' "$state/log/node@n1"; }
-
-# Who has what open is read from a tree, too: a test need not be allowed to look into all of this machine's processes.
-processes() {
-	mkdir -p "$work"/proc/{1/fd,self/ns}
-	ln -s /dev/null "$work/proc/1/fd/0"
-	: >"$work/proc/1/maps"
-	: >"$work/proc/devices"
-	ln -s 'pid:[4026531836]' "$work/proc/self/ns/pid"
-}
 
 # hold ADDRESS, let_go: a process has the node of its group open, and ends
 hold() {
@@ -96,25 +30,6 @@ hold() {
 	mv "$work/process" "$work/proc/42"
 }
 let_go() { rm -r "$work/proc/42"; }
-
-start_daemon() {
-	kubelet run node "$top/build/$V/vmgpu-node" --node-name n1 --kubeconfig "$KUBECONFIG" --lease-namespace default --beat-period 1s \
-		--eyes-socket /var/lib/vmgpu/eyes.sock
-}
-start_eyes() { kubelet run eyes "$top/build/$V/vmgpu-node" observe --eyes-socket /var/lib/vmgpu/eyes.sock --proc-root "$work/proc"; }
-
-begin() {
-	[ -n "${STATE:-}" ] || WITHOUT_KUBEVIRT=1 MANY=1 bash e2e/cluster/up.sh "$state" || return 1
-	# shellcheck source=/dev/null
-	. "$state/env"
-	python3 e2e/bench/mktree.py "$tree" --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 >/dev/null || return 1
-	TREE=$tree kubelet start || return 1
-	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metrics-bind-address=0 --health-probe-bind-address=0 >"$work/controller.log" 2>&1 &
-	controller=$!
-	processes
-	start_eyes
-	start_daemon
-}
 
 handed_out() {
 	it "the kubelet counts what is on vfio-pci, under the names of its models" soon counts AD102GL_L40S=2 GA100_A100_PCIE_80GB=1
@@ -198,7 +113,7 @@ ordered_back() {
 	it "and when it ends, that one is not given either" soon counts AD102GL_L40S=0
 }
 
-begin || { echo "not ok 1 - a node with GPUs" && exit 1; }
+begin --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 || { echo "not ok 1 - a node with GPUs" && exit 1; }
 handed_out
 [ $failed = 0 ] || { echo "1..$n" && exit 1; } # what follows needs what was handed out
 stays

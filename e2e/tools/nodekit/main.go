@@ -1,5 +1,5 @@
-// nodekit is what stands beside a real kubelet in the tests: a played container runtime, a small device plugin, and a client of the
-// kubelet's pod-resources socket. It is a module of its own, so that only who starts a kubelet pays for gRPC. Nothing of it ships.
+// nodekit is what stands beside a real kubelet in the tests: a played container runtime, a small device plugin, and clients of
+// such a plugin and of the kubelet's pod-resources socket. It is a module of its own, so that only who starts a kubelet pays for gRPC. Nothing of it ships.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"vmgpu.io/e2e/nodekit/allocate"
 	"vmgpu.io/e2e/nodekit/plugin"
 	"vmgpu.io/e2e/nodekit/resources"
 	"vmgpu.io/e2e/nodekit/runtime"
@@ -20,6 +21,7 @@ var commands = []struct {
 }{
 	{"runtime", runtime.Usage, "plays a container runtime: runs nothing, and writes down what each container would have got", runtime.Command},
 	{"plugin", plugin.Usage, "is a device plugin for devices that do not exist", plugin.Command},
+	{"allocate", allocate.Usage, "asks a device plugin for devices as the kubelet would, whatever the kubelet thinks", allocate.Command},
 	{"resources", resources.Usage, "prints what the kubelet says on its pod-resources socket: who has which devices", resources.Command},
 }
 
