@@ -6,6 +6,7 @@
   races.py cycles STATE CYCLES AT_ONCE pods that are created, run, and are deleted, until so many have run
   races.py check STATE TREE EVENTS     the proof, from what the played runtime wrote down and what watch did
   races.py socket RESOURCE             the name of our socket for it
+  races.py relay FOLDER                stands for kubelet.sock there, until it is told to end
   races.py journal FILE                whether it remembers a use that has not ended
 
 A pod has its devices from CreateContainer until its container has ended, by the runtime's records. The proof: of no device two pods'
@@ -282,6 +283,26 @@ def socket(resource):
     print("vmgpu-%016x.sock" % h)
 
 
+def relay(folder):
+    """A kubelet.sock that leads to .real."""
+    import socket as sockets
+
+    def pump(a, b):
+        while data := a.recv(65536):
+            b.sendall(data)
+        b.shutdown(sockets.SHUT_WR)
+
+    os.chdir(folder)
+    s = sockets.socket(sockets.AF_UNIX)
+    s.bind("kubelet.sock")
+    s.listen()
+    while True:
+        a, b = s.accept()[0], sockets.socket(sockets.AF_UNIX)
+        b.connect(".real")
+        for pair in (a, b), (b, a):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
+
+
 def journal(path):
     last = {}
     for line in open(path, "rb").read().split(b"\0", 1)[0].decode().splitlines():
@@ -297,7 +318,7 @@ def journal(path):
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     verbs = {"watch": lambda *a: Watch(*a).run(), "crowd": crowd, "cycles": lambda *a: Cycles(*a).run(), "check": check,
-             "journal": journal, "socket": socket}
+             "journal": journal, "socket": socket, "relay": relay}
     if len(sys.argv) < 3 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     verbs[sys.argv[1]](*sys.argv[2:])

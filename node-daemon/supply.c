@@ -69,14 +69,16 @@ static bool shows(const struct uses_view *v, enum offer_use_state *ret)
 	return false;
 }
 
-static void add_use(const struct uses_view *v, struct offer_use_list *to)
+/* The offers outlive what uses lends. */
+static void add_use(const struct uses_view *v, struct arena *a, struct offer_use_list *to)
 {
 	enum offer_use_state state;
 	uint64_t unit;
 
 	if (shows(v, &state) && pcifn_parse(v->id, &unit) == 0) {
-		to->items[to->n++] = (struct offer_use){unit, *v->resource ? v->resource : NULL,
-							state, *v->why ? v->why : NULL};
+		to->items[to->n++] =
+			(struct offer_use){unit, *v->resource ? arena_strdup(a, v->resource) : NULL,
+					   state, *v->why ? arena_strdup(a, v->why) : NULL};
 	}
 }
 
@@ -90,7 +92,7 @@ static void used(const struct supply *su, struct arena *a, struct offer_use_list
 	}
 	*ret = (struct offer_use_list){.items = arena_array(a, struct offer_use, n)};
 	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
-		add_use(&v, ret);
+		add_use(&v, a, ret);
 	}
 }
 

@@ -148,6 +148,8 @@ static bool may_show_yet(struct use *x, int64_t now)
 	return now - x->given < USES_SHOW_MS || x->absent < USES_SHOW_ASKS;
 }
 
+/* A kubelet that has started gives what is nobody's by the books that it kept, which its list shows,
+ * too: whoever else asks may have to wait until it knows its pods. */
 static void not_listed(struct uses *u, struct use *x, int64_t now)
 {
 	bool had = x->state == USES_GIVEN || x->state == USES_HELD;
@@ -155,7 +157,7 @@ static void not_listed(struct uses *u, struct use *x, int64_t now)
 	if (x->step != PODS || x->need > u->round || (!had && x->due > now)) {
 		return;
 	}
-	if (had && now < u->deaf) {
+	if (had && now < u->deaf && !use_wanted(x)) {
 		x->due = MIN(u->deaf, now + USES_AGAIN_MS);
 	} else if (may_show_yet(x, now)) {
 		x->pause = MIN(x->pause * 2, (int64_t)USES_SHOW_LAST_MS);
@@ -409,6 +411,15 @@ static bool next_reply(struct uses *u, int64_t now, struct uses_work *ret)
 	return false;
 }
 
+/* While the kubelet waits for Allocate, a list of its pods makes it forget for whom it is, if a pod
+ * ends just then (1.36, devicemanager/manager.go: UpdateAllocatedDevices takes back what is not yet
+ * noted down as given), and it gives the device once more. So it is asked only for what that
+ * Allocate wants. */
+static bool may_ask(const struct uses *u, const struct use *x)
+{
+	return x->step == PODS && (!u->calls_n || use_wanted(x));
+}
+
 static bool next_ask(struct uses *u, int64_t now, struct uses_work *ret)
 {
 	for (size_t i = 0; i < u->n; i++) {
@@ -424,7 +435,7 @@ static bool next_ask(struct uses *u, int64_t now, struct uses_work *ret)
 		}
 	}
 	for (size_t i = 0; i < u->n && !u->asking; i++) {
-		if (u->items[i]->step == PODS && u->items[i]->due <= now) {
+		if (may_ask(u, u->items[i]) && u->items[i]->due <= now) {
 			u->asking = true;
 			u->round++;
 			*ret = (struct uses_work){.what = USES_ASK_PODS};
@@ -439,7 +450,7 @@ static int64_t next_time(const struct uses *u)
 	int64_t at = NEVER;
 
 	for (size_t i = 0; i < u->n && !u->asking; i++) {
-		at = u->items[i]->step == PODS ? MIN(at, u->items[i]->due) : at;
+		at = may_ask(u, u->items[i]) ? MIN(at, u->items[i]->due) : at;
 	}
 	for (size_t i = 0; i < u->calls_n; i++) {
 		at = MIN(at, u->calls[i]->begun + USES_CALL_MS);

@@ -575,6 +575,43 @@ static void kubelet_starts(void)
 	is_str(turn(), "holders a; ");
 }
 
+/* It waits for Allocate and starts no pod meanwhile, so it must not wait until its lists count. */
+static void kubelet_starts_and_asks(void)
+{
+	begin_held();
+	uses_kubelet(u, now);
+	allocate("d", "a", NULL);
+	is_str(turn(), "pods; ");
+	pods("a", NULL);
+	is_str(turn(), "holders a; ");
+	uses_holders(u, "a", USES_NOBODY, NULL, now);
+	is_str(turn(), "reset a; ");
+	clean("a");
+	is_str(turn(), "record a given flr ok; answer d a; ");
+}
+
+static void no_list_meanwhile(void)
+{
+	begin(2, NULL, 0);
+	is_str(turn(), "pods; ");
+	pods("a", "p");
+	is_str(turn(), "record a given n/p; holders b; ");
+	allocate("d", "b", NULL);
+	now += 10000;
+	uses_beat(u, now);
+	is_str(turn(), "refuse d: b: nobody has said in time whether a process has it open; look "
+		       "at the logs of vmgpu-node; pods; ");
+	pods("a", "p");
+	allocate("d", "b", NULL);
+	uses_beat(u, now);
+	is_str(turn(), "");
+	is_int(wake, now + USES_CALL_MS);
+	uses_holders(u, "b", USES_NOBODY, NULL, now);
+	is_str(turn(), "reset b; ");
+	clean("b");
+	is_str(turn(), "record b given flr ok; answer d b; pods; ");
+}
+
 static void not_recorded(void)
 {
 	begin(2, NULL, 0);
@@ -644,5 +681,7 @@ TESTS({"given, held, returned, reset, free; the kubelet is asked while something
       {"answers to questions of before are not heeded", asked_before},
       {"answers that nobody asked for neither", late_answers},
       {"the lists of a kubelet that starts say nothing about who is not in them", kubelet_starts},
+      {"but it is not kept waiting for them", kubelet_starts_and_asks},
+      {"while it waits for Allocate it is asked for nothing else", no_list_meanwhile},
       {"what cannot be recorded is not given", not_recorded},
       {"calls have a maximum", many_calls}, )
