@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "node-daemon/grpc_io.h"
 
 struct podres {
@@ -101,6 +103,18 @@ bool podres_ask(struct podres *p, podres_fn *done, void *ctx)
 		loop_timer_set(p->later, loop_now(p->loop));
 	}
 	return true;
+}
+
+/* A clock that was set meanwhile makes it younger at most. */
+int64_t podres_age_ms(const struct podres *p)
+{
+	auto_free char *path = xprintf("%s/" PODRES_SOCKET, p->folder);
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		return -1;
+	}
+	return MAX(clock_wall_ms() - (st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000), 0);
 }
 
 struct podres *podres_create(struct loop *l, const char *folder)

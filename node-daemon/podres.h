@@ -29,3 +29,6 @@ struct podres *podres_destroy(struct podres *p); /* done is not called any more;
 /* done is called once, later, never from here; it may ask again. One question at a time: false while
  * one is open, and then done is not called. */
 bool podres_ask(struct podres *p, podres_fn *done, void *ctx);
+/* Since when the kubelet listens that is there now: it makes its socket when it starts, and tells of
+ * pods before it knows them. -1: it is not there. */
+int64_t podres_age_ms(const struct podres *p);

@@ -141,7 +141,9 @@ static const char *ask(void)
 static void told(void)
 {
 	begin();
+	is_int(podres_age_ms(p), -1);
 	kubelet_starts();
+	ok(podres_age_ms(p) >= 0 && podres_age_ms(p) < 10000);
 	is_str(ask(), "n/a c r d1\nn/a c r d22\n");
 	is_str(ask(), "n/a c r d1\nn/a c r d22\n");
 	again = true;

@@ -184,7 +184,11 @@ static void turn(struct supply *su);
 static void on_pods(void *ctx, const struct dpapi_holds *holds, const char *why)
 {
 	struct supply *su = ctx;
+	int64_t age = podres_age_ms(su->pods);
 
+	if (age >= 0) {
+		uses_kubelet(su->uses, now_of(su) - age);
+	}
 	uses_pods(su->uses, holds, why, now_of(su));
 	turn(su);
 }

@@ -205,7 +205,7 @@ void uses_pods(struct uses *u, const struct dpapi_holds *holds, const char *why,
 
 void uses_kubelet(struct uses *u, int64_t started)
 {
-	u->deaf = started + USES_KUBELET_MS;
+	u->deaf = MAX(u->deaf, started + USES_KUBELET_MS);
 }
 
 void uses_beat(struct uses *u, int64_t now)

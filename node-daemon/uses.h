@@ -109,8 +109,9 @@ struct uses *uses_destroy(struct uses *u); /* NULL */
 void uses_restore(struct uses *u, const struct journal_use *records, size_t n);
 /* All devices that exist now, in any order; of two with one id the first counts. */
 void uses_units(struct uses *u, const struct uses_unit *units, size_t n, int64_t now);
-/* A kubelet has started, not before then (its socket's file tells): for a while its lists say nothing
- * about who is not in them. To be told at our own start, too. */
+/* A kubelet has started, not before then (its sockets' files tell): for a while its lists say nothing
+ * about who is not in them. To be told at our own start, too, and with each list: it tells pods before
+ * it registers plugins. */
 void uses_kubelet(struct uses *u, int64_t started);
 void uses_beat(struct uses *u, int64_t now);
 
