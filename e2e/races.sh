@@ -53,8 +53,14 @@ no_holder() { [ -z "$(get '{.status.units[*].holder.pod}')" ]; }
 nobody_listed() { ! kubelet enter nodekit resources | grep -q deviceIds; }
 all_available() { [ "$(get '{range .status.units[*]}{.conditions[?(@.type=="Available")].status}{"\n"}{end}' | sort | uniq -c | xargs)" = "8 True" ]; }
 journal_free() { races journal "$state/nodes/n1/vmgpu/journal"; }
-nothing_left() {
+all_at_once() { # NAME
+	soon all && pod "$1-6" AD102GL_L40S 6 && pod "$1-2" GA100_A100_PCIE_80GB 2 && soon phase "$1-6" Running && soon phase "$1-2" Running
+}
+# What was given to a pod that never showed is taken back half a minute later, or when the next one wants it: that is not waited for.
+nothing_left() { # TEXT NAME
 	it "$1: no pod is listed with a device" soon nobody_listed
+	it "all eight can be had at once" all_at_once "$2"
+	end_pod "$2-6" "$2-2"
 	it "no report names a holder" soon no_holder
 	it "all are available and counted" eval 'soon all_available && soon all'
 	it "the journal remembers no use that has not ended" soon journal_free
@@ -63,7 +69,7 @@ nothing_left() {
 
 crowd() {
 	figures "50 pods for 8 devices: each runs, or says why not" races crowd "$state" 50
-	nothing_left "when all have ended"
+	nothing_left "when all have ended" crowds
 }
 
 # kills PID: while that process runs, kubelet and daemon are killed and start again: most of the time when they have come to rest
@@ -91,7 +97,7 @@ cycled() {
 
 cycles() {
 	figures "${CYCLES:-20} pods come and go while kubelet and daemon are killed" cycled
-	nothing_left "after that"
+	nothing_left "after that" cycles
 }
 
 folder() { echo "$state/nodes/n1/kubelet/device-plugins"; }
@@ -192,7 +198,7 @@ cycles
 [ $failed = 0 ] || { echo "1..$n" && exit 1; }
 kubelet_faults
 allocates
-nothing_left "after all that"
+nothing_left "after all that" faults
 [ -z "${LONG:-}" ] || in_time
 echo "1..$n"
 exit $failed

@@ -11,7 +11,7 @@ state=${STATE:-$work/cluster} tree=$work/tree
 n=0 failed=0 controller=''
 
 clean() {
-	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
+	[ -z "$controller" ] || { kill -KILL "$controller" && wait "$controller"; } 2>/dev/null
 	if [ -n "${STATE:-}" ]; then
 		kubelet stop
 		kubectl delete gpunodes --all >/dev/null
