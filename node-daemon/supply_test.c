@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* supply_test.c: one card on real sockets, beside a kubelet that is played on the same loop. */
+#include "node-daemon/supply.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/test.h"
+#include "node-daemon/dpapi.h"
+#include "node-daemon/grpc_io.h"
+#include "node-daemon/scan.h"
+#include "node-daemon/tree_test.h"
+
+#define ID "0000:01:00.0"
+#define RESOURCE "nvidia.com/AD102GL_L40S"
+#define VARIABLE "PCI_RESOURCE_NVIDIA_COM_AD102GL_L40S"
+
+/* /sys, /proc and the folders of the kubelet in one. */
+static const char world[] =
+	"device 0000:00:01.0 id=8086:352a class=060400 driver=pcieport group=6\n"
+	"device " ID " under=0000:00:01.0 id=10de:26b9 class=030200 driver=vfio-pci group=7\n"
+	"  driver_override = vfio-pci\n"
+	"  reset_method = flr bus\n"
+	"  reset = \n"
+	"dir devices/virtual/vfio/7\n"
+	"  dev = 243:7\n"
+	"dir class/vfio\n"
+	"  7 -> ../../devices/virtual/vfio/7\n"
+	"dir proc/1/fd\n"
+	"  0 -> /dev/null\n"
+	"dir proc/1\n"
+	"  maps = \n"
+	"dir proc/self/ns\n"
+	"  pid -> pid:[4026531836]\n"
+	"dir proc\n"
+	"  devices = \n"
+	"dir plugins\n"
+	"dir pods\n"
+	"dir state\n";
+
+static struct loop *loop;
+static struct tree tree = {.fd = -1};
+static struct machine machine;
+static struct obey *obey;
+static struct supply *supply;
+static char *state, *plugins, *pods, *socket_name;
+static int proc, plugins_fd, pods_fd;
+static struct err err;
+
+/* --- the kubelet --------------------------------------------------------------------------- */
+
+static struct grpc_listener *registry, *lister;
+static size_t registrations;
+static bool listed;
+
+/* Pod p of n: container c has the card. */
+static const char one_pod[] = "\x0a\x34"
+			      "\x0a\x01p\x12\x01n\x1a\x2c"
+			      "\x0a\x01"
+			      "c\x12\x27"
+			      "\x0a\x17" RESOURCE "\x12\x0c" ID;
+
+static void on_list(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
+		    size_t n attr_unused)
+{
+	grpc_reply(c, one_pod, listed ? sizeof(one_pod) - 1 : 0);
+}
+
+static void on_register(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
+			size_t n attr_unused)
+{
+	registrations++;
+	grpc_reply(c, "", 0);
+}
+
+static const struct grpc_method registers[] = {{DPAPI_REGISTER, on_register, NULL}, {0}};
+static const struct grpc_method lists[] = {{DPAPI_PODS, on_list, NULL}, {0}};
+
+static void kubelet_starts(void)
+{
+	const struct grpc_served registering = {.methods = registers, .max_message = KiB};
+	const struct grpc_served listing = {.methods = lists, .max_message = KiB};
+
+	registry = grpc_listen(loop, plugins_fd, "kubelet.sock", &registering, &err);
+	lister = grpc_listen(loop, pods_fd, "kubelet.sock", &listing, &err);
+	ok(registry && lister);
+}
+
+static bool answered;
+static char answer[4096];
+
+static void on_answer(void *ctx attr_unused, const struct grpc_answer *a)
+{
+	size_t n = MIN(a->n, sizeof(answer) - 1);
+
+	answered = true;
+	snprintf(answer, sizeof(answer), "%s", a->text);
+	if (a->code == GRPC_OK) {
+		memcpy(answer, a->message, n);
+		answer[n] = '\0';
+		for (size_t i = 0; i < n; i++) {
+			answer[i] = (char)(answer[i] < ' ' ? ' ' : answer[i]);
+		}
+	}
+}
+
+/* What Allocate of the card says, as text. */
+static const char *allocate(void)
+{
+	const char request[] = "\x0a\x0e\x0a\x0c" ID;
+	const struct grpc_question q = {.path = DPAPI_ALLOCATE,
+					.message = request,
+					.n = sizeof(request) - 1,
+					.max = 64 * KiB,
+					.timeout_ms = 20000,
+					.done = on_answer};
+
+	answered = false;
+	ok(grpc_ask(loop, plugins_fd, socket_name, &q, &err));
+	while (!answered) {
+		loop_turn(loop, 100);
+	}
+	return answer;
+}
+
+/* --- us ------------------------------------------------------------------------------------ */
+
+static void on_turned(void *ctx attr_unused)
+{
+	if (supply) {
+		supply_turn(supply);
+	}
+}
+
+static void ignore(void *ctx attr_unused)
+{
+}
+
+static void begin_obey(void)
+{
+	static struct unit_order order = {
+		.id = ID, .device = "10de:26b9", .want = "vfio", .by = "a test"};
+	const struct node_orders orders = {.term = 1, .units = {&order, 1}};
+	const struct obj node = {.generation = 1};
+
+	obey = obey_create(&(struct obey_settings){.loop = loop,
+						   .sys = tree.fd,
+						   .proc = proc,
+						   .state_dir = state,
+						   .node = "n1",
+						   .look = ignore,
+						   .changed = ignore,
+						   .turned = on_turned});
+	obey_orders(obey, &orders, &node, 0);
+	ok(scan(tree.fd, &machine, &err) == 0);
+	obey_looked(obey, &machine);
+}
+
+static void begin(void)
+{
+	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, NULL);
+	loop = loop_create();
+	tree = tree_make(world);
+	tree_bytes(&tree, "bus/pci/devices/" ID "/config", "\xde\x10\xb9\x26", 4);
+	state = xprintf("%s/state", tree.root);
+	plugins = xprintf("%s/plugins", tree.root);
+	pods = xprintf("%s/pods", tree.root);
+	socket_name =
+		xprintf("vmgpu-%016llx.sock", (unsigned long long)hash_str(HASH_SEED, RESOURCE));
+	proc = openat(tree.fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	plugins_fd = open(plugins, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pods_fd = open(pods, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	machine_init(&machine);
+	begin_obey();
+	supply = supply_create(&(struct supply_settings){.loop = loop,
+							 .eyes = {loop, NULL, tree.fd, proc, NULL},
+							 .sys = tree.fd,
+							 .obey = obey,
+							 .plugins = plugins,
+							 .pods = pods,
+							 .changed = ignore,
+							 .lost = ignore,
+							 .look = ignore});
+	kubelet_starts();
+	while (!registrations) {
+		loop_turn(loop, 100);
+	}
+}
+
+static void end(void)
+{
+	supply = supply_destroy(supply);
+	obey = obey_destroy(obey);
+	registry = grpc_unlisten(registry);
+	lister = grpc_unlisten(lister);
+	machine_finish(&machine);
+	loop = loop_destroy(loop);
+	close(proc);
+	close(plugins_fd);
+	close(pods_fd);
+	free(state);
+	free(plugins);
+	free(pods);
+	free(socket_name);
+	tree_remove(&tree);
+}
+
+static void held_by(const char *pod)
+{
+	struct report_obeyed said;
+	struct arena a;
+	bool right = false;
+
+	while (!right) {
+		arena_init(&a, MiB);
+		said = (struct report_obeyed){0};
+		loop_turn(loop, 100);
+		supply_beat(supply);
+		supply_report(supply, &a, &said);
+		list_each(use, &said.uses) {
+			right |= str_eq(use->pod ? use->pod : "", pod);
+		}
+		arena_finish(&a);
+	}
+}
+
+/* What a container gets is named after the resource, whatever became of who had it before. */
+static void given_again(void)
+{
+	begin();
+	has(allocate(), VARIABLE);
+	listed = true;
+	held_by("p");
+	has(allocate(), ID ": another pod has it");
+	listed = false;
+	has(allocate(), VARIABLE);
+	has(answer, "/dev/vfio/7");
+	has(allocate(), VARIABLE); /* nobody showed */
+	end();
+}
+
+TESTS({"a card that was held is given again under its name", given_again}, )
