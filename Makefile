@@ -124,7 +124,7 @@ $(patsubst %.c,$(B)/%,$(wildcard $(1)/*_fuzz.c)): $(B)/$(1)/%_fuzz: $(B)/$(1)/%_
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call tests,$(l))))
-$(B)/controller/cases_test: $(B)/controller/cases_world.o
+$(B)/controller/cases_test $(B)/controller/device_test: $(B)/controller/cases_world.o
 
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster

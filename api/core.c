@@ -114,7 +114,7 @@ static const struct type crd_type = {sizeof(struct core_crd), crd_fields, obj_fi
 	{                                                                                          \
 		"", "v1", kind_, plural_, .builtin = true, ##__VA_ARGS__                           \
 	}
-const struct kube_kind kind_node = CORE("Node", "nodes", .type = &node_type);
+const struct kube_kind kind_node = CORE("Node", "nodes", .metadata_only = true, .type = &node_type);
 const struct kube_kind kind_service =
 	CORE("Service", "services", .namespaced = true, .type = &service_type);
 const struct kube_kind kind_secret = CORE("Secret", "secrets", .namespaced = true);

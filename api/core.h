@@ -3,8 +3,9 @@
  * core.h: views of Kubernetes' own kinds.
  *
  * CustomResourceDefinitions are watched, their metadata alone (a cluster's are megabytes), to learn
- * when a neighbour comes, changes or goes, without asking again and again. Secrets have no cached
- * type: we write them and never read one.
+ * when a neighbour comes, changes or goes, without asking again and again. Of Nodes
+ * it is enough to know that they are there. Secrets have no cached type: we write them and never
+ * read one.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 /* Tables and published schemas agree, so neither can drift. */
 #include "api/apps.h"
 #include "api/crd_test.h"
+#include "api/harvester.h"
 #include "api/vmgpu.h"
 
 static void vm(void)
@@ -95,7 +96,26 @@ static void gpu_node(void)
 	agree("crds/vmgpu.io_gpunodes.yaml", "status", status->sub, true);
 }
 
-TESTS({"VirtualMachine: table and CRD agree", vm}, {"VMInstance: table and CRD agree", vm_instance},
+static void harvester(void)
+{
+	agree("crds/devices.harvesterhci.io_pcidevices.yaml", "status", &pci_device_status_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_pcideviceclaims.yaml", "spec", &pci_claim_spec_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_pcideviceclaims.yaml", "status", &pci_claim_status_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_sriovgpudevices.yaml", "spec", &sriov_gpu_spec_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_sriovgpudevices.yaml", "status", &sriov_gpu_status_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_vgpudevices.yaml", "spec", &vgpu_device_spec_type,
+	      false);
+	agree("crds/devices.harvesterhci.io_vgpudevices.yaml", "status", &vgpu_device_status_type,
+	      false);
+}
+
+TESTS({"Harvester's kinds: tables and CRDs agree", harvester},
+      {"VirtualMachine: table and CRD agree", vm}, {"VMInstance: table and CRD agree", vm_instance},
       {"VMDisk: table and CRD agree", vm_disk}, {"Kubernetes: table and CRD agree", kubernetes},
       {"every text, array and map of a tenant's spec has a maximum", limits},
       {"GPUNode: the controller's view is part of the CRD", gpu_node})

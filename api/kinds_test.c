@@ -10,6 +10,7 @@
 #include "api/apps.h"
 #include "api/capi.h"
 #include "api/core.h"
+#include "api/harvester.h"
 #include "api/kubevirt.h"
 #include "api/vmgpu.h"
 #include "base/test.h"
@@ -247,6 +248,10 @@ static const struct kube_kind *const with_crd[] = {
 	&kind_kubernetes,
 	&kind_gpu_node,
 	&kind_gpu_pool,
+	&kind_pci_device,
+	&kind_pci_claim,
+	&kind_sriov_gpu,
+	&kind_vgpu_device,
 	&kind_data_volume,
 	&kind_capi_cluster,
 	&kind_capi_control_plane,

@@ -15,6 +15,30 @@ struct gpu_profile {
 	int64_t framebuffer_mib, max, available;
 };
 
+/* A function of a unit: a GPU, or a companion that goes with it. */
+struct gpu_function {
+	const char *address, *role; /* "gpu", "audio", ... */
+	const char *vendor_id, *device_id, *class_code, *driver, *description;
+};
+
+struct gpu_group {
+	int64_t id;
+};
+
+struct gpu_sriov {
+	int64_t total_vfs, num_vfs;
+};
+
+/* A place for a vGPU: of a virtual function, or, where the card has none, of the card. */
+struct gpu_slot {
+	const char *vf, *type, *uuid;
+	const char *holder; /* "NAMESPACE/POD" */
+};
+
+struct gpu_holder {
+	const char *ns, *pod, *vm;
+};
+
 struct gpu_unit {
 	const char *id, *address, *name, *model;
 	LIST(const char *) aliases;
@@ -22,6 +46,11 @@ struct gpu_unit {
 	const char *driver, *mode, *vgpu_framework;
 	int64_t numa_node;
 	LIST(struct gpu_profile) profiles;
+	LIST(struct gpu_function) functions;
+	const struct gpu_group *group; /* NULL: the kernel gives it none */
+	const struct gpu_sriov *sriov; /* NULL: it cannot have virtual functions */
+	LIST(struct gpu_slot) slots;
+	const struct gpu_holder *holder; /* who has it whole, or NULL */
 	struct condition_list conditions;
 };
 
@@ -29,7 +58,7 @@ struct gpu_node {
 	struct obj obj;
 	const struct node_orders *orders; /* spec, NULL: none */
 	LIST(struct gpu_unit) units;
-	int64_t observed_term;
+	int64_t observed_term, observed_generation;
 	struct condition_list conditions;
 };
 
@@ -38,4 +67,5 @@ struct gpu_pool {
 	const char *spec;
 };
 
+extern const struct type gpu_unit_type;
 extern const struct kube_kind kind_gpu_node, kind_gpu_pool;

@@ -172,6 +172,8 @@ json_t *cases_find(const json_t *world, const json_t *target)
 		const char *version = text(target, "apiVersion");
 		bool group = version ? str_eq(version, text(o, "apiVersion"))
 				     : str_starts(text(o, "apiVersion"), "apps.cozystack.io") ||
+					       str_starts(text(o, "apiVersion"),
+							  "devices.harvesterhci.io") ||
 					       str_eq(text(o, "kind"), "KubeVirt");
 
 		if (group && str_eq(text(o, "kind"), text(target, "kind")) &&
@@ -322,6 +324,25 @@ static void grow_older(json_t *o, const json_t *was)
 	}
 }
 
+static void forget(json_t *world, const json_t *o)
+{
+	for (size_t i = 0; o && i < json_array_size(world); i++) {
+		if (json_array_get(world, i) == o) {
+			json_array_remove(world, i);
+			return;
+		}
+	}
+}
+
+/* What is being deleted goes with its last finalizer. */
+static bool is_let_go(const json_t *o)
+{
+	const json_t *metadata = json_object_get(o, "metadata");
+
+	return json_object_get(metadata, "deletionTimestamp") &&
+	       !json_array_size(json_object_get(metadata, "finalizers"));
+}
+
 static void carry_apply(json_t *world, const json_t *action, const struct kube_kind *const *kinds)
 {
 	const json_t *body = json_object_get(action, "apply");
@@ -347,6 +368,9 @@ static void carry_apply(json_t *world, const json_t *action, const struct kube_k
 	}
 	grow_older(now, was ? was : now);
 	store(world, now, was);
+	if (is_let_go(now)) {
+		forget(world, now);
+	}
 }
 
 static void carry_out(json_t *world, const json_t *action, const struct kube_kind *const *kinds,
@@ -366,15 +390,11 @@ static void carry_out(json_t *world, const json_t *action, const struct kube_kin
 		}
 	} else if ((v = json_object_get(action, "status"))) {
 		o = cases_find(world, when);
-		store(world, cases_merge_patch(o, json_object_get(v, "body")), o);
-	} else if ((v = json_object_get(action, "delete"))) {
-		o = cases_find(world, json_object_get(v, "target"));
-		for (size_t i = 0; o && i < json_array_size(world); i++) {
-			if (json_array_get(world, i) == o) {
-				json_array_remove(world, i);
-				break;
-			}
+		if (o) {
+			store(world, cases_merge_patch(o, json_object_get(v, "body")), o);
 		}
+	} else if ((v = json_object_get(action, "delete"))) {
+		forget(world, cases_find(world, json_object_get(v, "target")));
 	}
 }
 

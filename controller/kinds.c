@@ -3,9 +3,11 @@
 
 #include "api/apps.h"
 #include "api/capi.h"
+#include "api/harvester.h"
 #include "api/kubevirt.h"
 #include "api/vmgpu.h"
 #include "controller/plan_cluster.h"
+#include "controller/plan_device.h"
 #include "controller/plan_disk.h"
 #include "controller/plan_node.h"
 #include "controller/plan_permit.h"
@@ -17,7 +19,12 @@ const struct kube_kind *const controller_kinds[] = {
 	&kind_vm_instance,
 	&kind_vm_disk,
 	&kind_kubernetes,
+	&kind_node,
 	&kind_gpu_node,
+	&kind_pci_device,
+	&kind_pci_claim,
+	&kind_sriov_gpu,
+	&kind_vgpu_device,
 	&kind_kv_vm,
 	&kind_kv_vmi,
 	&kind_kv_config,
@@ -50,5 +57,9 @@ const struct reconciler *const controller_reconcilers[] = {
 	&reconcile_kubernetes,
 	&reconcile_permit,
 	&reconcile_node,
+	&reconcile_pci_device,
+	&reconcile_pci_claim,
+	&reconcile_sriov_gpu,
+	&reconcile_vgpu_device,
 	NULL,
 };

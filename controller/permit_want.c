@@ -6,6 +6,7 @@
 
 #include "api/apps.h"
 #include "api/gpu_names.h"
+#include "api/harvester.h"
 
 /* --- what a spec asks for --------------------------------------------------------------------- */
 
@@ -208,6 +209,26 @@ static void from_kubevirt(struct wants *w)
 	}
 }
 
+/*
+ * A mediated device that a VGPUDevice keeps is deleted by KubeVirt unless its type is listed, whether
+ * or not a machine asks for it (kubevirt.md 3). The vendor's framework needs no such protection.
+ */
+static void from_vgpus(struct wants *w)
+{
+	const struct inventory *inv = &w->s->inventory;
+
+	for (const struct vgpu_device *d = NULL;
+	     (d = cache_next(w->s->pass->cache, &kind_vgpu_device, d));) {
+		bool wants = d->spec && d->spec->enabled == TRI_TRUE && d->spec->type_name;
+
+		for (size_t i = 0; wants && i < inv->n; i++) {
+			if (str_eq(inv->models[i].mdev, d->spec->type_name)) {
+				add_name(w, inv->models[i].name);
+			}
+		}
+	}
+}
+
 bool permit_wanted(const struct permit_seen *s, const char *name)
 {
 	for (size_t i = 0; i < s->n_names; i++) {
@@ -246,6 +267,7 @@ void permit_want(struct permit_seen *s)
 	from_clusters(&w);
 	arena_finish(&w.spec);
 	from_kubevirt(&w);
+	from_vgpus(&w);
 	for (size_t i = 0; i < s->inventory.n; i++) {
 		const struct inventory_model *m = &s->inventory.models[i];
 

@@ -11,6 +11,7 @@
 
 #include "api/apps.h"
 #include "api/gpu_names.h"
+#include "api/harvester.h"
 
 struct waker {
 	const struct cache *c;
@@ -203,6 +204,25 @@ static void on_cluster(const struct cache *c, const struct obj *old, const struc
 	}
 }
 
+/* The type that it keeps, or NULL. */
+static const char *kept_type(const struct obj *o)
+{
+	const struct vgpu_device_spec *spec = o ? ((const struct vgpu_device *)o)->spec : NULL;
+
+	return spec && spec->enabled == TRI_TRUE ? spec->type_name : NULL;
+}
+
+static void on_vgpu(const struct cache *c, const struct obj *old, const struct obj *now,
+		    wake_fn *wake, void *ctx)
+{
+	struct waker w;
+
+	if (!str_eq(kept_type(old), kept_type(now))) {
+		w = waker_of(c, now, wake, ctx);
+		wake_all(&w);
+	}
+}
+
 struct lists {
 	const struct kv_gpu_list *gpus, *host;
 };
@@ -315,11 +335,8 @@ static void on_node(const struct cache *c, const struct obj *old, const struct o
 }
 
 const struct plan_watch permit_watches[] = {
-	{&kind_gpu_node, on_node},
-	{&kind_virtual_machine, on_app},
-	{&kind_vm_instance, on_app},
-	{&kind_kubernetes, on_cluster},
-	{&kind_kv_vm, on_vm},
-	{&kind_kv_vmi, on_machine},
-	{0},
+	{&kind_gpu_node, on_node},    {&kind_virtual_machine, on_app},
+	{&kind_vm_instance, on_app},  {&kind_kubernetes, on_cluster},
+	{&kind_vgpu_device, on_vgpu}, {&kind_kv_vm, on_vm},
+	{&kind_kv_vmi, on_machine},   {0},
 };

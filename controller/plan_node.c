@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/plan_node.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "api/vmgpu.h"
+#include "controller/cr.h"
+#include "controller/node_claims.h"
 #include "controller/options.h"
 
+#define PERMITTED_MAX 1024 /* as the CRD has it */
 #define BY_DEFAULT "the default policy: no driver of the host has it"
 #define BY_UNUSED "--take-gpus=unused: nobody on the host is to use it"
 
@@ -45,21 +51,6 @@ static const void *gather(const struct pass *pass)
 
 /* --- policy ----------------------------------------------------------------------------------- */
 
-static const char *device_of(const struct gpu_unit *u, struct arena *a)
-{
-	return arena_printf(a, "%s:%s", u->vendor_id, u->device_id);
-}
-
-static const struct unit_order *order_of(const struct node_orders *orders, const char *id)
-{
-	for (size_t i = 0; orders && i < orders->units.n; i++) {
-		if (str_eq(orders->units.items[i].id, id)) {
-			return &orders->units.items[i];
-		}
-	}
-	return NULL;
-}
-
 static bool is_nobodys(const struct gpu_unit *u)
 {
 	const struct condition *c = condition_find(&u->conditions, "Available");
@@ -76,17 +67,19 @@ static bool is_hosts(const struct gpu_unit *u)
 	return c && str_eq(c->status, "False") && str_eq(c->reason, "HostDriver");
 }
 
-/* Who wants it, NULL: nobody. What was ordered once stays so, whatever its daemon says of it since;
- * but what the host still has when it is to be left to it. */
+/* What the claims of objects leave to it: who wants it, NULL: nobody. What was ordered once stays
+ * so, whatever its daemon says of it since; but what the host still has when it is to be left to
+ * it. */
 static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 {
-	const struct unit_order *before = order_of(s->node->orders, u->id);
+	const struct unit_order *before = claims_standing(s->node, u->id);
 	bool unused = s->options->take == OPTIONS_TAKE_UNUSED;
 
 	if (s->options->take == OPTIONS_TAKE_NONE) {
 		return NULL;
 	}
-	if (before && str_eq(before->device, device_of(u, s->pass->arena))) {
+	if (before && str_eq(before->want, "vfio") &&
+	    str_eq(before->device, claims_device(s->pass->arena, u))) {
 		bool by_unused = str_eq(before->by, BY_UNUSED);
 
 		return !by_unused			    ? BY_DEFAULT
@@ -96,41 +89,139 @@ static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 	return is_nobodys(u) ? BY_DEFAULT : unused && is_hosts(u) ? BY_UNUSED : NULL;
 }
 
-/* --- plan ------------------------------------------------------------------------------------- */
-
-static json_t *orders(const struct node_seen *s)
+static void order_units(const struct node_seen *s, struct node_orders *ret)
 {
-	json_t *units = json_array();
+	struct arena *a = s->pass->arena;
+	const struct node_orders *had = s->node->orders;
 
+	ret->units.items =
+		arena_array(a, struct unit_order, s->node->units.n + (had ? had->units.n : 0));
 	list_each(u, &s->node->units) {
+		struct unit_order *o = &ret->units.items[ret->units.n];
 		const char *by = taken_by(s, u);
+		struct claims c;
 
-		if (by) {
-			json_array_append_new(units,
-					      json_pack("{s:s, s:s, s:s, s:s}", "id", u->id,
-							"device", device_of(u, s->pass->arena),
-							"want", "vfio", "by", by));
+		claims_of_unit(s->pass, s->node, u, &c);
+		if (claims_order(&c, o)) {
+			ret->units.n++;
+		} else if (by) {
+			*o = (struct unit_order){.id = u->id,
+						 .device = claims_device(a, u),
+						 .want = "vfio",
+						 .by = by};
+			ret->units.n++;
 		}
 	}
-	return units;
+}
+
+static bool is_reported(const struct gpu_node *n, const char *id)
+{
+	list_each(u, &n->units) {
+		if (str_eq(u->id, id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Of cards that are not there now: what objects order stays, so that another card in the slot is
+ * known for another. */
+static void order_absent(const struct node_seen *s, struct node_orders *ret)
+{
+	for (size_t i = 0; s->node->orders && i < s->node->orders->units.n; i++) {
+		const struct unit_order *o = &s->node->orders->units.items[i];
+
+		if (!is_reported(s->node, o->id) && claims_still_wanted(s->pass, s->node, o)) {
+			ret->units.items[ret->units.n++] = *o;
+		}
+	}
+}
+
+/* --- permitted types -------------------------------------------------------------------------- */
+
+static bool is_ours_to_make(const struct cr_permitted *p, const char *type)
+{
+	list_each(e, &p->mdev) {
+		if (e->selector && e->external == TRI_TRUE && cr_same_selector(e->selector, type)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void add_type(struct node_orders *ret, const char *type)
+{
+	for (size_t i = 0; i < ret->permitted.n; i++) {
+		if (str_eq(ret->permitted.items[i], type)) {
+			return;
+		}
+	}
+	if (ret->permitted.n < PERMITTED_MAX) {
+		ret->permitted.items[ret->permitted.n++] = type;
+	}
+}
+
+/*
+ * virt-handler deletes each mediated device whose type the KubeVirt CR does not show as served from
+ * outside (kubevirt.md 3): those it shows may be made. The permit plan brings them there.
+ */
+static void permit_types(const struct node_seen *s, struct node_orders *ret)
+{
+	struct cr_permitted permitted = {0};
+	struct cr cr;
+
+	cr_find(s->pass, &cr);
+	if (!cr.config) {
+		return;
+	}
+	cr_permitted_read(cr.config, s->pass->arena, &permitted);
+	ret->permitted.items = arena_array(s->pass->arena, const char *, PERMITTED_MAX);
+	list_each(u, &s->node->units) {
+		for (size_t i = 0; str_eq(u->vgpu_framework, "mdev") && i < u->profiles.n; i++) {
+			const char *type = u->profiles.items[i].name;
+
+			if (type && is_ours_to_make(&permitted, type)) {
+				add_type(ret, type);
+			}
+		}
+	}
+	qsort(ret->permitted.items, ret->permitted.n, sizeof(*ret->permitted.items), by_text);
+}
+
+/* --- plan ------------------------------------------------------------------------------------- */
+
+/* The whole spec: an order of nothing is one, too. */
+static json_t *spec_of(const struct node_orders *orders)
+{
+	json_t *spec = type_json(&node_orders_type, orders);
+
+	if (!json_object_get(spec, "units")) {
+		json_object_set_new(spec, "units", json_array());
+	}
+	return spec;
 }
 
 /* With the uid: a GPUNode that its daemon has not made yet must not be made here, without owner. */
 static void plan(const void *ctx, struct plan *plan)
 {
 	const struct node_seen *s = ctx;
-	json_t *units = orders(s);
+	struct node_orders orders = {.term = s->pass->term};
 
-	if (!json_array_size(units) && !s->node->orders) {
-		json_decref(units);
+	order_units(s, &orders);
+	order_absent(s, &orders);
+	permit_types(s, &orders);
+	if (!orders.units.n && !orders.permitted.n && !s->node->orders) {
 		return; /* nothing to order, and never was */
 	}
 	plan_apply(plan, &kind_gpu_node, OBJ_MANAGER,
-		   json_pack("{s:{s:s, s:s}, s:{s:I, s:o}}", "metadata", "name", s->node->obj.name,
-			     "uid", s->node->obj.uid, "spec", "term", (json_int_t)s->pass->term,
-			     "units", units),
+		   json_pack("{s:{s:s, s:s}, s:o}", "metadata", "name", s->node->obj.name, "uid",
+			     s->node->obj.uid, "spec", spec_of(&orders)),
 		   "what the GPUs of this node shall be");
 }
 
-const struct reconciler reconcile_node = {
-	.name = "node", .primary = &kind_gpu_node, .gather = gather, .plan = plan};
+const struct reconciler reconcile_node = {"node", &kind_gpu_node, node_watches, gather, plan};

@@ -84,6 +84,12 @@ struct reconciler {
 	/* NULL: nothing to do (the object is gone). In pass->arena. */
 	const void *(*gather)(const struct pass *pass);
 	void (*plan)(const void *seen, struct plan *plan);
+	/*
+	 * The kind that the objects of primary are made of, one of watches, or NULL: when primary
+	 * comes to be served none of its objects is there to be woken, so that watch is told of each
+	 * of these again.
+	 */
+	const struct kube_kind *made_of;
 };
 
 void plan_init(struct plan *p, struct arena *a, const struct cache *c);

@@ -125,6 +125,19 @@ void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char
 	workers_wake(r);
 }
 
+static void wake_what_is_made(struct worker *w, struct waker *waker)
+{
+	const struct cache *c = w->r->cache;
+
+	for (const struct plan_watch *pw = w->rec->watches; pw && pw->kind; pw++) {
+		const struct obj *o = NULL;
+
+		while (pw->kind == w->rec->made_of && (o = cache_next(c, pw->kind, o))) {
+			pw->map(c, NULL, o, wake, waker);
+		}
+	}
+}
+
 /* A kind came or went: what a plan sees has changed without a change of any object. */
 void workers_wake_all(struct runtime *r)
 {
@@ -134,6 +147,9 @@ void workers_wake_all(struct runtime *r)
 
 		for (const struct obj *o = NULL; (o = cache_next(r->cache, k, o));) {
 			wake(&waker, o->ns, o->name);
+		}
+		if (r->workers[i].rec->made_of) {
+			wake_what_is_made(&r->workers[i], &waker);
 		}
 	}
 }

@@ -286,7 +286,39 @@ static void kind_that_comes_back_by_its_own_watch_wakes_all(void)
 	is_int(n_passes, before + 1);
 }
 
-TESTS({"a kind is followed while its CRD is there", kind_is_followed_while_its_crd_is_there},
+static void wake_made(const struct cache *c, const struct obj *old, const struct obj *now,
+		      wake_fn *fn, void *ctx)
+{
+	(void)c;
+	(void)old;
+	if (now) {
+		fn(ctx, now->ns, "made");
+	}
+}
+
+static const struct plan_watch of_others[] = {{&other, wake_made}, {0}};
+static const struct reconciler maker = {"maker", &thing, of_others, gather, plan, &other};
+static const struct reconciler *const makers[] = {&maker, NULL};
+
+/* None of them is there yet whose key could be woken. */
+static void what_is_made_of_others_is_made_when_its_kind_comes(void)
+{
+	prepare(END("5"));
+	api.initial[CRDS] = OTHERS_CRD("3") END("5");
+	api.initial[OTHERS] = EVENT("ADDED", "x", "4", "red") END("5");
+	api.listed[OTHERS] = "v1";
+	START(.kinds = all_three, .crd_kind = &crd, .reconcilers = makers);
+	wait_for(n_passes == 1 && passes[0].name == 'm');
+	settle();
+	is_int(n_passes, 1);
+	api.listed[THINGS] = "v1";
+	push(CRDS, THINGS_CRD("6"));
+	wait_for(n_passes == 2 && passes[1].name == 'm');
+}
+
+TESTS({"what is made of others is made when its kind comes",
+       what_is_made_of_others_is_made_when_its_kind_comes},
+      {"a kind is followed while its CRD is there", kind_is_followed_while_its_crd_is_there},
       {"a CRD that is being deleted serves nothing", crd_that_is_being_deleted_serves_nothing},
       {"the first version of ours that discovery lists is followed",
        first_version_of_ours_that_is_listed_is_followed},
