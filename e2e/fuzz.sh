@@ -34,6 +34,7 @@ journal     2048 json.dict node-daemon/journal.c
 steps        512 -         node-daemon/steps.c
 holders      512 -         node-daemon/holders.c
 eyes_wire   1024 json.dict node-daemon/eyes_wire.c
+tool         512 -         node-daemon/tool.c
 grpc        1024 -         node-daemon/grpc.c node-daemon/grpc_server.c node-daemon/grpc_client.c node-daemon/grpc_word.c
 dpapi        512 -         node-daemon/dpapi.c
 sysfs       1024 -         node-daemon/scan.c node-daemon/scan_read.c node-daemon/scan_vgpu.c node-daemon/scan_node.c node-daemon/sysfs.c

@@ -98,7 +98,8 @@ static void start(struct hands_run *r, const struct work *w)
 {
 	struct child *c = xcalloc(1, sizeof(*c));
 
-	*c = (struct child){{r->s.sys, r->s.proc, getpid(), w->steps}, r, NULL, *w, {NULL, NULL}};
+	*c = (struct child){
+		{r->s.sys, r->s.proc, getpid(), w->steps, r->s.tool}, r, NULL, *w, {NULL, NULL}};
 	link_init(&c->link);
 	link_append(&r->children, &c->link);
 	if (!r->s.may || r->s.may(r->s.ctx, w->unit) == HANDS_RUN_MAY) {

@@ -28,6 +28,7 @@ struct hands_run_settings {
 	struct hands *hands; /* lent */
 	int sys;	     /* a /sys; above 2 */
 	int proc;	     /* a /proc; above 2, or -1: programs do nothing there */
+	const char *tool;    /* where the vendor's tools are asked (tool.h), NULL: nowhere */
 	hands_run_fn *fn;
 	/* Or NULL: they all may. */
 	enum hands_run_may (*may)(void *ctx, uint64_t unit);

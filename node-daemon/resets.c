@@ -147,7 +147,8 @@ void resets_add(struct resets *r, const char *id, const struct unit *u)
 {
 	struct reset *x = xcalloc(1, sizeof(*x) + u->gpus * sizeof(*x->items));
 
-	*x = (struct reset){.r = r, .steps = {x->items, 0}, .job = {r->s.sys, -1, getpid(), NULL}};
+	*x = (struct reset){
+		.r = r, .steps = {x->items, 0}, .job = {r->s.sys, -1, getpid(), NULL, NULL}};
 	snprintf(x->id, sizeof(x->id), "%s", id);
 	list_each(f, &u->functions) {
 		if ((*f)->kind == PCI_GPU) {

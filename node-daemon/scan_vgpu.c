@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "node-daemon/scan_inner.h"
+#include "node-daemon/vgpu.h"
 
 /* A sysfs file is at most one page, 64 KiB on some arm64 kernels; the longest real list has 2 KiB.
  */
@@ -49,27 +50,17 @@ static struct vgpu_type *type_add(struct scan *s, struct pci_function *card)
 	return &card->types.items[card->types.n++];
 }
 
-/* "1145  : NVIDIA L40S-1B". The header "ID    : vGPU Name" and lines like none of it are left out.
- */
 static void parse_creatable(struct scan *s, struct pci_function *card, char *text)
 {
 	for (char *line; (line = strsep(&text, "\n"));) {
-		char *id = line + strspn(line, " \t"), *end = id + strspn(id, "0123456789");
-		char *name = end + strspn(end, " \t");
+		const char *id, *name;
 		struct vgpu_type *t;
 
-		if (end == id || end - id > 9 || *name != ':') {
+		if (!vgpu_creatable_line(line, &id, &name) || strlen(name) > NAME_BYTES ||
+		    !(t = type_add(s, card))) {
 			continue;
 		}
-		name += 1 + strspn(name + 1, " \t");
-		for (char *last = name + strlen(name);
-		     last > name && isspace((unsigned char)last[-1]); last--) {
-			last[-1] = 0;
-		}
-		if (!*name || strlen(name) > NAME_BYTES || !(t = type_add(s, card))) {
-			continue;
-		}
-		t->id = arena_strndup(&s->m->arena, id, (size_t)(end - id));
+		t->id = arena_strdup(&s->m->arena, id);
 		t->name = arena_strdup(&s->m->arena, name);
 		t->offered = 1;
 	}

@@ -24,6 +24,18 @@ static const struct {
 	[STEP_EXPECT_GROUP] = {"see vfio with", "in IOMMU group", SECOND},
 	/* pci_dev_wait gives a device a minute to come back (PCIE_RESET_READY_POLL_MS). */
 	[STEP_RESET] = {"reset", NULL, 65 * SECOND},
+	[STEP_AUTOPROBE] = {"set sriov_drivers_autoprobe of", "to", 5 * SECOND},
+	/* Each function is probed by its driver meanwhile, where that is not switched off. */
+	[STEP_VFS] = {"set sriov_numvfs of", "to", 60 * SECOND},
+	[STEP_TOOL] = {"ask the vendor's tools for", "the work", 65 * SECOND},
+	/* 160 functions take 30 s and more (gpu-operator#2002). */
+	[STEP_EXPECT_VFS] = {"see the virtual functions of", "be", 65 * SECOND},
+	[STEP_EXPECT_TYPE] = {"see", "offer the vGPU type", 10 * SECOND},
+	[STEP_TYPE] = {"set current_vgpu_type of", "to", 15 * SECOND},
+	[STEP_EXPECT_MADE] = {"see", "carry the vGPU type", SECOND},
+	[STEP_MDEV_MAKE] = {"make on", "the mediated device", 15 * SECOND},
+	[STEP_MDEV_DROP] = {"remove from", "the mediated device", 15 * SECOND},
+	[STEP_EXPECT_MDEV] = {"see on", "the state of", SECOND},
 };
 
 int64_t steps_deadline_ms(const struct steps *s)

@@ -23,6 +23,18 @@ enum step_verb {
 	STEP_EXPECT_DRIVER, /* it has the driver `value`, "": none. Writes never tell (nvidia.md 3.2) */
 	STEP_EXPECT_GROUP, /* vfio has the IOMMU group that is numbered `value` */
 	STEP_RESET,	   /* and it answers afterwards; tells reset_method. Only while on vfio */
+	/* Of a card: its virtual functions. */
+	STEP_AUTOPROBE, /* "0": virtual functions that are made get no driver, "1": they do */
+	STEP_VFS,	/* sriov_numvfs becomes `value`; none are taken away that carry a vGPU */
+	STEP_TOOL, /* "sriov-manage -e": asked of the vendor's tools (tool.h); never believed */
+	STEP_EXPECT_VFS, /* so many virtfnN links, and all of their functions; is waited for */
+	/* Of a place for vGPUs: a virtual function, or the card itself. */
+	STEP_EXPECT_TYPE, /* it offers the type "1148", "nvidia-746" now; else tells what it does */
+	STEP_TYPE,	  /* vendor VFIO: the vGPU of type "1148" is made, "0": removed */
+	STEP_EXPECT_MADE, /* vendor VFIO: that type is made, "0": none */
+	STEP_MDEV_MAKE,	  /* "UUID nvidia-746" */
+	STEP_MDEV_DROP,	  /* "UUID", of this place */
+	STEP_EXPECT_MDEV, /* "UUID nvidia-746": it is there; "UUID": it is not */
 	STEP_VERBS,
 };
 

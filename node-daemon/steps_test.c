@@ -35,6 +35,17 @@ static void words(void)
 		{{STEP_EXPECT_DRIVER, AT, "x"}, "see 0000:41:00.0 on x"},
 		{{STEP_EXPECT_GROUP, AT, "7"}, "see vfio with 0000:41:00.0 in IOMMU group 7"},
 		{{STEP_RESET, AT, ""}, "reset 0000:41:00.0"},
+		{{STEP_AUTOPROBE, AT, "0"}, "set sriov_drivers_autoprobe of 0000:41:00.0 to 0"},
+		{{STEP_VFS, AT, "16"}, "set sriov_numvfs of 0000:41:00.0 to 16"},
+		{{STEP_TOOL, AT, "sriov-manage -e"},
+		 "ask the vendor's tools for 0000:41:00.0 the work sriov-manage -e"},
+		{{STEP_EXPECT_VFS, AT, "16"}, "see the virtual functions of 0000:41:00.0 be 16"},
+		{{STEP_EXPECT_TYPE, AT, "1148"}, "see 0000:41:00.0 offer the vGPU type 1148"},
+		{{STEP_TYPE, AT, "1148"}, "set current_vgpu_type of 0000:41:00.0 to 1148"},
+		{{STEP_EXPECT_MADE, AT, "1148"}, "see 0000:41:00.0 carry the vGPU type 1148"},
+		{{STEP_MDEV_MAKE, AT, "u t"}, "make on 0000:41:00.0 the mediated device u t"},
+		{{STEP_MDEV_DROP, AT, "u"}, "remove from 0000:41:00.0 the mediated device u"},
+		{{STEP_EXPECT_MDEV, AT, "u"}, "see on 0000:41:00.0 the state of u"},
 	};
 
 	arena_init(&arena, MiB);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gen/vgpu_types.inc"
+#include "node-daemon/fit.h"
 
 #define VENDOR_NVIDIA 0x10de
 
@@ -57,10 +58,27 @@ const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name)
 	return NULL;
 }
 
+bool vgpu_same_name(const char *x, const char *y)
+{
+	return str_eq(last_word(x), last_word(y));
+}
+
+bool vgpu_is_mig(const char *name)
+{
+	const char *word = last_word(name), *dash = strrchr(word, '-');
+
+	return dash && dash > word && dash[-1] >= '0' && dash[-1] <= '9' && dash - word >= 2 &&
+	       dash[-2] == '-';
+}
+
+const struct vgpu_known *vgpu_known_of(const struct pci_function *card, const char *name)
+{
+	return card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_name(card->ids.device, name) : NULL;
+}
+
 /* --- the card ------------------------------------------------------------------------------ */
 
-/* 746 of nvidia-746, 1148 of 1148. */
-static int64_t number_of(const char *id)
+int64_t vgpu_number(const char *id)
 {
 	const char *dash = strrchr(id, '-');
 	int64_t number;
@@ -68,16 +86,34 @@ static int64_t number_of(const char *id)
 	return parse_int(dash ? dash + 1 : id, 1, UINT16_MAX, &number) < 0 ? 0 : number;
 }
 
+bool vgpu_creatable_line(char *line, const char **ret_id, const char **ret_name)
+{
+	char *id = line + strspn(line, " \t"), *end = id + strspn(id, "0123456789");
+	char *name = end + strspn(end, " \t"), *last;
+
+	if (end == id || end - id > 9 || *name != ':') {
+		return false;
+	}
+	name += 1 + strspn(name + 1, " \t");
+	for (last = name + strlen(name); last > name && strchr(" \t\r\v\f", last[-1]); last--) {
+		last[-1] = 0;
+	}
+	*end = 0;
+	*ret_id = id;
+	*ret_name = name;
+	return *name;
+}
+
 const char *vgpu_type_name(const struct pci_function *card, const char *id)
 {
 	const struct vgpu_known *k;
 
 	list_each(t, &card->types) {
-		if (number_of(id) ? number_of(t->id) == number_of(id) : str_eq(t->id, id)) {
+		if (vgpu_number(id) ? vgpu_number(t->id) == vgpu_number(id) : str_eq(t->id, id)) {
 			return t->name;
 		}
 	}
-	k = card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_id(card->ids.device, number_of(id))
+	k = card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_id(card->ids.device, vgpu_number(id))
 					      : NULL;
 	return k ? k->name : id;
 }
@@ -109,13 +145,18 @@ static bool can_be_passed(const struct pci_vf *vf)
 	       (vf->group >= 0 && vf->address >> 16 <= MACHINE_KUBEVIRT_DOMAIN);
 }
 
+bool vgpu_place_free(const struct pci_function *card, const struct pci_vf *vf)
+{
+	return vf->face != VGPU_NONE && !vf->gone && !*vf->type && can_be_passed(vf) &&
+	       !has_mdev(card, vf->address);
+}
+
 size_t vgpu_free_places(const struct pci_function *card)
 {
 	size_t n = 0;
 
 	list_each(vf, &card->vfs) {
-		n += vf->face != VGPU_NONE && !vf->gone && !*vf->type && can_be_passed(vf) &&
-		     !has_mdev(card, vf->address);
+		n += vgpu_place_free(card, vf);
 	}
 	return n;
 }
@@ -126,7 +167,6 @@ struct maker {
 	const struct pci_function *card;
 	struct status_profile *items;
 	size_t n, size;
-	int64_t card_mib, used_mib; /* 0: not known */
 };
 
 static struct status_profile *find(struct maker *m, const char *name)
@@ -141,13 +181,10 @@ static struct status_profile *find(struct maker *m, const char *name)
 
 static void add(struct maker *m, const struct status_profile *p)
 {
-	const struct vgpu_known *k = NULL;
+	const struct vgpu_known *k = vgpu_known_of(m->card, p->name);
 
 	if (m->n == m->size || find(m, p->name)) {
 		return;
-	}
-	if (m->card->ids.vendor == VENDOR_NVIDIA) {
-		k = vgpu_known_name(m->card->ids.device, p->name);
 	}
 	m->items[m->n] = *p;
 	m->items[m->n].framebuffer_mib = p->framebuffer_mib ? p->framebuffer_mib
@@ -155,15 +192,6 @@ static void add(struct maker *m, const struct status_profile *p)
 							    : 0;
 	m->items[m->n].max = p->max ? p->max : k ? k->max : 0;
 	m->n++;
-}
-
-/* MIG types name their slices: A100D-2-20C, DC-1-12Q. */
-static bool is_mig(const char *name)
-{
-	const char *word = last_word(name), *dash = strrchr(word, '-');
-
-	return dash && dash > word && dash[-1] >= '0' && dash[-1] <= '9' && dash - word >= 2 &&
-	       dash[-2] == '-';
 }
 
 /*
@@ -177,68 +205,33 @@ static void add_unlisted(struct maker *m, struct arena *a, const char *made_name
 	const struct vgpu_known *k = vgpu_known_all(m->card->ids.device, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		if (k[i].id && is_mig(k[i].name) == is_mig(made_name)) {
+		if (k[i].id && vgpu_is_mig(k[i].name) == vgpu_is_mig(made_name)) {
 			add(m, &(struct status_profile){.name = k[i].name,
 							.id = arena_printf(a, "%u", k[i].id)});
 		}
 	}
 }
 
-static void count_used(struct maker *m, const char *type_id)
-{
-	const struct status_profile *p = find(m, vgpu_type_name(m->card, type_id));
-
-	m->used_mib += p ? p->framebuffer_mib : 0;
-}
-
-/* How many more fit: what the driver offers, but no more than memory and the driver's own maximum
- * allow (nvidia.md 2.4). */
-static int64_t still_fit(const struct maker *m, const struct vgpu_type *t,
-			 const struct status_profile *p)
-{
-	int64_t made = (int64_t)vgpu_made(m->card), fit = t->offered;
-
-	if (m->card->vfs.n) {
-		fit *= (int64_t)vgpu_free_places(m->card);
-	}
-	if (fit <= 0) {
-		return 0;
-	}
-	if (p->max) {
-		fit = MIN(fit, p->max - made);
-	}
-	if (p->framebuffer_mib && m->card_mib) {
-		fit = MIN(fit, (m->card_mib - m->used_mib) / p->framebuffer_mib);
-	}
-	return MAX(fit, 1); /* offered: one fits, whatever we count */
-}
-
 static int by_number(const void *a, const void *b)
 {
 	const struct status_profile *x = a, *y = b;
-	int64_t i = number_of(x->id), k = number_of(y->id);
+	int64_t i = vgpu_number(x->id), k = vgpu_number(y->id);
 
 	return i != k ? (i > k) - (i < k) : strcmp(x->name, y->name);
 }
 
 static void count_fits(struct maker *m)
 {
-	list_each(d, &m->card->mdevs) {
-		count_used(m, d->type);
-	}
-	list_each(vf, &m->card->vfs) {
-		if (*vf->type) {
-			count_used(m, vf->type);
-		}
-	}
-	for (size_t i = 0; i < m->n; i++) {
-		m->card_mib = MAX(m->card_mib, m->items[i].framebuffer_mib * m->items[i].max);
-	}
+	enum fit_mode mode = fit_mode(m->card);
+
 	list_each(t, &m->card->types) {
 		struct status_profile *p = find(m, t->name);
+		struct vgpu_type full = *t;
 
 		if (p) {
-			p->available = still_fit(m, t, p);
+			full.framebuffer_mib = p->framebuffer_mib;
+			full.max = p->max;
+			p->available = fit_more(m->card, &full, mode);
 		}
 	}
 }

@@ -38,57 +38,23 @@ static void add_mdev(uint64_t parent, const char *type)
 	mdevs[card.mdevs.n++] = (struct mdev){.uuid = "u", .parent = parent, .type = type};
 }
 
-/* How many more of one type fit: what is offered, less what memory and maximum leave. */
+/* The count of a profile is fit.h's, with the sizes and maxima that are told or known. */
 static void what_still_fits(void)
 {
-	static const struct {
-		int64_t offered, mib, max;
-		size_t free_vfs;
-		size_t made;
-		int64_t card_mib; /* of a second type of which one fills the card; 0: none */
-		int64_t fit;
-	} rows[] = {
-		{0, 1024, 4, 0, 0, 0, 0},    {1, 1024, 4, 0, 0, 0, 1},
-		{9, 1024, 4, 0, 0, 0, 4},    {9, 1024, 4, 0, 1, 0, 3},
-		{9, 1024, 4, 0, 3, 0, 1},    {9, 1024, 4, 0, 4, 0, 1},
-		{9, 0, 4, 0, 0, 0, 4},	     {9, 1024, 0, 0, 0, 0, 9},
-		{9, 0, 0, 0, 0, 0, 9},	     {9, 1024, 0, 0, 0, 4096, 4},
-		{9, 1024, 0, 0, 1, 4096, 3}, {9, 1024, 8, 0, 0, 4096, 8},
-		{9, 0, 0, 0, 2, 4096, 9},    {1, 1024, 0, 6, 0, 0, 6},
-		{2, 1024, 0, 6, 0, 0, 12},   {1, 1024, 3, 6, 0, 0, 3},
-		{1, 1024, 0, 6, 2, 0, 4},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		begin(VGPU_MDEV, rows[i].free_vfs);
-		types[0] = (struct vgpu_type){"a-1", "A-1Q", rows[i].mib, rows[i].max,
-					      rows[i].offered};
-		types[1] = (struct vgpu_type){"a-2", "A-9Q", rows[i].card_mib, 1, 0};
-		card.types.n = rows[i].card_mib ? 2 : 1;
-		for (size_t k = 0; k < rows[i].made; k++) {
-			add_mdev(rows[i].free_vfs ? vfs[k].address : AT, "a-1");
-		}
-		vgpu_profiles(&card, &arena, &unit);
-		is_int(unit.profiles.n, card.types.n);
-		is_int(unit.profiles.items[0].available, rows[i].fit);
-	}
-}
-
-/* What is made of a type that nobody lists takes no memory that is known. */
-static void a_type_without_a_size_uses_nothing(void)
-{
-	begin(VGPU_MDEV, 0);
-	types[0] = (struct vgpu_type){"a-1", "A-1Q", 1024, 4, 9};
-	card.types.n = 1;
-	add_mdev(AT, "a-7");
-	add_mdev(AT, "a-7");
-	vgpu_profiles(&card, &arena, &unit);
-	is_int(unit.profiles.items[0].available, 2);
-	types[0].max = 0;
-	types[1] = (struct vgpu_type){"a-2", "A-4Q", 4096, 1, 0};
+	begin(VGPU_MDEV, 6);
+	types[0] = (struct vgpu_type){"a-1", "A-1Q", 1024, 4, 1};
+	types[1] = (struct vgpu_type){"a-2", "A-2Q", 2048, 2, 0};
 	card.types.n = 2;
 	vgpu_profiles(&card, &arena, &unit);
 	is_int(unit.profiles.items[0].available, 4);
+	is_int(unit.profiles.items[1].available, 0);
+	add_mdev(vfs[0].address, "a-1");
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.items[0].available, 3);
+	types[1].offered = 1; /* of another size, beside it */
+	vgpu_profiles(&card, &arena, &unit);
+	is_int(unit.profiles.items[0].available, 1);
+	is_int(unit.profiles.items[1].available, 1);
 }
 
 static void a_report_takes_so_many_slots(void)
@@ -312,8 +278,7 @@ static void profiles_are_ordered(void)
 	is_int(unit.profiles.n, 2);
 }
 
-TESTS({"no more fit than are offered, than memory and maximum leave", what_still_fits},
-      {"what is made of a type without a size uses nothing", a_type_without_a_size_uses_nothing},
+TESTS({"profiles have the counts of the driver's rule", what_still_fits},
       {"a report takes 256 slots", a_report_takes_so_many_slots},
       {"functions that can carry one more are counted", places_that_are_free},
       {"types have the driver's name, the table's, or their id", names_of_types},

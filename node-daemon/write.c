@@ -11,22 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "node-daemon/sysfs.h"
+#include "node-daemon/write_inner.h"
 
 #define TRIES 100 /* of what is interrupted */
 #define DEVICES "bus/pci/devices"
 #define LOCK_TRIES 5
 #define LOCK_PAUSE_MS 100 /* and doubled */
-
-struct writer {
-	int sys, proc;
-	const struct step *step;
-	char at[PCIFN_TEXT_MAX];
-	struct err err;	    /* why it failed */
-	char read[128];	    /* what was read */
-	struct arena arena; /* of lists */
-};
 
 /* --- why ----------------------------------------------------------------------------------- */
 
@@ -40,6 +31,10 @@ static const struct {
 	 "it is not there any more, or on another driver by now; nothing to do, it is looked at again"},
 	{ENOENT,
 	 "the kernel has no such file: the device was unplugged, or its driver unloaded; load it again"},
+	{EAGAIN, "another removal of it is under way; it is looked at again"},
+	{EEXIST, "a mediated device of that UUID is there already; it is looked at again"},
+	{EUSERS, "the driver has no instance of that type left; remove another vGPU"},
+	{ERANGE, "that is more than the device has; correct the order"},
 	{EINVAL,
 	 "the kernel refuses that; its log (dmesg) says why, often a missing IOMMU group or memory that the firmware reserved"},
 	{EPERM,
@@ -60,8 +55,7 @@ static const struct {
 	{ENOSYS, "the kernel is too old (openat2 is missing); 5.10 or later is needed"},
 };
 
-/* -1: "PLACE: what: why" */
-static int failed(struct writer *w, const char *what, int error)
+int write_failed(struct writer *w, const char *what, int error)
 {
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
 		if (answers[i].error == error) {
@@ -71,7 +65,7 @@ static int failed(struct writer *w, const char *what, int error)
 	return err_set(&w->err, "%s: %s: %s", w->at, what, strerror(error));
 }
 
-static int refused(struct writer *w, const char *why)
+int write_refused(struct writer *w, const char *why)
 {
 	return err_set(&w->err, "%s: %s", w->at, why);
 }
@@ -93,7 +87,7 @@ static int open_below(int dir, const char *path, int flags, uint64_t resolve)
 	return fd;
 }
 
-static int open_device(int sys, uint64_t at)
+int write_open(int sys, uint64_t at)
 {
 	char text[PCIFN_TEXT_MAX];
 	auto_free char *path = xprintf(DEVICES "/%s", pcifn_text(at, text));
@@ -101,8 +95,7 @@ static int open_device(int sys, uint64_t at)
 	return open_below(sys, path, O_PATH | O_DIRECTORY, RESOLVE_BENEATH);
 }
 
-/* Writes into what is there; never makes a file, follows a link or takes less than all. */
-static int put(struct writer *w, int dir, const char *path, const char *text)
+int write_put(struct writer *w, int dir, const char *path, const char *text)
 {
 	auto_close int fd = open_below(dir, path, O_WRONLY | O_NOCTTY | O_NONBLOCK,
 				       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
@@ -110,14 +103,14 @@ static int put(struct writer *w, int dir, const char *path, const char *text)
 	ssize_t done = -1;
 
 	if (fd < 0) {
-		return failed(w, path, errno);
+		return write_failed(w, path, errno);
 	}
 	errno = 0;
 	for (int i = 0; i < TRIES && done < 0 && (i == 0 || errno == EINTR); i++) {
 		done = write(fd, text, n);
 	}
 	if (done < 0) {
-		return failed(w, path, errno);
+		return write_failed(w, path, errno);
 	}
 	if ((size_t)done != n) {
 		return err_set(&w->err,
@@ -145,6 +138,17 @@ static int identity(int dir, struct pci_ids *ret)
 	rc = rc < 0 ? rc : read_hex(dir, "vendor", 4, &vendor);
 	if (rc == 0) {
 		*ret = (struct pci_ids){.vendor = (uint16_t)vendor, .class_code = class_code};
+	}
+	return rc;
+}
+
+int write_is_gpu(int dir, bool *ret)
+{
+	struct pci_ids ids;
+	int rc = identity(dir, &ids);
+
+	if (rc == 0) {
+		*ret = pcifn_is_gpu(&ids);
 	}
 	return rc;
 }
@@ -184,7 +188,7 @@ static bool beside_gpu(struct writer *w, int dir, const struct pci_ids *ids)
 	struct pci_ids other;
 
 	for (uint64_t at = slot; at < slot + 8; at++) {
-		auto_close int there = at == w->step->at ? -1 : open_device(w->sys, at);
+		auto_close int there = at == w->step->at ? -1 : write_open(w->sys, at);
 
 		if (there >= 0 && identity(there, &other) == 0 && pcifn_is_gpu(&other) &&
 		    other.vendor == ids->vendor &&
@@ -195,13 +199,12 @@ static bool beside_gpu(struct writer *w, int dir, const struct pci_ids *ids)
 	return false;
 }
 
-/* "": none. */
-static int driver_of(struct writer *w, int dir, char *ret, size_t size)
+int write_driver_of(struct writer *w, int dir, char *ret, size_t size)
 {
 	ssize_t n = sysfs_link_name(dir, "driver", ret, size);
 
 	if (n < 0 && n != -ENOENT) {
-		return failed(w, "driver", (int)-n);
+		return write_failed(w, "driver", (int)-n);
 	}
 	if (n < 0) {
 		*ret = '\0';
@@ -213,6 +216,7 @@ static int driver_of(struct writer *w, int dir, char *ret, size_t size)
 static int boot_display(struct writer *w, int dir)
 {
 	bool taken = w->step->verb == STEP_UNBIND || w->step->verb == STEP_UNBIND_LOCK ||
+		     w->step->verb == STEP_TOOL ||
 		     (w->step->verb == STEP_OVERRIDE && pcifn_driver_is_vfio(w->step->value));
 	char driver[256];
 	int64_t boot = 0;
@@ -220,12 +224,13 @@ static int boot_display(struct writer *w, int dir)
 	if (!taken || sysfs_int(dir, "boot_vga", 0, 1, &boot) < 0 || !boot) {
 		return 0;
 	}
-	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+	if (write_driver_of(w, dir, driver, sizeof(driver)) < 0) {
 		return -1;
 	}
 	return pcifn_driver_is_vfio(driver)
 		       ? 0
-		       : refused(w,
+		       : write_refused(
+				 w,
 				 "the firmware shows its console on it, so it stays with the host; "
 				 "make another adapter the primary display in the firmware's setup");
 }
@@ -237,7 +242,7 @@ static int allowed(struct writer *w, int dir)
 	int rc = identity(dir, &ids);
 
 	if (rc < 0) {
-		return failed(w, "class or vendor", -rc);
+		return write_failed(w, "class or vendor", -rc);
 	}
 	if (!pcifn_is_gpu(&ids) && !(pcifn_is_companion(&ids) && beside_gpu(w, dir, &ids))) {
 		return err_set(
@@ -256,7 +261,7 @@ static int read_override(struct writer *w, int dir)
 	ssize_t n = sysfs_read(dir, "driver_override", w->read, sizeof(w->read));
 
 	if (n < 0) {
-		return failed(w, "driver_override", (int)-n);
+		return write_failed(w, "driver_override", (int)-n);
 	}
 	if (str_eq(w->read, "(null)")) { /* what the kernel prints for none */
 		w->read[0] = '\0';
@@ -279,12 +284,12 @@ static int try_lock(struct writer *w, const char *path)
 	char text[32];
 	ssize_t n;
 
-	if (put(w, w->proc, path, line) < 0) {
+	if (write_put(w, w->proc, path, line) < 0) {
 		return -1;
 	}
 	n = sysfs_read(w->proc, path, text, sizeof(text));
 	if (n < 0) {
-		return failed(w, path, (int)-n);
+		return write_failed(w, path, (int)-n);
 	}
 	return !str_eq(text, w->step->value);
 }
@@ -297,7 +302,8 @@ static int unbind_lock(struct writer *w, attr_unused int dir)
 	int rc;
 
 	if (!sysfs_exists(w->proc, path)) {
-		return take_it ? refused(w,
+		return take_it ? write_refused(
+					 w,
 					 "whether the kernel itself uses it cannot be asked, since "
 					 "/proc/driver/nvidia does not show its unbindLock; nothing "
 					 "was changed; vmgpu-node must see the host's "
@@ -309,7 +315,8 @@ static int unbind_lock(struct writer *w, attr_unused int dir)
 		sleep_ms(LOCK_PAUSE_MS << (i - 1));
 		rc = try_lock(w, path);
 	}
-	return rc == 1 ? refused(w,
+	return rc == 1 ? write_refused(
+				 w,
 				 "NVIDIA's driver does not let go of it: it is in use, by a process "
 				 "or by the kernel (persistence mode without its service, the "
 				 "console of nvidia-drm); nothing was changed; end that, it is "
@@ -321,7 +328,7 @@ static int override(struct writer *w, int dir)
 {
 	auto_free char *line = xprintf("%s\n", w->step->value); /* "" alone would clear nothing */
 
-	return put(w, dir, "driver_override", line);
+	return write_put(w, dir, "driver_override", line);
 }
 
 static int unbind(struct writer *w, int dir)
@@ -329,7 +336,7 @@ static int unbind(struct writer *w, int dir)
 	char driver[256];
 	auto_free char *path = NULL;
 
-	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+	if (write_driver_of(w, dir, driver, sizeof(driver)) < 0) {
 		return -1;
 	}
 	if (!*driver) {
@@ -340,7 +347,7 @@ static int unbind(struct writer *w, int dir)
 			       w->at, w->step->value, driver);
 	}
 	path = xprintf("bus/pci/drivers/%s/unbind", driver);
-	return put(w, w->sys, path, w->at);
+	return write_put(w, w->sys, path, w->at);
 }
 
 /* drivers_probe says that it worked when it did not (qemu-node.md 1): EXPECT_DRIVER follows. */
@@ -348,10 +355,10 @@ static int probe(struct writer *w, int dir)
 {
 	char driver[256];
 
-	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+	if (write_driver_of(w, dir, driver, sizeof(driver)) < 0) {
 		return -1;
 	}
-	return *driver ? 0 : put(w, w->sys, "bus/pci/drivers_probe", w->at);
+	return *driver ? 0 : write_put(w, w->sys, "bus/pci/drivers_probe", w->at);
 }
 
 /* A dead card reads as ones. */
@@ -361,11 +368,12 @@ static int expect_alive(struct writer *w, int dir)
 	int rc = sysfs_config_vendor(dir, &vendor);
 
 	if (rc < 0) {
-		return failed(w, "config", -rc);
+		return write_failed(w, "config", -rc);
 	}
 	return vendor != UINT16_MAX
 		       ? 0
-		       : refused(w,
+		       : write_refused(
+				 w,
 				 "its config space reads as ones: the card is dead or has lost its "
 				 "power; a power cycle of the machine may bring it back");
 }
@@ -375,7 +383,7 @@ static int expect_driver(struct writer *w, int dir)
 	const char *want = w->step->value;
 	char driver[256];
 
-	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+	if (write_driver_of(w, dir, driver, sizeof(driver)) < 0) {
 		return -1;
 	}
 	if (str_eq(driver, want)) {
@@ -422,7 +430,7 @@ static int reset(struct writer *w, int dir)
 {
 	char driver[256];
 
-	if (driver_of(w, dir, driver, sizeof(driver)) < 0) {
+	if (write_driver_of(w, dir, driver, sizeof(driver)) < 0) {
 		return -1;
 	}
 	if (!pcifn_driver_is_vfio(driver)) {
@@ -431,15 +439,15 @@ static int reset(struct writer *w, int dir)
 			       w->at, *driver ? driver : "no driver");
 	}
 	if (!sysfs_exists(dir, "reset")) {
-		return failed(w, "reset", ENOTTY);
+		return write_failed(w, "reset", ENOTTY);
 	}
 	if (sysfs_read(dir, "reset_method", w->read, sizeof(w->read)) < 0) {
 		w->read[0] = '\0'; /* before Linux 5.15 it is not told */
 	}
-	return put(w, dir, "reset", "1") < 0 ? -1 : expect_alive(w, dir);
+	return write_put(w, dir, "reset", "1") < 0 ? -1 : expect_alive(w, dir);
 }
 
-static int (*const verbs[STEP_VERBS])(struct writer *w, int dir) = {
+static write_verb *const verbs[STEP_VERBS] = {
 	[STEP_READ_OVERRIDE] = read_override,
 	[STEP_UNBIND_LOCK] = unbind_lock,
 	[STEP_OVERRIDE] = override,
@@ -449,17 +457,27 @@ static int (*const verbs[STEP_VERBS])(struct writer *w, int dir) = {
 	[STEP_EXPECT_DRIVER] = expect_driver,
 	[STEP_EXPECT_GROUP] = expect_group,
 	[STEP_RESET] = reset,
+	[STEP_AUTOPROBE] = write_autoprobe,
+	[STEP_VFS] = write_vfs,
+	[STEP_TOOL] = write_tool,
+	[STEP_EXPECT_VFS] = write_expect_vfs,
+	[STEP_EXPECT_TYPE] = write_expect_type,
+	[STEP_TYPE] = write_type,
+	[STEP_EXPECT_MADE] = write_expect_made,
+	[STEP_MDEV_MAKE] = write_mdev_make,
+	[STEP_MDEV_DROP] = write_mdev_drop,
+	[STEP_EXPECT_MDEV] = write_expect_mdev,
 };
 
 static int do_step(struct writer *w, const struct step *step)
 {
-	auto_close int dir = open_device(w->sys, step->at);
+	auto_close int dir = write_open(w->sys, step->at);
 
 	w->step = step;
 	w->read[0] = '\0';
 	pcifn_text(step->at, w->at);
 	if (dir < 0) {
-		return failed(w, "its directory", errno);
+		return write_failed(w, "its directory", errno);
 	}
 	if (allowed(w, dir) < 0) {
 		return -1;
@@ -487,9 +505,9 @@ static int say(int out, size_t i, bool done, const char *text)
 	return 0;
 }
 
-int write_steps(int sys, int proc, const struct steps *s, int out)
+int write_steps(int sys, int proc, const char *tool, const struct steps *s, int out)
 {
-	struct writer w = {.sys = sys, .proc = proc};
+	struct writer w = {.sys = sys, .proc = proc, .tool = tool};
 	int rc = 0;
 
 	arena_init(&w.arena, 16 * MiB);
@@ -508,5 +526,7 @@ int write_run(void *ctx, int out)
 	const struct write_job *job = ctx;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return getppid() == job->parent ? write_steps(job->sys, job->proc, job->steps, out) : 2;
+	return getppid() == job->parent
+		       ? write_steps(job->sys, job->proc, job->tool, job->steps, out)
+		       : 2;
 }

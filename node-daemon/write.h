@@ -15,9 +15,9 @@
 
 /*
  * Says a line for each step on out (steps_say), the last one why it failed. 0: all are done, 1: not,
- * 2: out takes no more.
+ * 2: out takes no more. tool: where the vendor's tools are asked (tool.h), NULL: nowhere.
  */
-int write_steps(int sys, int proc, const struct steps *s, int out);
+int write_steps(int sys, int proc, const char *tool, const struct steps *s, int out);
 
 /* The same as process_spec.run, of which sys and proc are to be kept; ctx begins with a struct write_job. It
  * ends with its parent, which is who started it, so that no two of these work at one unit. */
@@ -25,5 +25,6 @@ struct write_job {
 	int sys, proc;
 	int64_t parent; /* getpid() */
 	const struct steps *steps;
+	const char *tool; /* of write_steps */
 };
 int write_run(void *job, int out);

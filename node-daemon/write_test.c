@@ -41,6 +41,7 @@ static const char machine[] =
 	"  native = snd_hda_intel\n";
 
 static char *out;
+static const char *tool; /* where the vendor's tools are asked */
 
 static void begin_with(const char *more)
 {
@@ -70,7 +71,7 @@ static int run(const struct steps *s)
 
 	ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
 	kernel.on = true;
-	rc = write_steps(tree.fd, tree.fd, s, ends[1]); /* its proc too */
+	rc = write_steps(tree.fd, tree.fd, tool, s, ends[1]); /* its proc too */
 	kernel.on = false;
 	n = read(ends[0], bytes, sizeof(bytes) - 1);
 	close(ends[0]), close(ends[1]);
@@ -347,7 +348,8 @@ static void errors_have_a_remedy(void)
 		{ENOSPC, "the kernel has no room for it"},
 		{ENOMEM, "the kernel has no memory"},
 		{EINTR, "it was interrupted again and again; it is tried again"},
-		{ERANGE, "Numerical result out of range"},
+		{ERANGE, "that is more than the device has; correct the order"},
+		{EDOM, "Numerical argument out of domain"},
 	};
 	static const struct {
 		enum step_verb verb;
@@ -461,7 +463,7 @@ static void who_is_not_heard_stops(void)
 	ok(pipe2(ends, O_CLOEXEC) == 0);
 	close(ends[0]);
 	kernel.on = true;
-	is_int(write_steps(tree.fd, -1, &(struct steps){two, 2}, ends[1]), 2);
+	is_int(write_steps(tree.fd, -1, tool, &(struct steps){two, 2}, ends[1]), 2);
 	kernel.on = false;
 	close(ends[1]);
 	log_is("drivers/snd_hda_intel/unbind: 0000:01:00.1\n");
@@ -583,7 +585,7 @@ static void runs_in_a_child(void)
 {
 	struct step one = {STEP_OVERRIDE, GPU, "vfio-pci"};
 	const struct steps steps = {&one, 1};
-	struct write_job job = {0, -1, getpid(), &steps};
+	struct write_job job = {0, -1, getpid(), &steps, NULL};
 	struct err err;
 
 	begin();
@@ -623,7 +625,7 @@ static void ends_with_its_parent(void)
 	ok(pipe(ends) == 0);
 	parent = fork();
 	if (parent == 0) {
-		struct write_job job = {tree.fd, -1, getpid(), &steps};
+		struct write_job job = {tree.fd, -1, getpid(), &steps, NULL};
 
 		if (fork() == 0) {
 			(void)!write(ends[1], "x", 1);
