@@ -4,7 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "api/resource.h"
+#include "node-daemon/orders_inner.h"
+
 #define ID_SHOWN 64
+#define MAX_PERMITTED 1024 /* the schema's limits */
+#define MAX_TYPE 128
 
 struct taker {
 	const struct unit_list *units;
@@ -40,7 +45,7 @@ static bool parse_want(const char *text, enum want *ret)
 	static const struct {
 		const char *text;
 		enum want want;
-	} words[] = {{"host", WANT_HOST}, {"vfio", WANT_VFIO}};
+	} words[] = {{"host", WANT_HOST}, {"vfio", WANT_VFIO}, {"vgpu", WANT_VGPU}};
 
 	*ret = WANT_LEAVE;
 	for (size_t i = 0; text && i < ARRAY_LEN(words); i++) {
@@ -79,6 +84,31 @@ static const char *another_card(struct taker *t, const struct unit *u, const cha
 				      device, have);
 }
 
+/* Names that the kubelet is told, and that two units must not share where one is meant alone. */
+static const char *resources(struct taker *t, const struct order *o)
+{
+	const char *why = o->exclusive ? resource_name_refusal(o->exclusive) : NULL;
+	char text[PCIFN_TEXT_MAX];
+
+	if (why) {
+		return arena_printf(t->arena, "exclusive: %.64s %s", o->exclusive, why);
+	}
+	why = o->name ? resource_name_refusal(o->name) : NULL;
+	if (why) {
+		return arena_printf(t->arena, "name: %.64s %s", o->name, why);
+	}
+	list_each(other, &t->ret->items) {
+		if (o->exclusive && other->exclusive && str_eq(other->exclusive, o->exclusive)) {
+			return arena_printf(t->arena,
+					    "exclusive: %.64s names the unit %s already; give this "
+					    "one another name",
+					    o->exclusive,
+					    pcifn_text(other->unit->card->address, text));
+		}
+	}
+	return NULL;
+}
+
 /* The text of an address may be written in one way only, so that two orders of one unit are found. */
 static bool is_address(const char *id, uint64_t *ret)
 {
@@ -91,6 +121,7 @@ static bool is_address(const char *id, uint64_t *ret)
 static const char *refusal(struct taker *t, const struct unit_order *given, struct order *ret)
 {
 	enum want want;
+	const char *why;
 	uint64_t at;
 
 	if (!is_address(given->id, &at)) {
@@ -104,9 +135,7 @@ static const char *refusal(struct taker *t, const struct unit_order *given, stru
 		return not_there(t, given->id, at);
 	}
 	if (!parse_want(given->want, &want)) {
-		return str_eq(given->want, "vgpu")
-			       ? "vGPUs are not made by this version"
-			       : arena_printf(t->arena, "%.32s is none of host, vfio", given->want);
+		return arena_printf(t->arena, "%.32s is none of host, vfio, vgpu", given->want);
 	}
 	ret->want = want;
 	list_each(o, &t->ret->items) {
@@ -114,7 +143,24 @@ static const char *refusal(struct taker *t, const struct unit_order *given, stru
 			return "it is ordered twice; the first counts";
 		}
 	}
-	return another_card(t, ret->unit, given->device);
+	why = another_card(t, ret->unit, given->device);
+	why = why ? why : order_cut(given, t->units, t->arena, ret);
+	return why ? why : resources(t, ret);
+}
+
+/* A forged list takes nothing but its own entries. */
+static void take_permitted(const struct node_orders *given, struct arena *a, struct orders *ret)
+{
+	size_t n = MIN(given->permitted.n, (size_t)MAX_PERMITTED);
+
+	ret->permitted.items = arena_array(a, const char *, n);
+	for (size_t i = 0; i < n; i++) {
+		const char *type = given->permitted.items[i];
+
+		if (!str_empty(type) && strlen(type) <= MAX_TYPE) {
+			ret->permitted.items[ret->permitted.n++] = type;
+		}
+	}
 }
 
 void orders_take(const struct node_orders *given, int64_t highest, const struct unit_list *units,
@@ -136,6 +182,7 @@ void orders_take(const struct node_orders *given, int64_t highest, const struct 
 		return;
 	}
 	ret->items.items = arena_array(a, struct order, given->units.n);
+	take_permitted(given, a, ret);
 	ret->refused.items = arena_array(a, struct order_refusal, given->units.n);
 	list_each(u, &given->units) {
 		struct order *next = &ret->items.items[ret->items.n];
@@ -150,12 +197,35 @@ void orders_take(const struct node_orders *given, int64_t highest, const struct 
 	}
 }
 
-enum want orders_for(const struct orders *o, const struct unit *u)
+const struct order *orders_find(const struct orders *o, const struct unit *u)
 {
 	list_each(one, &o->items) {
 		if (one->unit == u) {
-			return one->want;
+			return one;
 		}
 	}
-	return WANT_LEAVE;
+	return NULL;
+}
+
+bool orders_permit(const struct orders *o, const char *type)
+{
+	list_each(item, &o->permitted) {
+		const char *x = *item, *y = type;
+
+		while (*x && (*x == *y || (*x == '_' && *y == ' ') || (*x == ' ' && *y == '_'))) {
+			x++;
+			y++;
+		}
+		if (!*x && !*y) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum want orders_for(const struct orders *o, const struct unit *u)
+{
+	const struct order *one = orders_find(o, u);
+
+	return one ? one->want : WANT_LEAVE;
 }

@@ -21,12 +21,22 @@ enum want {
 	WANT_VGPU, /* made by the host's driver, so as for drivers it is WANT_HOST */
 };
 
+/* A vGPU to keep. */
+struct slot_wanted {
+	uint64_t at;	  /* a virtual function of the card, made or not yet; or the card itself */
+	const char *type; /* as it was ordered: vgpu_same_name tells what it is */
+};
+
+LIST_OF(slot_wanted_list, struct slot_wanted);
+
 struct order {
 	const struct unit *unit;
 	enum want want;
-	const char *by;	       /* who wants it, for people */
-	const char *exclusive; /* resource that names this unit alone; NULL: its model's */
-	const char *name;      /* resource of its model, frozen by a claim; NULL: not */
+	const char *by;		       /* who wants it, for people */
+	const char *exclusive;	       /* resource that names this unit alone; NULL: its model's */
+	const char *name;	       /* resource of its model, frozen by a claim; NULL: not */
+	int64_t vfs;		       /* virtual functions; -1: as they are */
+	struct slot_wanted_list slots; /* none: what virtual machines ask for */
 };
 
 struct order_refusal {
@@ -38,7 +48,8 @@ struct orders {
 	int64_t term; /* 0: there are no orders */
 	LIST(struct order) items;
 	LIST(struct order_refusal) refused;
-	const char *stale; /* a sentence: none of them counts; else NULL */
+	LIST(const char *) permitted; /* mediated devices may be made of these types */
+	const char *stale;	      /* a sentence: none of them counts; else NULL */
 };
 
 /* given: NULL, there are none. highest: the highest term that was seen before. Strings lie in the
@@ -47,3 +58,8 @@ void orders_take(const struct node_orders *given, int64_t highest, const struct 
 		 struct arena *a, struct orders *ret);
 /* WANT_LEAVE where no order names the unit. */
 enum want orders_for(const struct orders *o, const struct unit *u);
+/* NULL: none names it. */
+const struct order *orders_find(const struct orders *o, const struct unit *u);
+/* KubeVirt deletes mediated devices of types that it was not told of (kubevirt.md 3). It compares
+ * whole names, with _ for spaces. */
+bool orders_permit(const struct orders *o, const char *type);

@@ -76,6 +76,16 @@ const struct vgpu_known *vgpu_known_of(const struct pci_function *card, const ch
 	return card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_name(card->ids.device, name) : NULL;
 }
 
+bool vgpu_knows(const struct pci_function *card)
+{
+	size_t n = 0;
+
+	if (card->ids.vendor == VENDOR_NVIDIA) {
+		vgpu_known_all(card->ids.device, &n);
+	}
+	return n || card->types.n;
+}
+
 /* --- the card ------------------------------------------------------------------------------ */
 
 int64_t vgpu_number(const char *id)

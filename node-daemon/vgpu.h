@@ -27,6 +27,8 @@ const struct vgpu_known *vgpu_known_of(const struct pci_function *card, const ch
 /* All rows of a card, in the order of their ids; NULL and 0 when the table lacks it. */
 const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n);
 
+/* Whether the driver or the table tells any type of it. */
+bool vgpu_knows(const struct pci_function *card);
 /* Of one type: the last word counts. */
 bool vgpu_same_name(const char *x, const char *y);
 /* MIG types name their slices: A100D-2-20C, DC-1-12Q. */
