@@ -6,247 +6,16 @@
 #include <string.h>
 
 #include "json/write.h"
-#include "node-daemon/pcifn.h"
+#include "node-daemon/journal_inner.h"
 
 #define MAX_MEMORY (64 * MiB) /* what JOURNAL_MAX_BYTES of text can become, several times over */
 #define HASH_DIGITS 16
 
-/* --- the records as tables ----------------------------------------------------------------- */
-
-#define T struct journal_head
-static const struct field head_fields[] = {
-	FIELD(T, version, "version", TYPE_INT),
-	FIELD(T, node, "node", TYPE_STR),
-	FIELD(T, boot, "boot", TYPE_STR),
-	{0},
-};
-static const struct type head_type = {sizeof(T), head_fields, NULL};
-#undef T
-
-#define T struct journal_orders
-static const struct field orders_fields[] = {
-	FIELD(T, term, "term", TYPE_INT, .flags = TYPE_KEEP_ZERO),
-	FIELD(T, generation, "generation", TYPE_INT, .flags = TYPE_KEEP_ZERO),
-	FIELD(T, spec, "spec", TYPE_RAW),
-	{0},
-};
-static const struct type orders_type = {sizeof(T), orders_fields, NULL};
-#undef T
-
-#define T struct journal_function
-static const struct field function_fields[] = {
-	FIELD(T, at, "at", TYPE_STR),
-	FIELD(T, ids, "ids", TYPE_STR),
-	FIELD(T, driver, "driver", TYPE_STR),
-	FIELD(T, override, "override", TYPE_STR),
-	{0},
-};
-static const struct type function_type = {sizeof(T), function_fields, NULL};
-#undef T
-
-#define T struct journal_unit
-static const struct field unit_fields[] = {
-	FIELD(T, place, "place", TYPE_STR),
-	FIELD(T, replaces, "replaces", TYPE_STR),
-	FIELD(T, id, "id", TYPE_STR),
-	FIELD(T, ids, "ids", TYPE_STR),
-	FIELD(T, boot, "boot", TYPE_STR),
-	FIELD(T, state, "state", TYPE_STR),
-	FIELD(T, name, "name", TYPE_STR),
-	FIELD(T, why, "why", TYPE_STR),
-	FIELD(T, adopted, "adopted", TYPE_BOOL),
-	FIELD(T, functions, "functions", TYPE_OBJS, .sub = &function_type),
-	{0},
-};
-static const struct type unit_type = {sizeof(T), unit_fields, NULL};
-#undef T
-
-#define T struct journal_reset
-static const struct field reset_fields[] = {
-	FIELD(T, method, "method", TYPE_STR),
-	FIELD(T, ms, "ms", TYPE_INT),
-	FIELD(T, at, "at", TYPE_INT),
-	FIELD(T, ok, "ok", TYPE_BOOL),
-	{0},
-};
-static const struct type reset_type = {sizeof(T), reset_fields, NULL};
-#undef T
-
-#define T struct journal_use
-static const struct field use_fields[] = {
-	FIELD(T, place, "place", TYPE_STR),
-	FIELD(T, id, "id", TYPE_STR),
-	FIELD(T, state, "state", TYPE_STR),
-	FIELD(T, ns, "ns", TYPE_STR),
-	FIELD(T, pod, "pod", TYPE_STR),
-	FIELD(T, resource, "resource", TYPE_STR),
-	FIELD(T, boot, "boot", TYPE_STR),
-	FIELD(T, reset, "reset", TYPE_OBJ, .sub = &reset_type),
-	{0},
-};
-static const struct type use_type = {sizeof(T), use_fields, NULL};
-#undef T
-
-#define T struct journal_record
-static const struct field record_fields[] = {
-	FIELD(T, head, "head", TYPE_OBJ, .sub = &head_type),
-	FIELD(T, orders, "orders", TYPE_OBJ, .sub = &orders_type),
-	FIELD(T, unit, "unit", TYPE_OBJ, .sub = &unit_type),
-	FIELD(T, use, "use", TYPE_OBJ, .sub = &use_type),
-	{0},
-};
-static const struct type record_type = {sizeof(T), record_fields, NULL};
-#undef T
-
-/* --- which are records --------------------------------------------------------------------- */
+/* --- small ones ---------------------------------------------------------------------------- */
 
 static const char *or_empty(const char *s)
 {
 	return s ? s : "";
-}
-
-/* Printable ASCII: what else a line could hold, the reader might see differently. */
-static bool plain(const char *s)
-{
-	for (; s && *s; s++) {
-		if (*s < ' ' || *s > '~') {
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool filled(const char *s)
-{
-	return !str_empty(s) && plain(s);
-}
-
-static bool address(const char *s)
-{
-	uint64_t at;
-
-	return s && pcifn_parse(s, &at) == 0;
-}
-
-static bool hex(const char *bytes, size_t n)
-{
-	while (n && ((*bytes >= '0' && *bytes <= '9') || (*bytes >= 'a' && *bytes <= 'f'))) {
-		bytes++;
-		n--;
-	}
-	return !n;
-}
-
-/* 10de:26b9:10de:1851 */
-static bool identity(const char *s)
-{
-	static const char shape[] = "hhhh:hhhh:hhhh:hhhh";
-
-	for (size_t i = 0; i < sizeof(shape); i++) {
-		if (!s || (shape[i] == 'h' ? !hex(s + i, 1) : s[i] != shape[i])) {
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool state(const char *s)
-{
-	return str_empty(s) || str_eq(s, JOURNAL_BINDING) || str_eq(s, JOURNAL_BOUND) ||
-	       str_eq(s, JOURNAL_RETURNING);
-}
-
-static int head_check(const struct journal_head *h, struct err *err)
-{
-	if (h->version > JOURNAL_VERSION) {
-		return err_set(err, "it is of version %" PRId64 ", and this program knows %d",
-			       h->version, JOURNAL_VERSION);
-	}
-	if (h->version < 1 || !filled(h->node) || !filled(h->boot)) {
-		return err_set(err, "its head lacks the version, the node or the boot");
-	}
-	return 0;
-}
-
-static int orders_check(const struct journal_orders *o, struct err *err)
-{
-	json_auto_t *spec = type_raw(o->spec);
-
-	if (!json_is_object(spec) || o->term < 0 || o->generation < 0) {
-		return err_set(err, "its orders lack the term, the generation or the spec");
-	}
-	return 0;
-}
-
-static int function_check(const struct journal_function *f, struct err *err)
-{
-	if (!address(f->at)) {
-		return err_set(err, "a function has no PCI address");
-	}
-	if (!identity(f->ids) || !plain(f->driver) || !plain(f->override)) {
-		return err_set(err, "function %s has no ids, or a driver of no name", f->at);
-	}
-	return 0;
-}
-
-static int unit_check(const struct journal_unit *u, struct err *err)
-{
-	if (!address(u->id)) {
-		return err_set(err, "a unit has no PCI address");
-	}
-	if (!filled(u->place) || !identity(u->ids) || !filled(u->boot)) {
-		return err_set(err, "unit %s lacks its place, its ids or its boot", u->id);
-	}
-	if (!state(u->state) || !plain(u->name) || !plain(u->why) || !plain(u->replaces)) {
-		return err_set(err, "unit %s is in no state that is known, or has a strange name",
-			       u->id);
-	}
-	if (u->functions.n > JOURNAL_MAX_FUNCTIONS) {
-		return err_set(err, "unit %s has more than %d functions", u->id,
-			       JOURNAL_MAX_FUNCTIONS);
-	}
-	list_each(f, &u->functions) {
-		if (function_check(f, err) < 0) {
-			return err_wrap(err, "unit %s", u->id);
-		}
-	}
-	return 0;
-}
-
-static bool use_state(const char *s)
-{
-	return str_eq(s, JOURNAL_FREE) || str_eq(s, JOURNAL_GIVEN) || str_eq(s, JOURNAL_DIRTY);
-}
-
-static int use_check(const struct journal_use *u, struct err *err)
-{
-	const struct journal_reset *r = u->reset;
-
-	if (!filled(u->place) || !filled(u->id) || !filled(u->boot)) {
-		return err_set(err, "a use lacks its place, its device or its boot");
-	}
-	if (!use_state(u->state) || !plain(u->ns) || !plain(u->pod) || !plain(u->resource)) {
-		return err_set(
-			err,
-			"the use of %s is in no state that is known, or of a strange pod or resource",
-			u->id);
-	}
-	if (r && (!filled(r->method) || r->ms < 0 || r->at < 0)) {
-		return err_set(err, "the reset of %s lacks its method, or took no time that is one",
-			       u->id);
-	}
-	return 0;
-}
-
-static int check(const struct journal_record *r, struct err *err)
-{
-	if (!!r->head + !!r->orders + !!r->unit + !!r->use != 1) {
-		return err_set(err, "it is not one record");
-	}
-	return r->head	   ? head_check(r->head, err)
-	       : r->orders ? orders_check(r->orders, err)
-	       : r->unit   ? unit_check(r->unit, err)
-			   : use_check(r->use, err);
 }
 
 /* --- what is remembered -------------------------------------------------------------------- */
@@ -370,6 +139,40 @@ static void remember_use(struct journal *j, const struct journal_use *u)
 	at->resource = or_empty(u->resource);
 }
 
+static struct journal_slot *find_slot(const struct journal *j, const struct journal_slot *like)
+{
+	uint64_t hash = hash_str(HASH_SEED, like->place);
+
+	list_each(s, &j->slots) {
+		if (s->hash == hash && s->index == like->index && str_eq(s->place, like->place)) {
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static void remember_slot(struct journal *j, const struct journal_slot *s)
+{
+	struct journal_slot *at = find_slot(j, s);
+
+	if (str_empty(s->state)) {
+		if (at) {
+			j->slots.n--;
+			memmove(at, at + 1,
+				(size_t)(j->slots.items + j->slots.n - at) * sizeof(*at));
+		}
+		return;
+	}
+	if (!at) {
+		j->slots.items = one_more(&j->arena, j->slots.items, j->slots.n, &j->slots_room,
+					  sizeof(*at));
+		at = &j->slots.items[j->slots.n++];
+	}
+	*at = *s;
+	at->hash = hash_str(HASH_SEED, s->place);
+	at->uuid = or_empty(s->uuid);
+}
+
 static void unit_fill(struct journal_unit *u)
 {
 	u->hash = hash_str(HASH_SEED, u->place);
@@ -385,7 +188,7 @@ static void unit_fill(struct journal_unit *u)
 
 static int remember(struct journal *j, const struct journal_record *r, struct err *err)
 {
-	if (check(r, err) < 0) {
+	if (journal_check(r, err) < 0) {
 		return -1;
 	}
 	if (r->head) {
@@ -397,6 +200,11 @@ static int remember(struct journal *j, const struct journal_record *r, struct er
 			return err_set(err, "more than %d uses", JOURNAL_MAX_USES);
 		}
 		remember_use(j, r->use);
+	} else if (r->slot) {
+		if (j->slots.n == JOURNAL_MAX_SLOTS && !find_slot(j, r->slot)) {
+			return err_set(err, "more than %d vGPUs", JOURNAL_MAX_SLOTS);
+		}
+		remember_slot(j, r->slot);
 	} else {
 		struct journal_unit u = *r->unit;
 
@@ -467,7 +275,7 @@ static int cut_line(const char *bytes, size_t n, struct line *ret)
 	char text[HASH_DIGITS + 1];
 
 	n = MIN(n, (size_t)JOURNAL_MAX_LINE);
-	if (n <= HASH_DIGITS || bytes[HASH_DIGITS] != ' ' || !hex(bytes, HASH_DIGITS)) {
+	if (n <= HASH_DIGITS || bytes[HASH_DIGITS] != ' ' || !journal_hex(bytes, HASH_DIGITS)) {
 		return -1;
 	}
 	while (end < bytes + n && *end && *end != '\n') {
@@ -517,10 +325,10 @@ static int understand(struct journal *j, const struct line *l, struct err *err)
 		return err_set(err, "it is not one record");
 	}
 	kind = json_object_iter_key(json_object_iter(tree));
-	if (!type_find(&record_type, NULL, kind, strlen(kind))) {
+	if (!type_find(&journal_record_type, NULL, kind, strlen(kind))) {
 		return remember_other(j, kind, l->json, l->json_n, err);
 	}
-	if (type_read(&record_type, tree, true, &j->arena, &r, err) < 0) {
+	if (type_read(&journal_record_type, tree, true, &j->arena, &r, err) < 0) {
 		return -1;
 	}
 	return remember(j, &r, err);
@@ -618,7 +426,7 @@ static const char *or_unset(const char *s)
 static int text_line(const struct journal *j, const struct journal_record *r, struct buf *out,
 		     struct err *err)
 {
-	json_auto_t *tree = type_json(&record_type, r);
+	json_auto_t *tree = type_json(&journal_record_type, r);
 	auto_buf struct buf text = {.max = JOURNAL_MAX_LINE};
 
 	json_write(tree, &text);
@@ -643,6 +451,9 @@ static int no_room(const struct journal *j, const struct journal_record *r, stru
 		return err_set(err, "the journal has room for the use of %d devices",
 			       JOURNAL_MAX_USES);
 	}
+	if (r->slot && j->slots.n == JOURNAL_MAX_SLOTS && !find_slot(j, r->slot)) {
+		return err_set(err, "the journal has room for %d vGPUs", JOURNAL_MAX_SLOTS);
+	}
 	return 0;
 }
 
@@ -652,8 +463,9 @@ int journal_line(const struct journal *j, const struct journal_record *r, struct
 	struct journal_record one = *r;
 	struct journal_unit u;
 	struct journal_use use;
+	struct journal_slot slot;
 
-	if (check(r, err) < 0) {
+	if (journal_check(r, err) < 0) {
 		return err_wrap(err, "no record of the journal");
 	}
 	if (no_room(j, r, err) < 0) {
@@ -665,6 +477,12 @@ int journal_line(const struct journal *j, const struct journal_record *r, struct
 		use.pod = or_unset(use.pod);
 		use.resource = or_unset(use.resource);
 		one.use = &use;
+	}
+	if (r->slot) {
+		slot = *r->slot;
+		slot.uuid = or_unset(slot.uuid);
+		slot.state = or_unset(slot.state);
+		one.slot = &slot;
 	}
 	if (r->unit) {
 		u = *r->unit;
@@ -705,6 +523,11 @@ int journal_whole(const struct journal *j, struct buf *out, struct err *err)
 	}
 	list_each(u, &j->uses) {
 		if (next_line(&counter, &(struct journal_record){.use = u}, out, err) < 0) {
+			return -1;
+		}
+	}
+	list_each(s, &j->slots) {
+		if (next_line(&counter, &(struct journal_record){.slot = s}, out, err) < 0) {
 			return -1;
 		}
 	}

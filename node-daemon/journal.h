@@ -27,6 +27,7 @@ enum {
 	JOURNAL_MAX_BYTES = 8 * 1024 * 1024, /* of what must be remembered, and of a file */
 	JOURNAL_MAX_UNITS = 2048,
 	JOURNAL_MAX_USES = 2048,
+	JOURNAL_MAX_SLOTS = 4096,    /* vGPUs made on demand */
 	JOURNAL_MAX_FUNCTIONS = 256, /* of one unit: MACHINE_MAX_MEMBERS */
 	JOURNAL_MAX_OTHERS = 4096,
 };
@@ -108,12 +109,34 @@ struct journal_use {
 #define JOURNAL_GIVEN "given" /* written before the kubelet is told */
 #define JOURNAL_DIRTY "dirty" /* ended, and not made clean */
 
+/*
+ * A vGPU that was made because somebody asked for it, by the place of its card and its number there,
+ * which is how the kubelet knows it. Of an older boot it is gone. The record of a place and number
+ * replaces the one before; one without a state makes it forgotten.
+ */
+struct journal_slot {
+	const char *place; /* of the card: journal_unit */
+	int64_t index;
+	const char *card; /* address when this was written */
+	const char *vf;	  /* address of what carries it: a virtual function, or the card */
+	const char *type; /* name */
+	const char *uuid; /* of a mediated device, "": it is none */
+	const char *boot;
+	const char *state; /* JOURNAL_MAKING ..., "": it is gone */
+	uint64_t hash;	   /* of place, filled by the reader */
+};
+
+#define JOURNAL_MAKING "making" /* about to be made, or made: the machine shows which */
+#define JOURNAL_MADE "made"
+#define JOURNAL_DROPPING "dropping"
+
 /* Exactly one of these is there. */
 struct journal_record {
 	const struct journal_head *head;
 	const struct journal_orders *orders;
 	const struct journal_unit *unit;
 	const struct journal_use *use;
+	const struct journal_slot *slot;
 };
 
 enum journal_health {
@@ -132,13 +155,14 @@ struct journal {
 	const struct journal_orders *orders; /* NULL: none */
 	LIST(struct journal_unit) units;     /* by first record */
 	LIST(struct journal_use) uses;	     /* the same */
+	LIST(struct journal_slot) slots;     /* the same */
 	/* Records of kinds that this version does not know, as they are: kept, not obeyed. */
 	LIST(const char *) others;
-	const char *others_kind;		   /* of the first of these, "": there is none */
-	size_t units_room, uses_room, others_room; /* of the lists */
-	int64_t number, safe;			   /* of the last record; of the last on the disk */
-	size_t size;				   /* bytes of good lines */
-	bool torn;				   /* there is something behind these */
+	const char *others_kind; /* of the first of these, "": there is none */
+	size_t units_room, uses_room, slots_room, others_room; /* of the lists */
+	int64_t number, safe; /* of the last record; of the last on the disk */
+	size_t size;	      /* bytes of good lines */
+	bool torn;	      /* there is something behind these */
 };
 
 void journal_init(struct journal *j); /* health JOURNAL_ABSENT */

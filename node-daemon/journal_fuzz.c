@@ -36,10 +36,24 @@ static void same_uses(const struct journal *x, const struct journal *y)
 	}
 }
 
+static void same_slots(const struct journal *x, const struct journal *y)
+{
+	must(x->slots.n == y->slots.n);
+	for (size_t i = 0; i < x->slots.n; i++) {
+		const struct journal_slot *s = &x->slots.items[i], *t = &y->slots.items[i];
+
+		must(str_eq(s->place, t->place) && s->index == t->index &&
+		     str_eq(s->card, t->card) && str_eq(s->vf, t->vf) && str_eq(s->type, t->type) &&
+		     str_eq(s->uuid, t->uuid) && str_eq(s->boot, t->boot) &&
+		     str_eq(s->state, t->state));
+	}
+}
+
 static void same(const struct journal *x, const struct journal *y)
 {
 	must(x->units.n == y->units.n && x->others.n == y->others.n && !x->orders == !y->orders);
 	same_uses(x, y);
+	same_slots(x, y);
 	must(!x->orders || str_eq(x->orders->spec, y->orders->spec));
 	for (size_t i = 0; i < x->units.n; i++) {
 		const struct journal_unit *u = &x->units.items[i], *v = &y->units.items[i];

@@ -443,7 +443,7 @@ static void other_kinds(void)
 	begin();
 	append_json("{\"lease\":{\"id\":\"x\"}}");
 	j.number++;
-	append_json("{\"slot\":[ 1, 2 ]}");
+	append_json("{\"lock\":[ 1, 2 ]}");
 	is_int(reread(), JOURNAL_GOOD);
 	is_int(j.number, 3);
 	is_int(j.others.n, 2);
@@ -455,7 +455,7 @@ static void other_kinds(void)
 	is_int(j.others.n, 2);
 	is_int(j.safe, 0);
 	is_str(j.others.items[0], "{\"lease\":{\"id\":\"x\"}}");
-	is_str(j.others.items[1], "{\"slot\":[ 1, 2 ]}");
+	is_str(j.others.items[1], "{\"lock\":[ 1, 2 ]}");
 }
 
 /* Makes the record one that must not be written; false: there are no more ways. */
