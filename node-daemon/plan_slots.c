@@ -119,7 +119,8 @@ static bool is_taken(struct slotter *k, const struct slot_wanted *s)
 }
 
 /* On a card that carries several by itself each has a UUID of its own. */
-static const char *free_uuid(struct slotter *k, const struct slot_wanted *s, size_t number)
+static const char *free_uuid(struct slotter *k, const struct slot_wanted *s, size_t number,
+			     const struct task_list *others)
 {
 	const struct cut_seen *seen = k->seen;
 
@@ -130,6 +131,9 @@ static const char *free_uuid(struct slotter *k, const struct slot_wanted *s, siz
 
 		list_each(v, &k->made) {
 			taken |= str_eq(v->uuid, uuid);
+		}
+		list_each(other, others) {
+			taken |= str_eq(other->vgpu.uuid, uuid);
 		}
 		if (!taken) {
 			return uuid;
@@ -212,7 +216,7 @@ static void add_make(struct slotter *k, size_t i, struct task_list *ret)
 		return;
 	}
 	ret->items[ret->n++] = (struct task){
-		.vgpu = {s->at, face == VGPU_MDEV ? free_uuid(k, s, i) : "", t.id, t.name},
+		.vgpu = {s->at, face == VGPU_MDEV ? free_uuid(k, s, i, ret) : "", t.id, t.name},
 		.face = face,
 		.size = t.framebuffer_mib,
 		.number = i,
