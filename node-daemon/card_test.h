@@ -313,6 +313,11 @@ static bool card_step(struct card *c, const struct step *s)
 	case STEP_EXPECT_MADE:
 		return i >= 0 && c->vgpus[i].id == card_id(s->value);
 	case STEP_MDEV_MAKE:
+		for (int k = 0; k < card_places(c); k++) {
+			if (c->vgpus[k].id && strncmp(c->vgpus[k].uuid, uuid, 36) == 0) {
+				return false; /* EEXIST */
+			}
+		}
 		return i >= 0 && card_create(c, i, card_id(s->value), s->value);
 	case STEP_MDEV_DROP:
 		return of < 0 || !c->vgpus[of].id || card_remove(c, of);

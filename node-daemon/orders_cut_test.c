@@ -17,6 +17,8 @@ static const char tree_text[] =
 	"device 0000:43:00.0 id=8086:56c0 class=038000 driver=i915 group=4\n"
 	"  sriov_totalvfs = 31\n"
 	"device 0000:44:00.0 id=1002:744c class=030000 driver=amdgpu group=5\n"
+	"device 0000:ff:00.0 id=10de:26b9 class=030200 driver=nvidia group=8\n"
+	"  sriov_totalvfs = 32\n"
 	"device 0000:05:00.0 id=144d:a80a class=010802 group=6 driver=nvme\n";
 
 #define L40S "10de:26b9"
@@ -41,7 +43,7 @@ static void begin(void)
 	arena_init(&arena, 64 * MiB);
 	is_int(scan(tree.fd, &machine, &err), 0);
 	units_make(&machine, &arena, &units);
-	is_int(units.n, 5);
+	is_int(units.n, 6);
 }
 
 /* NULL: obeyed, then it is the first item; else the sentence. */
@@ -149,6 +151,8 @@ static void places_and_types(void)
 		 "slots: 0000:45:00.1 is no virtual function of this card"},
 		{"0000:41:00.0", L40S, "0001:41:00.4", "NVIDIA L40S-2Q",
 		 "slots: 0001:41:00.4 is no virtual function of this card"},
+		{"0000:ff:00.0", L40S, "0001:00:00.4", "NVIDIA L40S-2Q",
+		 "slots: 0001:00:00.4 is no virtual function of this card"},
 		{"0000:41:00.0", L40S, "0000:41:00.0", "NVIDIA L40S-2Q",
 		 "slots: 0000:41:00.0 is no virtual function of this card"},
 		{"0000:42:00.0", T4, "0000:42:00.4", "GRID T4-4Q",

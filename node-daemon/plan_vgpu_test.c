@@ -702,6 +702,7 @@ static void one_stays(void)
 	for (uint64_t failed = 0, i = 0; i < 6; i++) {
 		look();
 		vgpu_tidy(&node, &units.items[0], failed, &arena, &t);
+		is_int(t.steps.n, i ? t.steps.n : 2 * CUT_PLACES);
 		failed = 0;
 		list_each(s, &t.forget) {
 			append_slot(s);
@@ -724,6 +725,23 @@ static void one_stays(void)
 	is_int(card_made(&card, &size), 0);
 }
 
+/* What an older boot had is forgotten, also while nobody can say who uses what. */
+static void older_boots(void)
+{
+	struct vgpu_tidying t;
+
+	begin(VGPU_VENDOR, 0x26b9, 32);
+	is_int(ask(0, Q4), DONE);
+	reboot();
+	look();
+	node.looked = false;
+	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
+	is_int(t.forget.n, 1);
+	is_str(t.forget.items[0].state, "");
+	is_int(t.before.n + t.steps.n, 0);
+	is_str(devices(Q4), "0 1 2 3 4 5 6 7 8 9 10 11"); /* nor does it keep its number */
+}
+
 static void nothing_stays(void)
 {
 	journal_finish(&journal);
@@ -741,4 +759,5 @@ TESTS({"ids are a card and a number", ids},
       {"long lives: exactly what is advertised can be made", long_lives},
       {"long lives of mixed sizes: never less than is advertised can be made", long_mixed_lives},
       {"killed between any two steps it comes to the same end", deaths},
-      {"one that cannot be removed keeps nobody else", one_stays}, {"nothing stays", nothing_stays})
+      {"one that cannot be removed keeps nobody else", one_stays},
+      {"what an older boot had is forgotten", older_boots}, {"nothing stays", nothing_stays})

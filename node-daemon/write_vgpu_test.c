@@ -252,6 +252,10 @@ static void functions_are_waited_for(void)
 	tree_link(&tree, CARD "/virtfn2", "../0000:02:00.0");
 	tree_link(&tree, CARD "/virtfn3", "../0000:01:07.7");
 	is_int(step(STEP_EXPECT_VFS, GPU, "2"), 0);
+	tree_add(&tree,
+		 "device 0000:04:00.0 id=10de:26b9 class=030200\n  physfn -> ../0000:02:00.0\n");
+	tree_link(&tree, CARD "/virtfn2", "../0000:04:00.0");
+	is_int(step(STEP_EXPECT_VFS, GPU, "2"), 0);
 }
 
 static void functions_with_vgpus_stay(void)
