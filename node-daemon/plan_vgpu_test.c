@@ -365,6 +365,8 @@ static void two_at_once(void)
 	append_slot(&two.before);
 	in_use[node.uses.n++] = (struct cut_use){two.at, two.uuid, "an Allocate"};
 	is_int(n_free(Q4), 0);
+	vgpu_make(&node, (struct vgpu_id){CARD_AT, 1}, A4, &arena, &one);
+	ok(!one.why && one.at == two.at); /* its own promise keeps it from nothing */
 	vgpu_make(&node, (struct vgpu_id){CARD_AT, 2}, Q4, &arena, &one);
 	is_str(one.why,
 	       "0000:41:00.0/2: others that were asked for before are being made, and then "
