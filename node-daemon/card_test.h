@@ -183,7 +183,7 @@ static void card_show_vgpu(struct card *c, int i)
 
 	snprintf(c->type_ids[i], sizeof(c->type_ids[i]), "%s%d",
 		 c->face == VGPU_MDEV ? "nvidia-" : "", v->id);
-	snprintf(c->uuids[i], sizeof(c->uuids[i]), "%s", v->uuid);
+	memcpy(c->uuids[i], v->uuid, sizeof(c->uuids[i]));
 	if (c->face == VGPU_MDEV) {
 		c->mdevs[c->f.mdevs.n++] =
 			(struct mdev){c->uuids[i], c->total ? card_vf(i) : CARD_AT, c->type_ids[i]};
