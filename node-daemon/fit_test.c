@@ -230,6 +230,15 @@ static void what_is_not_known(void)
 	t.offered = 0;
 	card.vfs[3].group = 1;
 	is_int(fit_more(&card.f, &t, FIT_EQUAL), 0);
+	t.max = 9;
+	card.f.types.n = 1;
+	card.shown[0].offered = 0;
+	is_str(fit_why_not(&card.f, &t, FIT_EQUAL, &arena),
+	       "NVIDIA NEW-3Q: the driver does not offer it now; creatable now: nothing");
+	t.max = 0;
+	t.framebuffer_mib = 3072; /* of what is made nobody knows the size */
+	is_str(fit_why_not(&card.f, &t, FIT_EQUAL, &arena),
+	       "NVIDIA NEW-3Q: the driver does not offer it now; creatable now: nothing");
 }
 
 /* The driver has 64 bits for the functions of a card. */

@@ -142,6 +142,7 @@ static void places_and_types(void)
 		 "slots: 0000:26:00.0 is no virtual function of this card"},
 		{"0000:26:00.0", L40S, "0000:26:04.4", "NVIDIA L40S-2Q",
 		 "slots: 0000:26:04.4 is no virtual function of this card"},
+		{"0000:41:00.0", L40S, "0000:45:00.0", "NVIDIA L40S-2Q", NULL},
 		/* another card, and its function; too far, before, another domain */
 		{"0000:41:00.0", L40S, "0000:42:00.0", "NVIDIA L40S-2Q",
 		 "slots: 0000:42:00.0 is no virtual function of this card"},
@@ -204,6 +205,10 @@ static void counts(void)
 	is_str(taken(l40s, slots, 1000), "slots: 1000 are ordered, and a card has at most 256");
 	slots[1] = slots[0];
 	is_str(taken(l40s, slots, 2), "slots: 0000:26:00.4 is ordered twice");
+	slots[1].vf = addresses[1];
+	slots[3] = slots[1];
+	is_str(taken(l40s, slots, 4), "slots: 0000:26:00.5 is ordered twice");
+	slots[1] = slots[0];
 	l40s.want = "host";
 	is_str(taken(l40s, slots, 1),
 	       "slots: vGPUs are made of a card that is ordered so; order want: vgpu");

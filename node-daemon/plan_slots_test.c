@@ -295,6 +295,13 @@ static void one_place_fails(void)
 			for (int k = 0; k < 24; k++) {
 				cut_slot(card_vf(k), "NVIDIA L40S-2Q");
 			}
+			{
+				struct cut_plan p;
+
+				cut_look();
+				plan_slots(&seen, &arena, &p);
+				is_int(p.steps.n, 3 * CUT_PLACES);
+			}
 			card.no = verbs[i];
 			card.no_at = card_vf(at);
 			cut_go(plan_slots, 12, &none);

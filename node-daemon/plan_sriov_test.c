@@ -63,6 +63,9 @@ static void functions_of_nvidia(void)
 	is_str(says(),
 	       "set current_vgpu_type of 0000:41:00.6 to 0, see 0000:41:00.6 carry the vGPU "
 	       "type 0");
+	card_create(&card, 5, 1148, "");
+	has(says(), "type 0, set current_vgpu_type of 0000:41:01.1 to 0, see 0000:41:01.1 carry");
+	card_remove(&card, 5);
 	card.face = VGPU_MDEV;
 	card_create(&card, 1, 1148, "6b4c2f16-0000-4000-8000-00000000abcd");
 	card_remove(&card, 2);

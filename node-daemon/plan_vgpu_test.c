@@ -727,6 +727,29 @@ static void one_stays(void)
 	is_int(card_made(&card, &size), 0);
 }
 
+/* Its removal has begun, and is not done. */
+static void half_removed(void)
+{
+	struct vgpu_tidying t;
+
+	begin(VGPU_VENDOR, 0x26b9, 32);
+	is_int(ask(3, Q4), DONE);
+	end_pod(&pods[0]);
+	look();
+	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
+	is_int(t.before.n, 1);
+	append_slot(&t.before.items[0]);
+	is_int(ask(3, Q4), REFUSED);
+	is_str(last_why, "0000:41:00.0/3: it is being removed; the next asker gets another one");
+	look();
+	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
+	is_int(t.before.n, 0); /* that is said */
+	is_int(t.steps.n, 2);
+	is_int(run(&t.steps, &none), DONE);
+	is_int(ask(3, Q4), DONE);
+	is_str(journal.slots.items[0].state, JOURNAL_MADE);
+}
+
 /* What an older boot had is forgotten, also while nobody can say who uses what. */
 static void older_boots(void)
 {
@@ -762,4 +785,5 @@ TESTS({"ids are a card and a number", ids},
       {"long lives of mixed sizes: never less than is advertised can be made", long_mixed_lives},
       {"killed between any two steps it comes to the same end", deaths},
       {"one that cannot be removed keeps nobody else", one_stays},
+      {"what is half removed is given to nobody", half_removed},
       {"what an older boot had is forgotten", older_boots}, {"nothing stays", nothing_stays})
