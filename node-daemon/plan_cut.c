@@ -29,6 +29,11 @@ void cut_made(const struct pci_function *card, struct arena *a, struct cut_vgpu_
 	}
 }
 
+bool cut_is_type(const struct cut_vgpu *v, const char *name)
+{
+	return vgpu_same_name(v->name, name) || str_eq(v->name, v->id);
+}
+
 const char *cut_holder(const struct cut_seen *seen, const struct cut_vgpu *v)
 {
 	list_each(u, &seen->uses) {

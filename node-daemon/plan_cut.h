@@ -61,6 +61,9 @@ LIST_OF(cut_vgpu_list, struct cut_vgpu);
 
 /* All of a card, by place. */
 void cut_made(const struct pci_function *card, struct arena *a, struct cut_vgpu_list *ret);
+/* It is of the type of that name, or nobody knows what it is: of a full card the driver lists no names,
+ * and the table lacks some numbers. When in doubt it is what it should be. */
+bool cut_is_type(const struct cut_vgpu *v, const char *name);
 /* Who uses it, for a sentence; NULL: nobody. */
 const char *cut_holder(const struct cut_seen *seen, const struct cut_vgpu *v);
 /* The same of a virtual function, whatever is on it. */

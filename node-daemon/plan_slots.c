@@ -72,7 +72,7 @@ static void match(struct slotter *k)
 		for (size_t n = 0; n < k->made.n && !k->done[i]; n++) {
 			const struct cut_vgpu *v = &k->made.items[n];
 
-			if (!k->wanted[n] && v->at == s->at && vgpu_same_name(v->name, s->type)) {
+			if (!k->wanted[n] && v->at == s->at && cut_is_type(v, s->type)) {
 				k->wanted[n] = k->done[i] = true;
 			}
 		}

@@ -55,6 +55,23 @@ static void slots_are_made(void)
 	is_str(says(), ""); /* whoever made it: it is what is ordered */
 }
 
+/* Of a full card the driver lists nothing, and the table lacks the number. */
+static void types_without_a_name(void)
+{
+	struct cut_plan p;
+
+	begin_vendor();
+	cut_slot(card_vf(3), "NVIDIA L40S-12C");
+	card_create(&card, 3, 1153, "");
+	card_create(&card, 4, 1153, "");
+	cut_look();
+	card.vfs[3].type = card.vfs[4].type = "9999";
+	plan_slots(&seen, &arena, &p);
+	is_str(cut_words(&p),
+	       "set current_vgpu_type of 0000:41:01.0 to 0, see 0000:41:01.0 carry the "
+	       "vGPU type 0");
+}
+
 static void what_is_not_ordered_goes_first(void)
 {
 	begin_vendor();
@@ -356,6 +373,7 @@ static void nothing_stays(void)
 }
 
 TESTS({"slots are made", slots_are_made},
+      {"a type without a name is not taken for another", types_without_a_name},
       {"what is not ordered and not used goes first", what_is_not_ordered_goes_first},
       {"big ones first, and behind what failed", big_ones_first},
       {"what cannot be is said, and the rest goes on", what_cannot_be},

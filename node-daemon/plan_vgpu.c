@@ -96,8 +96,7 @@ static bool exists(const struct journal_slot *s, const struct unit *u, struct ar
 
 	cut_made(u->card, a, &made);
 	list_each(v, &made) {
-		if (v->at == place_of(s) && str_eq(v->uuid, s->uuid) &&
-		    vgpu_same_name(v->name, s->type)) {
+		if (v->at == place_of(s) && str_eq(v->uuid, s->uuid) && cut_is_type(v, s->type)) {
 			*ret = *v;
 			return true;
 		}

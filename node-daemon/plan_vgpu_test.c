@@ -727,6 +727,28 @@ static void one_stays(void)
 	is_int(card_made(&card, &size), 0);
 }
 
+/* Of a full card the driver lists nothing, and the table lacks the number. */
+static void types_without_a_name(void)
+{
+	struct vgpu_device_list l;
+	struct vgpu_tidying t;
+
+	begin(VGPU_VENDOR, 0x26b9, 32);
+	is_int(ask(0, Q4), DONE);
+	look();
+	card.vfs[0].type = "9999";
+	vgpu_devices(&node, Q4, &arena, &l);
+	ok(l.items[0].made && l.items[0].healthy);
+	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
+	is_int(t.forget.n + t.steps.n, 0);
+	end_pod(&pods[0]);
+	look();
+	card.vfs[0].type = "9999";
+	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
+	is_int(t.forget.n, 0);
+	is_int(t.steps.n, 2);
+}
+
 /* Its removal has begun, and is not done. */
 static void half_removed(void)
 {
@@ -785,5 +807,6 @@ TESTS({"ids are a card and a number", ids},
       {"long lives of mixed sizes: never less than is advertised can be made", long_mixed_lives},
       {"killed between any two steps it comes to the same end", deaths},
       {"one that cannot be removed keeps nobody else", one_stays},
+      {"a type without a name is not taken for another", types_without_a_name},
       {"what is half removed is given to nobody", half_removed},
       {"what an older boot had is forgotten", older_boots}, {"nothing stays", nothing_stays})
