@@ -198,7 +198,7 @@ static int run(const struct steps *s)
 
 	ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
 	kernel.on = true;
-	rc = write_steps(tree.fd, tool, s, ends[1]);
+	rc = write_steps(tree.fd, -1, tool, s, ends[1]);
 	kernel.on = false;
 	n = read(ends[0], bytes, sizeof(bytes) - 1);
 	close(ends[0]), close(ends[1]);
