@@ -13,6 +13,7 @@ import difflib, json, os, re, subprocess, sys, textwrap, time
 KINDS = {"VirtualMachine": ("virtualmachines.apps.cozystack.io", "virtual-machine-"), "VMInstance": ("vminstances.apps.cozystack.io", "vm-instance-"),
          "Kubernetes": ("kuberneteses.apps.cozystack.io", "kubernetes-"), "SRIOVGPUDevice": ("sriovgpudevices.devices.harvesterhci.io", ""),
          "VGPUDevice": ("vgpudevices.devices.harvesterhci.io", "")}
+HARVESTERS = ("SRIOVGPUDevice", "VGPUDevice")
 MADE = "virtualmachines.kubevirt.io,pods,kubevirtmachinetemplates.infrastructure.cluster.x-k8s.io,machinedeployments.cluster.x-k8s.io"
 SERVERS = ("creationTimestamp", "generation", "resourceVersion", "uid")
 
@@ -140,18 +141,23 @@ def became(o, made):
     pod = next((m for m in made if m["kind"] == "Pod" and m["metadata"]["labels"].get("vm.kubevirt.io/name") == name), None)
     if o["kind"] == "Kubernetes":
         return workers(name, made)
-    if o["kind"] in ("SRIOVGPUDevice", "VGPUDevice"):
-        return ["(stored as it is)"], ["-"], ["-"]
+    if o["kind"] in HARVESTERS:
+        return ["(orders for node %s)" % o["spec"]["nodeName"]], ["-"], ["-"]
     if not vm:
         return ["nothing yet"], ["-"], ["-"]
     return ["VirtualMachine", name], devices(vm["spec"]["template"]["spec"]["domain"]), asks(pod) if pod else ["-"]
 
 
 def why(o):
-    ready = condition(o)
-    if not ready:
+    said = condition(o)
+    if o["kind"] in HARVESTERS:  # they have conditions only while something is missing
+        said = condition(o, "Accepted") or said
+        if not said:
+            reports = any(n["metadata"]["name"] == o["spec"]["nodeName"] for n in get("default", "gpunodes.vmgpu.io"))
+            return ["none: nothing is missing" if reports else "none: kept until a vmgpu-node reports for that node"]
+    if not said:
         return ["none: not acted on by this version"]
-    return ["Ready=%s %s" % (ready["status"], ready["reason"]), textwrap.shorten(ready.get("message", ""), 110, placeholder=" ...")]
+    return ["%s=%s %s" % (said["type"], said["status"], said["reason"]), textwrap.shorten(said.get("message", ""), 110, placeholder=" ...")]
 
 
 def table(namespace, source):

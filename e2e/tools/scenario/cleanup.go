@@ -95,6 +95,7 @@ func (s *stage) close(ctx context.Context) {
 		s.client.Delete(ctx, gpuNodesPath+"/"+name, nil)
 		s.client.Delete(ctx, "/api/v1/nodes/"+name, nil)
 	}
+	s.endDevices(ctx)
 	for _, o := range s.scenario.objects() {
 		if path, err := s.pathOf(o); err == nil {
 			s.client.Delete(ctx, path, nil)
@@ -114,6 +115,22 @@ func (s *stage) endPods(ctx context.Context) {
 	}
 	for _, o := range l.Objects("items") {
 		s.client.Delete(ctx, path+"/"+o.Name()+"?gracePeriodSeconds=0", nil)
+	}
+}
+
+// endDevices removes Harvester's objects, which their Node takes along, without anybody who would let them go.
+func (s *stage) endDevices(ctx context.Context) {
+	for _, kind := range []string{"PCIDeviceClaim", "VGPUDevice", "SRIOVGPUDevice", "PCIDevice"} {
+		r, err := s.resources.Find(kind)
+		if err != nil {
+			continue
+		}
+		items, _ := s.deleteAll(ctx, kind)
+		for _, o := range items {
+			if o.List("metadata.finalizers") != nil {
+				s.client.Merge(ctx, r.Path("", o.Name()), m{"metadata": m{"finalizers": nil}})
+			}
+		}
 	}
 }
 

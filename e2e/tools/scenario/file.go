@@ -52,6 +52,7 @@ type KubeVirt struct {
 type Node struct {
 	GPUs      []GPU             `json:"gpus"`      // reported in a GPUNode, and resources of the Node
 	Resources map[string]string `json:"resources"` // others
+	Obeys     bool              `json:"obeys"`     // what the GPUNode's spec says is done
 }
 
 // GPU is some GPUs of one kind.
@@ -60,7 +61,10 @@ type GPU struct {
 	ID      string   `json:"id"` // vendor:device
 	Model   string   `json:"model"`
 	Aliases []string `json:"aliases"`
-	Count   int      `json:"count"` // default 1
+	Count   int      `json:"count"`  // default 1
+	Driver  string   `json:"driver"` // default vfio-pci
+	VFs     int      `json:"vfs"`    // virtual functions that it can have, at most 4
+	Types   []string `json:"types"`  // of vGPUs, mediated devices, once it has virtual functions
 }
 
 // Step is one thing to do or to check; exactly one of the verbs is set.

@@ -10,7 +10,7 @@ import (
 
 const gpuNodesPath = "/apis/vmgpu.io/v1alpha1/gpunodes"
 
-// reportGPUs writes the GPUNode of a played node: each GPU a unit, in an IOMMU group of its own, bound to vfio-pci, held by nobody.
+// reportGPUs writes the GPUNode of a played node: each GPU a unit, in an IOMMU group of its own, held by nobody.
 func (s *stage) reportGPUs(ctx context.Context, node string, gpus []GPU) error {
 	if len(gpus) == 0 {
 		return nil
@@ -36,11 +36,15 @@ func gpuNodeStatus(gpus []GPU) m {
 		vendor, device, _ := strings.Cut(g.ID, ":")
 		for range max(1, g.Count) {
 			address := fmt.Sprintf("0000:%02x:00.0", 0x41+len(units))
-			function := m{"address": address, "role": "gpu", "vendorID": vendor, "deviceID": device, "class": "030200", "driver": "vfio-pci"}
-			units = append(units, m{"id": address, "address": address, "name": g.Name, "model": g.Model, "aliases": g.Aliases, "vendorID": vendor,
-				"deviceID": device, "class": "030200", "functions": []m{function}, "driver": "vfio-pci", "mode": "vfio",
-				"iommuGroup": m{"id": 40 + len(units), "members": []string{address}}, "numaNode": 0,
-				"conditions": []m{{"type": "Available", "status": "True", "reason": "Idle", "message": "nobody has it", "lastTransitionTime": epoch}}})
+			function := m{"address": address, "role": "gpu", "vendorID": vendor, "deviceID": device, "class": "030200"}
+			u := m{"id": address, "address": address, "name": g.Name, "model": g.Model, "aliases": g.Aliases, "vendorID": vendor,
+				"deviceID": device, "class": "030200", "functions": []any{function},
+				"iommuGroup": m{"id": 40 + len(units), "members": []string{address}}, "numaNode": 0}
+			if g.VFs > 0 {
+				u["sriov"] = m{"totalVFs": g.VFs, "numVFs": 0}
+			}
+			bind(u, g.driver())
+			units = append(units, u)
 		}
 		names = append(names, fmt.Sprintf("%dx %s", max(1, g.Count), g.Name))
 	}

@@ -187,6 +187,9 @@ func (s *stage) setNodes(ctx context.Context) error {
 		if err := s.reportGPUs(ctx, name, n.GPUs); err != nil {
 			return err
 		}
+		if n.Obeys {
+			done.Go(func() { s.playDaemon(playing, name, n.GPUs) })
+		}
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ func (c *checks) all(ctx context.Context) {
 	c.tap.say("the KubeVirt CR lists the three cards, once each", c.permitted(ctx))
 	c.tap.say("nothing is written any more, and a controller that starts anew writes nothing", c.again(ctx))
 	c.tap.say("each controller that leads orders the node's cards for virtual machines, once, in a term of its own", c.ordered(ctx))
+	c.tap.say("each GPU of the node is a PCIDevice as Harvester has it, made once and described once", c.harvesters(ctx))
 	c.rendered(ctx)
 	for _, s := range c.seeds {
 		c.play(ctx, s)
@@ -302,6 +303,52 @@ func (c *checks) ordered(ctx context.Context) error {
 		return fmt.Errorf("%d writes", n)
 	}
 	return nil
+}
+
+// harvesters: the node's GPUs as Harvester's PCIDevices, which the controller that started anew left as they were.
+func (c *checks) harvesters(ctx context.Context) error {
+	node, err := c.client.Get(ctx, gpuNodePath)
+	if err != nil {
+		return err
+	}
+	var found []string
+	writes := map[string]int{}
+	c.record.mu.Lock()
+	for _, w := range c.record.devices {
+		writes[w.Path]++
+		if w.Status/100 != 2 {
+			found = append(found, fmt.Sprintf("%s %s: %d: %s", w.Method, w.Path, w.Status, kube.Text(w.body)))
+		}
+	}
+	c.record.mu.Unlock()
+	for _, u := range node.Objects("status.units") {
+		want := pciDevice(node, u)
+		path := pciDevicesPath + want.Name()
+		o, err := c.client.Get(ctx, path)
+		if err != nil {
+			return err
+		}
+		found = append(found, prefixed(want.Name(), lacks("", o, want))...)
+		writes[path]--
+		writes[path+"/status"]--
+	}
+	for path, n := range writes {
+		if n != 0 {
+			found = append(found, fmt.Sprintf("%s: %d writes too many", path, n))
+		}
+	}
+	return faults("PCIDevices differ", found)
+}
+
+// pciDevice is what Harvester makes of a card that is bound to vfio-pci.
+func pciDevice(node, unit kube.Object) kube.Object {
+	address := unit.Str("address")
+	gpu := unit.Objects("functions")[0]
+	return kube.Object{"metadata": m{"name": node.Name() + "-" + strings.NewReplacer(":", "", ".", "").Replace(address),
+		"labels": m{"nodename": node.Name()}, "ownerReferences": node.Get("metadata.ownerReferences")},
+		"spec": m{}, "status": m{"address": address, "vendorId": unit["vendorID"], "deviceId": unit["deviceID"], "classId": "0302",
+			"description": "3D controller: " + gpu.Str("description"), "iommuGroup": kube.Text(unit.Get("iommuGroup.id")), "kernelDriverInUse": gpu["driver"],
+			"nodeName": node.Name(), "resourceName": unit["name"]}}
 }
 
 func (c *checks) noWrites(n int) error {

@@ -17,6 +17,7 @@ type record struct {
 	last    time.Time
 	applied map[string]kube.Object // the last body of each object, by key
 	orders  []write                // to the node: of a leadership, not of a manifest
+	devices []write                // to its PCIDevices, which are made of what it reports
 }
 
 type write struct {
@@ -38,6 +39,10 @@ func (r *record) wrote(l proxy.Line, body, _ []byte) {
 	r.last = time.Now()
 	if l.Path == gpuNodePath {
 		r.orders = append(r.orders, w)
+		return
+	}
+	if strings.HasPrefix(l.Path, pciDevicesPath) {
+		r.devices = append(r.devices, w)
 		return
 	}
 	r.writes = append(r.writes, w)

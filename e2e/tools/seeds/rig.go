@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	nodeName     = "gpu-node"
-	gpuNodePath  = "/apis/vmgpu.io/v1alpha1/gpunodes/" + nodeName
-	kubevirtPath = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt"
-	quiet        = 1500 * time.Millisecond
+	nodeName       = "gpu-node"
+	gpuNodePath    = "/apis/vmgpu.io/v1alpha1/gpunodes/" + nodeName
+	pciDevicesPath = "/apis/devices.harvesterhci.io/v1beta1/pcidevices/"
+	kubevirtPath   = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt"
+	quiet          = 1500 * time.Millisecond
 )
 
 type m = map[string]any
