@@ -209,21 +209,36 @@ static void from_kubevirt(struct wants *w)
 	}
 }
 
-/*
- * A mediated device that a VGPUDevice keeps is deleted by KubeVirt unless its type is listed, whether
- * or not a machine asks for it (kubevirt.md 3). The vendor's framework needs no such protection.
- */
-static void from_vgpus(struct wants *w)
+static void add_mdev(struct wants *w, const char *type)
 {
 	const struct inventory *inv = &w->s->inventory;
 
-	for (const struct vgpu_device *d = NULL;
-	     (d = cache_next(w->s->pass->cache, &kind_vgpu_device, d));) {
-		bool wants = d->spec && d->spec->enabled == TRI_TRUE && d->spec->type_name;
+	for (size_t i = 0; type && i < inv->n; i++) {
+		if (str_eq(inv->models[i].mdev, type)) {
+			add_name(w, inv->models[i].name);
+		}
+	}
+}
 
-		for (size_t i = 0; wants && i < inv->n; i++) {
-			if (str_eq(inv->models[i].mdev, d->spec->type_name)) {
-				add_name(w, inv->models[i].name);
+/*
+ * A mediated device is deleted by KubeVirt unless its type is listed, whether or not a machine asks
+ * for it (kubevirt.md 3): listed are those that a VGPUDevice asks for, and those that are ordered,
+ * which a machine may have though their object is disabled or wants another type. The vendor's
+ * framework needs no such protection.
+ */
+static void from_vgpus(struct wants *w)
+{
+	const struct cache *c = w->s->pass->cache;
+
+	for (const struct vgpu_device *d = NULL; (d = cache_next(c, &kind_vgpu_device, d));) {
+		if (d->spec && d->spec->enabled == TRI_TRUE) {
+			add_mdev(w, d->spec->type_name);
+		}
+	}
+	for (const struct gpu_node *n = NULL; (n = cache_next(c, &kind_gpu_node, n));) {
+		for (size_t i = 0; n->orders && i < n->orders->units.n; i++) {
+			list_each(slot, &n->orders->units.items[i].slots) {
+				add_mdev(w, slot->type);
 			}
 		}
 	}

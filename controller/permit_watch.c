@@ -319,12 +319,40 @@ static bool same_units(const struct gpu_unit *a, const struct gpu_unit *b)
 	return true;
 }
 
+/* The i-th vGPU that is ordered, whichever card it is on: its type, or NULL. */
+static const char *ordered_type(const struct gpu_node *n, size_t i)
+{
+	for (size_t u = 0; n->orders && u < n->orders->units.n; u++) {
+		size_t slots = n->orders->units.items[u].slots.n;
+
+		if (i < slots) {
+			return n->orders->units.items[u].slots.items[i].type;
+		}
+		i -= slots;
+	}
+	return NULL;
+}
+
+static bool same_orders(const struct gpu_node *a, const struct gpu_node *b)
+{
+	for (size_t i = 0;; i++) {
+		const char *of_a = ordered_type(a, i), *of_b = ordered_type(b, i);
+
+		if (!str_eq(of_a, of_b)) {
+			return false;
+		}
+		if (!of_a) {
+			return true;
+		}
+	}
+}
+
 static void on_node(const struct cache *c, const struct obj *old, const struct obj *now,
 		    wake_fn *wake, void *ctx)
 {
 	const struct gpu_node *a = (const struct gpu_node *)old, *b = (const struct gpu_node *)now;
 	struct waker w = {.c = c, .wake = wake, .ctx = ctx};
-	bool same = a && b && a->units.n == b->units.n;
+	bool same = a && b && a->units.n == b->units.n && same_orders(a, b);
 
 	for (size_t i = 0; same && i < a->units.n; i++) {
 		same = same_units(&a->units.items[i], &b->units.items[i]);

@@ -635,6 +635,26 @@ static void the_second_unit_counts(void)
 	wakes("k/kubevirt");
 }
 
+#define ORDERS(term, units)                                                                        \
+	"{apiVersion: vmgpu.io/v1alpha1, kind: GPUNode, metadata: {name: n}, spec: {term: " term   \
+	", units: [" units "]}}\n---\n"
+
+static void ordered_types_wake_the_cr(void)
+{
+	start("permit");
+	put(KUBEVIRT(LISTS(L40S), ""));
+	put(ORDERS("1", "{id: x, slots: []}, {id: y, slots: [{vf: a, type: p}]}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: y, slots: [{vf: b, type: p}]}"));
+	wakes("");
+	put(ORDERS("2", "{id: y, slots: [{vf: b, type: q}]}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: y, slots: [{vf: b, type: q}, {vf: c, type: r}]}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: y, slots: [{vf: b, type: q}]}"));
+	wakes("k/kubevirt");
+}
+
 static void a_virtual_machine_is_woken_as_an_instance_is(void)
 {
 	start("virtualmachine");
@@ -738,6 +758,8 @@ TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
       {"names of the table alone wake nobody", names_of_the_table_alone_wake_nobody},
       {"a status wakes no KubeVirt CR", a_status_wakes_no_cr},
       {"the second unit of a node counts as the first", the_second_unit_counts},
+      {"types that a node is ordered to make wake the KubeVirt CR, whatever else becomes of the orders",
+       ordered_types_wake_the_cr},
       {"a VirtualMachine is woken as a VMInstance is",
        a_virtual_machine_is_woken_as_an_instance_is},
       {"machines wake by either list of their devices", machines_wake_by_either_list},
