@@ -29,22 +29,35 @@ static const void *gather(const struct pass *pass)
 
 /* --- the object ------------------------------------------------------------------------------- */
 
+/*
+ * The PCIDevice of now, else the one that the claim has as owner: without one the garbage collector,
+ * which has just taken that one along with its Node, would leave the claim behind.
+ */
+static json_t *owner(const struct claim_seen *s)
+{
+	const struct pci_device *device =
+		cache_get(s->d.pass->cache, &kind_pci_device, NULL, s->d.name);
+	const struct obj *had = &s->claim->obj;
+	bool kept = !device && str_eq(had->owner_kind, "PCIDevice");
+	const char *uid = device ? device->obj.uid : kept ? had->owner_uid : NULL;
+
+	return uid ? json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion",
+			       "devices.harvesterhci.io/v1beta1", "kind", "PCIDevice", "name",
+			       device ? device->obj.name : had->owner_name, "uid", uid)
+		   : NULL;
+}
+
 /* With the uid: a claim that goes in this moment is not made again. */
 static json_t *body(const struct claim_seen *s, bool hold)
 {
 	json_t *m = json_pack("{s:s, s:s}", "name", s->d.name, "uid", s->claim->obj.uid);
-	const struct pci_device *device =
-		cache_get(s->d.pass->cache, &kind_pci_device, NULL, s->d.name);
+	json_t *owners = s->claim->obj.deleting ? NULL : owner(s);
 
 	if (hold) {
 		json_object_set_new(m, "finalizers", json_pack("[s]", DEVICE_FINALIZER));
 	}
-	if (device && !s->claim->obj.deleting) {
-		json_object_set_new(m, "ownerReferences",
-				    json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion",
-					      "devices.harvesterhci.io/v1beta1", "kind",
-					      "PCIDevice", "name", device->obj.name, "uid",
-					      device->obj.uid));
+	if (owners) {
+		json_object_set_new(m, "ownerReferences", owners);
 	}
 	return json_pack("{s:o}", "metadata", m);
 }
