@@ -299,6 +299,7 @@ static void begin(struct daemon *d)
 						      .proc = d->proc,
 						      .state_dir = d->o->state_dir,
 						      .eyes = d->o->eyes,
+						      .tool = d->o->tool,
 						      .node = d->o->node,
 						      .look = want_look,
 						      .changed = on_change,

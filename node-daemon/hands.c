@@ -18,7 +18,7 @@ enum state {
 struct hand {
 	uint64_t unit;
 	enum state state;
-	enum book_doing goal;
+	uint64_t goal;
 	struct steps steps; /* in the arena: of the program that waits, runs or hangs */
 	struct arena arena;
 	int64_t due;		  /* WAITING; else: of the next one */
@@ -112,7 +112,7 @@ static void rest(struct hand *d, int64_t now)
 	free(take(d->why));
 }
 
-void hands_want(struct hands *h, uint64_t unit, enum book_doing goal, const struct steps *steps,
+void hands_want(struct hands *h, uint64_t unit, uint64_t goal, const struct steps *steps,
 		int64_t now)
 {
 	struct hand *d = find(h, unit);

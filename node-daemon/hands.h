@@ -7,7 +7,7 @@
  * the next plan wants, and never started twice. Whoever runs it tells the result, looks at the
  * machine, and plans again. A program that failed is followed by a pause, 1 s at first and doubled up
  * to 60 s; so is, from the third on, one that succeeded and did not last for a minute. A new goal
- * begins without a pause.
+ * begins without a pause; it is a number that whoever plans has chosen: enum book_doing, CUTS_GOAL.
  *
  * A child that outlived its deadline and SIGKILL hangs in the kernel with the lock of the device.
  * Its unit is stuck: nothing more is started for it until that child has ended. Other units go on.
@@ -31,14 +31,14 @@ struct hands *hands_destroy(struct hands *h); /* NULL */
 
 /* What is to be done with a unit now: copied. No steps: nothing. goal: of these steps, or of those
  * before which brought the unit to rest. */
-void hands_want(struct hands *h, uint64_t unit, enum book_doing goal, const struct steps *steps,
+void hands_want(struct hands *h, uint64_t unit, uint64_t goal, const struct steps *steps,
 		int64_t now);
 
 /* One program to start, with its deadline and the most that it says. steps are lent until
  * hands_done. */
 struct work {
 	uint64_t unit;
-	enum book_doing goal;
+	uint64_t goal;
 	const struct steps *steps;
 	int64_t timeout_ms;
 	size_t max_out;

@@ -14,7 +14,7 @@ struct hands_run;
 /* A program has ended. good: all its steps are done, and heard has what they read. Else it failed, or
  * hangs, or one that hung has ended (hands_condition says which); then heard may have less. steps:
  * lent until the next hands_want of the unit. */
-typedef void hands_run_fn(void *ctx, uint64_t unit, enum book_doing goal, const struct steps *steps,
+typedef void hands_run_fn(void *ctx, uint64_t unit, uint64_t goal, const struct steps *steps,
 			  bool good, const struct steps_heard *heard);
 
 /* Whether a program that is due, and may have waited, is to be started after all. */

@@ -24,7 +24,7 @@ static struct hands_run *runner;
 static char told[1024];
 static int left; /* so many ends are waited for */
 
-static void on_end(attr_unused void *ctx, uint64_t unit, enum book_doing goal,
+static void on_end(attr_unused void *ctx, uint64_t unit, uint64_t goal,
 		   const struct steps *steps, bool good, const struct steps_heard *heard)
 {
 	size_t n = strlen(told);

@@ -40,6 +40,8 @@ static const struct flag flags[] = {
 	 .help = "where the journal lies that says what was done to this machine's GPUs"},
 	{"eyes-socket", 0, FLAG_STRING, offsetof(struct options, eyes), .value = "", .arg = "PATH",
 	 .help = "where vmgpu-node observe answers who uses a GPU; empty: this process looks itself, and needs the rights for that"},
+	{"tool-socket", 0, FLAG_STRING, offsetof(struct options, tool), .value = "", .arg = "PATH",
+	 .help = "where the vendor's tools are asked, which make virtual functions of NVIDIA's cards; empty: there are none"},
 	{"device-plugins", 0, FLAG_STRING, offsetof(struct options, plugins),
 	 .value = PLUGIN_IO_FOLDER, .arg = "DIR",
 	 .help = "the kubelet's folder for device plugins; empty: no kubelet is told of the GPUs"},

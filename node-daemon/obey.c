@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node-daemon/obey.h"
+#include "node-daemon/obey_inner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,12 +10,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/listing.h"
 #include "base/log.h"
 #include "json/write.h"
 #include "node-daemon/hands_run.h"
 #include "node-daemon/inuse.h"
-#include "node-daemon/journal_file.h"
 
 #define TURN_BYTES (16 * MiB)
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
@@ -24,48 +22,6 @@
 	3000 /* without a word of the API server: the orders are those of the journal */
 
 static const struct steps none;
-
-/* What this turn says of a unit. */
-struct verdict_on {
-	const struct unit *unit;
-	const struct book *book;
-	struct bind_plan plan;
-};
-
-struct obey {
-	struct obey_settings s;
-	char *boot;
-	int dir;
-	struct journal_file file;
-	bool unrecorded; /* a record failed in this turn: nothing more is begun */
-	char *closed;	 /* why there is no journal, NULL: there is one */
-	struct hands *hands;
-	struct hands_run *run;
-	struct inuse *inuse;
-	struct loop_timer *timer;
-	const struct machine *machine; /* NULL: before the first look */
-
-	/* the orders as they came */
-	struct arena given_arena;
-	const struct node_orders *given; /* NULL: none */
-	char *uid;			 /* of the GPUNode */
-	int64_t generation, highest;
-	bool heard; /* from the API server */
-	int64_t begun_at;
-
-	/* of the last turn */
-	struct arena arena;
-	struct unit_list units;
-	struct orders orders;
-	struct orders last; /* of the journal, where there are no others */
-	int64_t obeyed;	    /* the generation of these */
-	struct books books;
-	struct verdict_on *verdicts; /* one a unit */
-
-	/* Units at which something was done since the last look: what is known of them is old. */
-	uint64_t *changed;
-	size_t n_changed, changed_room;
-};
 
 /* --- the journal ------------------------------------------------------------------------------ */
 
@@ -216,8 +172,8 @@ static void learn(struct obey *o, const struct verdict_on *v, const struct steps
 }
 
 /* Things may have changed meanwhile: then nothing is noted, and the next turn says what now. */
-static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct steps *steps,
-		   bool good, const struct steps_heard *heard)
+static void on_end(void *ctx, uint64_t unit, uint64_t goal, const struct steps *steps, bool good,
+		   const struct steps_heard *heard)
 {
 	struct obey *o = ctx;
 	const struct verdict_on *v = verdict_of(o, unit);
@@ -235,6 +191,9 @@ static void on_end(void *ctx, uint64_t unit, enum book_doing goal, const struct 
 	} else if (heard->why) {
 		log_warn("not done", log_str("unit", pcifn_text(unit, text)),
 			 log_str("reason", heard->why));
+	}
+	if (goal & CUTS_GOAL) {
+		cuts_ended(o->cuts, unit, steps, good ? steps->n : heard->done, heard->why);
 	}
 	note_change(o, unit); /* how far it came is to be seen */
 	turn(o);
@@ -335,12 +294,36 @@ static void on_seen_now(void *ctx, uint64_t unit, enum bind_users users, const c
 	hands_run_answer(o->run, unit, why);
 }
 
+static bool given(struct obey *o, struct cut_use_list *ret)
+{
+	*ret = (struct cut_use_list){0};
+	return o->s.given && o->s.given(o->s.ctx, &o->arena, ret);
+}
+
+static void on_place_seen_now(void *ctx, uint64_t unit, const char *why)
+{
+	struct obey *o = ctx;
+	const struct verdict_on *v = verdict_of(o, unit);
+	struct cut_use_list uses;
+
+	given(o, &uses);
+	if (!why && v) {
+		why = cuts_given(&uses, v->unit, &v->cut.steps, &o->arena);
+	}
+	hands_run_answer(o->run, unit, why);
+}
+
 /* Somebody may have begun to use it since it was planned. */
 static enum hands_run_may may_run(void *ctx, uint64_t unit)
 {
 	struct obey *o = ctx;
 	const struct verdict_on *v = verdict_of(o, unit);
 
+	if (v && v->cut.steps.n) {
+		return cuts_now(o->cuts, v->unit, &v->cut.steps, on_place_seen_now, o)
+			       ? HANDS_RUN_WAIT
+			       : HANDS_RUN_MAY;
+	}
 	if (!v || !v->book || v->plan.next != BIND_WRITE ||
 	    !takes_away(v->unit, orders_for(&o->orders, v->unit), v->book)) {
 		return HANDS_RUN_MAY;
@@ -363,6 +346,40 @@ static void look_for_holders(struct obey *o, struct bind_seen *seen)
 	}
 }
 
+/* True: the unit's drivers are as ordered, so that it may be cut. */
+static bool plan_cut(struct obey *o, struct verdict_on *v)
+{
+	struct cuts_seen seen = {
+		.all = {o->machine, &o->units, &o->books, &o->orders, &o->file.journal,
+			.node = o->s.node, .boot = o->boot},
+		.unit = v->unit,
+		.book = v->book,
+		.running = hands_busy(o->hands, v->unit->card->address),
+	};
+
+	if (v->plan.next != BIND_REST || v->plan.doing != BOOK_NOTHING) {
+		return false;
+	}
+	seen.all.looked = given(o, &seen.all.uses);
+	seen.busy = o->s.busy ? o->s.busy(o->s.ctx, v->unit->card->address, &o->arena) : NULL;
+	cuts_plan(o->cuts, &seen, &o->arena, &v->cut);
+	wake_at(o, v->cut.again);
+	return true;
+}
+
+/* The records that go before the steps. */
+static void cut(struct obey *o, const struct verdict_on *v)
+{
+	list_each(slot, &v->cut.tidied.forget) {
+		record(o, &(struct journal_record){.slot = slot}, false);
+	}
+	list_each(slot, &v->cut.tidied.before) {
+		record(o, &(struct journal_record){.slot = slot}, true);
+	}
+	hands_want(o->hands, v->unit->card->address, v->cut.goal,
+		   o->unrecorded ? &none : &v->cut.steps, loop_now(o->s.loop));
+}
+
 static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 {
 	struct bind_seen seen = {
@@ -373,8 +390,9 @@ static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 		.users = BIND_USERS_UNKNOWN,
 		.refusal = o->books.refusal,
 	};
+	bool cuts = false;
 
-	*v = (struct verdict_on){u, seen.book, {.next = BIND_REST}};
+	*v = (struct verdict_on){u, seen.book, {.next = BIND_REST}, {.again = INT64_MAX}};
 	if (!seen.book) {
 		return;
 	}
@@ -385,9 +403,14 @@ static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 	if (look_for_users(o, &seen)) {
 		look_for_holders(o, &seen);
 		plan_bind(&seen, &o->arena, &v->plan);
+		cuts = plan_cut(o, v);
 	}
 	if (is_changed(o, u->card->address)) {
 		return; /* it is planned again when it has been looked at */
+	}
+	if (cuts) {
+		cut(o, v);
+		return;
 	}
 	hands_want(o->hands, u->card->address, v->plan.doing, acts(o, v) ? &v->plan.steps : &none,
 		   loop_now(o->s.loop));
@@ -461,6 +484,7 @@ static void plan_all(struct obey *o)
 	} else {
 		hands_run_due(o->run);
 		inuse_ask(o->inuse);
+		cuts_ask(o->cuts);
 	}
 }
 
@@ -487,7 +511,7 @@ static const struct node_orders *recorded_orders(struct obey *o)
 	return ret;
 }
 
-static int64_t highest_term(const struct obey *o)
+int64_t obey_highest_term(const struct obey *o)
 {
 	const struct journal_orders *last = last_orders(o);
 
@@ -524,9 +548,11 @@ static void turn(struct obey *o)
 	units_make(o->machine, &o->arena, &o->units);
 	o->verdicts = arena_array(&o->arena, struct verdict_on, o->units.n);
 	for (size_t i = 0; i < o->units.n; i++) {
-		o->verdicts[i] = (struct verdict_on){&o->units.items[i], NULL, {.next = BIND_REST}};
+		o->verdicts[i] = (struct verdict_on){
+			&o->units.items[i], NULL, {.next = BIND_REST}, {.again = INT64_MAX}};
 	}
 	inuse_begin(o->inuse, &o->units);
+	cuts_begin(o->cuts, &o->units, &o->arena);
 	if (!o->closed && refused) {
 		journal_file_close(&o->file); /* somebody may have followed the remedy */
 		journal_file_init(&o->file, o->dir);
@@ -534,7 +560,7 @@ static void turn(struct obey *o)
 	} else if (o->closed) {
 		open_journal(o);
 	}
-	orders_take(orders_now(o), highest_term(o), &o->units, &o->arena, &o->orders);
+	orders_take(orders_now(o), obey_highest_term(o), &o->units, &o->arena, &o->orders);
 	take_last(o);
 	o->obeyed = o->generation;
 	if (o->closed) {
@@ -576,15 +602,19 @@ struct obey *obey_create(const struct obey_settings *s)
 	o->boot = boot_id();
 	o->dir = -1;
 	o->hands = hands_create();
-	o->run = hands_run_create(&(struct hands_run_settings){.loop = s->loop,
-							       .hands = o->hands,
-							       .sys = s->sys,
-							       .proc = s->proc,
-							       .fn = on_end,
-							       .may = may_run,
-							       .ctx = o});
+	o->run = hands_run_create(
+		&(struct hands_run_settings){.loop = s->loop,
+					     .hands = o->hands,
+					     .sys = s->sys,
+					     .proc = s->proc,
+					     .tool = str_empty(s->tool) ? NULL : s->tool,
+					     .fn = on_end,
+					     .may = may_run,
+					     .ctx = o});
 	o->inuse = inuse_create(
 		&(struct inuse_settings){{s->loop, s->eyes, s->sys, s->proc, NULL}, on_seen, o});
+	o->cuts = cuts_create(
+		&(struct cuts_settings){{s->loop, s->eyes, s->sys, s->proc, NULL}, on_seen, o});
 	o->timer = loop_timer_create(s->loop, on_time, o, "obey");
 	arena_init(&o->arena, TURN_BYTES);
 	arena_init(&o->given_arena, TURN_BYTES);
@@ -598,6 +628,7 @@ struct obey *obey_create(const struct obey_settings *s)
 struct obey *obey_destroy(struct obey *o)
 {
 	inuse_destroy(o->inuse);
+	cuts_destroy(o->cuts);
 	hands_run_destroy(o->run);
 	if (o->dir >= 0) {
 		journal_file_close(&o->file);
@@ -672,80 +703,6 @@ int obey_record(struct obey *o, const struct journal_record *r, struct err *err)
 {
 	return o->closed ? err_set(err, "there is no journal: %s", o->closed)
 			 : journal_file_add(&o->file, r, false, err);
-}
-
-/* --- report ----------------------------------------------------------------------------------- */
-
-static const char *refusals(const struct obey *o, struct arena *a)
-{
-	struct listing all;
-
-	listing_init(&all, a, "; ");
-	list_each(r, &o->orders.refused) {
-		listing_add(&all, "%s: %s", r->id, r->why);
-	}
-	return listing_end(&all);
-}
-
-static void say(struct condition *c, const char *status, const char *reason, const char *message)
-{
-	*c = (struct condition){
-		.type = "Obeying", .status = status, .reason = reason, .message = message};
-}
-
-static void judge(const struct obey *o, struct arena *a, struct condition *ret)
-{
-	if (o->closed) {
-		say(ret, "False", "NoJournal", arena_strdup(a, o->closed));
-	} else if (*o->books.refusal) {
-		say(ret, "False", "JournalUnreadable", o->books.refusal);
-	} else if (o->orders.stale) {
-		say(ret, "False", "StaleOrders", o->orders.stale);
-	} else if (o->orders.refused.n) {
-		say(ret, "False", "OrdersRefused", refusals(o, a));
-	} else {
-		say(ret, "True", "Obeying",
-		    arena_printf(a, "%zu units are ordered, in term %" PRId64, o->orders.items.n,
-				 o->orders.term));
-	}
-}
-
-static void note(struct report_obeyed *ret, const struct verdict_on *v, const struct condition *c)
-{
-	ret->notes.items[ret->notes.n++] = (struct report_note){v->unit->card->address, *c};
-}
-
-static void note_unit(const struct obey *o, const struct verdict_on *v, struct arena *a,
-		      struct report_obeyed *ret)
-{
-	struct condition c;
-
-	if (v->plan.next == BIND_REFUSED) {
-		note(ret, v, &v->plan.why);
-	}
-	if (hands_condition(o->hands, v->unit->card->address, a, &c)) {
-		note(ret, v, &c);
-	}
-	if (v->book && v->book->whose == BOOK_QUARANTINED) {
-		note(ret, v,
-		     &(struct condition){"Quarantined", "True", "NotAsRecorded", v->book->why, 0,
-					 NULL});
-	}
-}
-
-void obey_report(const struct obey *o, struct arena *a, struct report_obeyed *ret)
-{
-	*ret = (struct report_obeyed){0};
-	if (!o->machine || !o->heard || !o->orders.term) {
-		return;
-	}
-	ret->term = o->orders.stale ? highest_term(o) : o->orders.term;
-	ret->generation = o->obeyed;
-	judge(o, a, &ret->obeying);
-	ret->notes.items = arena_array(a, struct report_note, o->units.n * 3);
-	for (size_t i = 0; !o->closed && i < o->units.n; i++) {
-		note_unit(o, &o->verdicts[i], a, ret);
-	}
 }
 
 bool obey_alone(const struct obey *o)

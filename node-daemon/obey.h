@@ -10,6 +10,8 @@
  *
  * Before a driver is taken from a unit, or a unit is given back, the eyes (eyes.h) are asked who
  * uses it, and once more right before the program starts. While they do not answer, it is in use.
+ *
+ * A card whose drivers are as ordered is cut as ordered: cuts.h.
  */
 #pragma once
 
@@ -18,6 +20,7 @@
 #include "node-daemon/report.h"
 
 struct books;
+struct cut_use_list;
 struct err;
 struct journal;
 struct journal_record;
@@ -30,6 +33,7 @@ struct obey_settings {
 	const char *state_dir; /* of the journal; made where it is not there */
 	const char *node;      /* name of the Node */
 	const char *eyes;      /* socket of who sees who uses cards (eyes.h); NULL, "": look here */
+	const char *tool;      /* socket of the vendor's tools (tool.h); NULL, "": there are none */
 	loop_fn *look;	       /* asks for a new look at the machine */
 	loop_fn *changed;      /* what is reported has changed */
 	loop_fn *
@@ -37,6 +41,8 @@ struct obey_settings {
 	/* Who has the unit, or what else keeps it from being touched: a sentence in the arena; NULL:
 	 * nothing known. Or NULL. */
 	const char *(*busy)(void *ctx, uint64_t unit, struct arena *a);
+	/* What pods have of cards that are cut, or are being given. False: that is not known. Or NULL. */
+	bool (*given)(void *ctx, struct arena *a, struct cut_use_list *ret);
 	void *ctx; /* of them all */
 };
 

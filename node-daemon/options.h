@@ -5,8 +5,8 @@
 #include "base/base.h"
 
 struct options {
-	const char *node, *sys_root, *proc_root, *pci_ids, *lease_ns, *state_dir, *eyes, *plugins,
-		*pods;
+	const char *node, *sys_root, *proc_root, *pci_ids, *lease_ns, *state_dir, *eyes, *tool,
+		*plugins, *pods;
 	int64_t beat_ms;
 	bool once;
 	int output; /* enum print_format */

@@ -63,11 +63,24 @@ static void expect_drm(struct finder *d)
 	}
 }
 
+static void add_group_node(struct finder *d, const char *group)
+{
+	auto_free char *class = xprintf("class/vfio/%s", group), *dev = NULL;
+	char target[256];
+
+	if (sysfs_link(d->s->sys, class, target, sizeof(target)) <= 0) {
+		doubt(d, "vfio has no node for its IOMMU group");
+		return;
+	}
+	dev = xprintf("class/vfio/%s/dev", target); /* ../../devices/virtual/vfio/17 */
+	add_node(d, d->s->sys, dev, true);
+}
+
 /* A process that has the group open may get the device from it at any moment. */
 static void add_group(struct finder *d)
 {
-	auto_free char *link = xprintf("%s/iommu_group", d->place), *class = NULL, *dev = NULL;
-	char group[32], target[256];
+	auto_free char *link = xprintf("%s/iommu_group", d->place);
+	char group[32];
 	int64_t number;
 
 	if (sysfs_link_name(d->s->sys, link, group, sizeof(group)) <= 0) {
@@ -79,13 +92,43 @@ static void add_group(struct finder *d)
 		doubt(d, "it is in another IOMMU group by now; it is looked at again");
 		return;
 	}
-	class = xprintf("class/vfio/%s", group);
-	if (sysfs_link(d->s->sys, class, target, sizeof(target)) <= 0) {
-		doubt(d, "vfio has no node for its IOMMU group");
+	add_group_node(d, group);
+}
+
+/* Vendor VFIO: the function is itself a device of vfio, by its group. */
+static void add_function(struct finder *d)
+{
+	auto_free char *vfio = xprintf("%s/vfio-dev", d->place);
+
+	if (sysfs_exists(d->s->sys, vfio)) {
+		add_group(d);
+	}
+}
+
+/* A mediated device has a group of its own, and lies below its parent by its UUID. */
+static void add_mdevs(struct finder *d)
+{
+	const char **names;
+	size_t n;
+
+	if (sysfs_list(d->s->sys, d->place, MACHINE_MAX_ENTRIES, d->s->arena, &names, &n) < 0) {
+		doubt(d, "what lies below it in /sys cannot be read");
 		return;
 	}
-	dev = xprintf("class/vfio/%s/dev", target); /* ../../devices/virtual/vfio/17 */
-	add_node(d, d->s->sys, dev, true);
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *type = xprintf("%s/%s/mdev_type", d->place, names[i]);
+		auto_free char *link = xprintf("%s/%s/iommu_group", d->place, names[i]);
+		char group[32];
+
+		if (!sysfs_exists(d->s->sys, type)) {
+			continue;
+		}
+		if (sysfs_link_name(d->s->sys, link, group, sizeof(group)) <= 0) {
+			doubt(d, "a mediated device of it has no IOMMU group");
+		} else {
+			add_group_node(d, group);
+		}
+	}
 }
 
 /* GPU instances that MIG has made: somebody wants them, though nobody has them open. */
@@ -124,6 +167,19 @@ static void add_nvidia(struct finder *d)
 	}
 	holders_add(d->u, holders_number(number, minor), false);
 	count_instances(d, minor);
+}
+
+/* NVIDIA's driver knows a card by a minor number, and its virtual functions by none. */
+static void add_vgpus(struct finder *d)
+{
+	auto_free char *link = xprintf("%s/physfn", d->place);
+
+	add_mdevs(d);
+	if (sysfs_exists(d->s->sys, link)) {
+		add_function(d);
+	} else {
+		add_nvidia(d);
+	}
 }
 
 /* usbN/N-1: a device in its port, which may be mounted, or be the console's keyboard. */
@@ -195,7 +251,7 @@ static void find_function(struct users_scan *s, const struct eyes_unit *asked,
 		add_group(&d);
 	}
 	if (where & HOLDERS_NVIDIA) {
-		add_nvidia(&d);
+		add_vgpus(&d);
 	}
 	if (where & HOLDERS_USB) {
 		look_for_plugged(&d);
