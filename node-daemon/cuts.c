@@ -163,7 +163,7 @@ static void say_failures(const struct card *k, struct arena *a, struct cuts_plan
 /* What one of the plans says. */
 struct said {
 	struct cut_plan cut;
-	struct vgpu_tidying tidied;
+	struct vgpu_tidying tidied, kept;
 	size_t patience; /* so many programs may fail before there is a pause */
 };
 
@@ -179,10 +179,13 @@ static void plan_once(const struct cut_seen *cut, const struct vgpu_seen *all, s
 	}
 	plan_slots(cut, a, &ret->cut);
 	if (ret->cut.steps.n) {
-		ret->patience = o ? o->slots.n : 0;
+		ret->patience = o->slots.n;
 	} else if (all->looked) {
 		vgpu_tidy(all, cut->unit, cut->failed_at, a, &ret->tidied);
 		ret->cut.steps = ret->tidied.steps;
+	}
+	if (o && o->slots.n && !ret->tidied.steps.n) {
+		vgpu_keep(all, cut->unit, &ret->cut.steps, a, &ret->kept);
 	}
 }
 
@@ -302,6 +305,7 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 	tries = MIN(k->tries, said.patience);
 	ret->steps = said.cut.steps;
 	ret->tidied = said.tidied;
+	ret->kept = said.kept;
 	ret->why = said.cut.why;
 	ret->goal = CUTS_GOAL | hash_bytes(state, &tries, sizeof(tries));
 	if (ret->steps.n) {

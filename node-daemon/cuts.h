@@ -41,9 +41,9 @@ struct cuts_seen {
 struct cuts_plan {
 	struct steps steps; /* none: nothing is to be done now */
 	uint64_t goal;
-	struct condition why;	    /* type NULL: nothing is refused and nothing failed */
-	struct vgpu_tidying tidied; /* its records alone */
-	int64_t again;		    /* it is worth planning again from then on; INT64_MAX */
+	struct condition why;		  /* type NULL: nothing is refused and nothing failed */
+	struct vgpu_tidying tidied, kept; /* their records alone */
+	int64_t again;			  /* it is worth planning again from then on; INT64_MAX */
 };
 
 /* Never fails. */

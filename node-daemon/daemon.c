@@ -15,6 +15,7 @@
 #include "node-daemon/beat.h"
 #include "node-daemon/looks.h"
 #include "node-daemon/obey.h"
+#include "node-daemon/plan_cut.h"
 #include "node-daemon/plan_report.h"
 #include "node-daemon/supply.h"
 
@@ -73,6 +74,15 @@ static const char *busy(void *ctx, uint64_t unit, struct arena *a)
 	const struct daemon *d = ctx;
 
 	return d->supply ? supply_busy(d->supply, unit, a) : NULL;
+}
+
+/* Who would have vGPUs of a kubelet's pods is known when their uses are. */
+static bool given(void *ctx, attr_unused struct arena *a, struct cut_use_list *ret)
+{
+	const struct daemon *d = ctx;
+
+	*ret = (struct cut_use_list){0};
+	return !*d->o->plugins || d->supply;
 }
 
 /* A folder that was replaced cannot be seen from within a mount: whoever starts us mounts anew. */
@@ -305,6 +315,7 @@ static void begin(struct daemon *d)
 						      .changed = on_change,
 						      .turned = on_turn,
 						      .busy = busy,
+						      .given = given,
 						      .ctx = d});
 	obey_looked(d->obey, &d->looks.machine);
 	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);

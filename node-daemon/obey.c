@@ -367,15 +367,21 @@ static bool plan_cut(struct obey *o, struct verdict_on *v)
 	return true;
 }
 
+static void record_slots(struct obey *o, const struct vgpu_tidying *t)
+{
+	list_each(slot, &t->noted) {
+		record(o, &(struct journal_record){.slot = slot}, false);
+	}
+	list_each(slot, &t->before) {
+		record(o, &(struct journal_record){.slot = slot}, true);
+	}
+}
+
 /* The records that go before the steps. */
 static void cut(struct obey *o, const struct verdict_on *v)
 {
-	list_each(slot, &v->cut.tidied.forget) {
-		record(o, &(struct journal_record){.slot = slot}, false);
-	}
-	list_each(slot, &v->cut.tidied.before) {
-		record(o, &(struct journal_record){.slot = slot}, true);
-	}
+	record_slots(o, &v->cut.tidied);
+	record_slots(o, &v->cut.kept);
 	hands_want(o->hands, v->unit->card->address, v->cut.goal,
 		   o->unrecorded ? &none : &v->cut.steps, loop_now(o->s.loop));
 }

@@ -464,7 +464,7 @@ struct tidier {
 
 static void forget(struct tidier *k, const struct journal_slot *s)
 {
-	struct journal_slot *gone = &k->ret->forget.items[k->ret->forget.n++];
+	struct journal_slot *gone = &k->ret->noted.items[k->ret->noted.n++];
 
 	*gone = *s;
 	gone->state = "";
@@ -485,6 +485,17 @@ static void drop(struct tidier *k, const struct journal_slot *s, const struct cu
 	}
 }
 
+static bool is_kept(const struct journal_slot *s, const struct order *o)
+{
+	for (size_t i = 0; o && i < o->slots.n; i++) {
+		if (o->slots.items[i].at == place_of(s) &&
+		    vgpu_same_name(o->slots.items[i].type, s->type)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A card with slots is plan_slots.h's, which removes what is not ordered. */
 static void tidy(struct tidier *k, const struct journal_slot *s)
 {
@@ -493,7 +504,7 @@ static void tidy(struct tidier *k, const struct journal_slot *s)
 
 	if (!this_boot(k->seen, s)) {
 		forget(k, s); /* no vGPU outlives a boot */
-	} else if (user(k->seen, s)) {
+	} else if (user(k->seen, s) || is_kept(s, o)) {
 		return;
 	} else if (!exists(s, k->unit, k->arena, &v) || (o && o->slots.n)) {
 		forget(k, s);
@@ -513,7 +524,7 @@ void vgpu_tidy(const struct vgpu_seen *seen, const struct unit *u, uint64_t fail
 	if (!b || b->whose == BOOK_QUARANTINED || *seen->books->refusal || u->card->unsure) {
 		return;
 	}
-	ret->forget.items = arena_array(a, struct journal_slot, n);
+	ret->noted.items = arena_array(a, struct journal_slot, n);
 	ret->before.items = arena_array(a, struct journal_slot, n);
 	for (size_t i = 0; i < n && failed_at; i++) {
 		const struct journal_slot *s = &seen->journal->slots.items[i];
@@ -528,4 +539,111 @@ void vgpu_tidy(const struct vgpu_seen *seen, const struct unit *u, uint64_t fail
 		}
 	}
 	ret->steps = k.plan.steps;
+}
+
+/* --- keeping ------------------------------------------------------------------------------- */
+
+/* The lowest number that nothing has. */
+static int64_t free_number(const struct vgpu_seen *seen, const struct unit *u,
+			   const struct vgpu_tidying *given)
+{
+	for (int64_t index = 0;; index++) {
+		bool taken = recorded(seen, u, index);
+
+		list_each(s, &given->before) {
+			taken |= s->index == index;
+		}
+		list_each(s, &given->noted) {
+			taken |= s->index == index;
+		}
+		if (!taken) {
+			return index;
+		}
+	}
+}
+
+/* Of what stands there, whatever its type was. */
+static const struct journal_slot *record_of(const struct vgpu_seen *seen, const struct unit *u,
+					    const struct cut_vgpu *v)
+{
+	list_each(s, &seen->journal->slots) {
+		if (this_boot(seen, s) && is_of(seen, s, u) && place_of(s) == v->at &&
+		    str_eq(s->uuid, v->uuid)) {
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static void keep(const struct vgpu_seen *seen, const struct unit *u, const struct cut_vgpu *v,
+		 const char *state, struct arena *a, struct vgpu_tidying *ret)
+{
+	const struct journal_slot *s = record_of(seen, u, v);
+	char vf[PCIFN_TEXT_MAX], card[PCIFN_TEXT_MAX];
+	struct journal_slot now;
+
+	if (s && str_eq(s->state, state) && vgpu_same_name(s->type, v->name)) {
+		return;
+	}
+	now = (struct journal_slot){
+		.place = books_find(seen->books, u->card->address)->place,
+		.index = s ? s->index : free_number(seen, u, ret),
+		.card = arena_strdup(a, pcifn_text(u->card->address, card)),
+		.vf = arena_strdup(a, pcifn_text(v->at, vf)),
+		.type = v->name,
+		.uuid = v->uuid,
+		.boot = seen->boot,
+		.state = state,
+	};
+	if (str_eq(state, JOURNAL_MADE)) {
+		ret->noted.items[ret->noted.n++] = now;
+	} else {
+		ret->before.items[ret->before.n++] = now;
+	}
+}
+
+/* False: the step makes none. */
+static bool made_by(const struct step *s, const struct unit *u, struct arena *a,
+		    struct cut_vgpu *ret)
+{
+	const char *space = strchr(s->value, ' ');
+	bool mdev = s->verb == STEP_MDEV_MAKE && space;
+
+	if (!mdev && (s->verb != STEP_TYPE || str_eq(s->value, "0"))) {
+		return false;
+	}
+	*ret = (struct cut_vgpu){s->at, "", s->value, ""};
+	if (mdev) {
+		ret->uuid = arena_strndup(a, s->value, (size_t)(space - s->value));
+		ret->id = space + 1;
+	}
+	ret->name = vgpu_type_name(u->card, ret->id);
+	return true;
+}
+
+void vgpu_keep(const struct vgpu_seen *seen, const struct unit *u, const struct steps *steps,
+	       struct arena *a, struct vgpu_tidying *ret)
+{
+	const struct order *o = orders_find(seen->orders, u);
+	struct cut_vgpu_list made;
+	struct cut_vgpu v;
+
+	cut_made(u->card, a, &made);
+	*ret = (struct vgpu_tidying){0};
+	ret->noted.items = arena_array(a, struct journal_slot, made.n);
+	ret->before.items = arena_array(a, struct journal_slot, steps->n);
+	list_each(s, steps) {
+		if (made_by(s, u, a, &v)) {
+			keep(seen, u, &v, JOURNAL_MAKING, a, ret);
+		}
+	}
+	list_each(m, &made) {
+		const struct journal_slot like = {
+			.vf = arena_strdup(a, pcifn_text(m->at, (char[PCIFN_TEXT_MAX]){0})),
+			.type = m->name};
+
+		if (is_kept(&like, o)) {
+			keep(seen, u, m, JOURNAL_MADE, a, ret);
+		}
+	}
 }

@@ -9,6 +9,9 @@
  * still fit (fit.h); a number that is taken is offered under its own type alone. The journal has which
  * number is what (journal_slot), and its record lies on the disk before the first write.
  *
+ * vGPUs that are ordered one by one (plan_slots.h) have such records, too: they are offered by their
+ * numbers as they are, and removed when they are not ordered any more.
+ *
  * Only what such a record names is ever removed: vGPUs that somebody else made on the card stay, and
  * take their place. Two types that are asked for at once on one card: the first is made, the second is
  * refused with what is creatable then.
@@ -79,7 +82,7 @@ void vgpu_make(const struct vgpu_seen *seen, struct vgpu_id id, const char *type
 
 /* What is to be removed or forgotten of a unit's. */
 struct vgpu_tidying {
-	LIST(struct journal_slot) forget; /* written at once, and need not wait for the disk */
+	LIST(struct journal_slot) noted;  /* written at once, and need not wait for the disk */
 	LIST(struct journal_slot) before; /* on the disk before the steps */
 	struct steps steps;		  /* of as many as CUT_PLACES; none: nothing */
 };
@@ -89,4 +92,8 @@ struct vgpu_tidying {
  * have removed is forgotten by the next one of these. failed_at: where the last program of this failed.
  */
 void vgpu_tidy(const struct vgpu_seen *seen, const struct unit *u, uint64_t failed_at,
+	       struct arena *a, struct vgpu_tidying *ret);
+/* The records of a unit's vGPUs that are ordered one by one: of those that steps make, and of those that
+ * are there. ret has no steps. */
+void vgpu_keep(const struct vgpu_seen *seen, const struct unit *u, const struct steps *steps,
 	       struct arena *a, struct vgpu_tidying *ret);

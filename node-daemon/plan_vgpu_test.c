@@ -206,7 +206,7 @@ static void what_is_removed(void)
 			look();
 			node.looked = rows[i].looked;
 			vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
-			list_each(s, &t.forget) {
+			list_each(s, &t.noted) {
 				append_slot(s);
 			}
 			list_each(s, &t.before) {
@@ -243,7 +243,7 @@ static void one_stays(void)
 		vgpu_tidy(&node, &units.items[0], failed, &arena, &t);
 		is_int(t.steps.n, i ? t.steps.n : 2 * CUT_PLACES);
 		failed = 0;
-		list_each(s, &t.forget) {
+		list_each(s, &t.noted) {
 			append_slot(s);
 		}
 		list_each(s, &t.before) {
@@ -277,12 +277,12 @@ static void types_without_a_name(void)
 	vgpu_devices(&node, Q4, &arena, &l);
 	ok(l.items[0].made && l.items[0].healthy);
 	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
-	is_int(t.forget.n + t.steps.n, 0);
+	is_int(t.noted.n + t.steps.n, 0);
 	end_pod(&pods[0]);
 	look();
 	card.vfs[0].type = "9999";
 	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
-	is_int(t.forget.n, 0);
+	is_int(t.noted.n, 0);
 	is_int(t.steps.n, 2);
 }
 
@@ -320,8 +320,8 @@ static void older_boots(void)
 	look();
 	node.looked = false;
 	vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
-	is_int(t.forget.n, 1);
-	is_str(t.forget.items[0].state, "");
+	is_int(t.noted.n, 1);
+	is_str(t.noted.items[0].state, "");
 	is_int(t.before.n + t.steps.n, 0);
 	is_str(devices(Q4), "0 1 2 3 4 5 6 7 8 9 10 11"); /* nor does it keep its number */
 }

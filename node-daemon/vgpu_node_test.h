@@ -199,7 +199,7 @@ attr_unused static enum end tidy(int *left)
 
 		look();
 		vgpu_tidy(&node, &units.items[0], 0, &arena, &t);
-		list_each(s, &t.forget) {
+		list_each(s, &t.noted) {
 			if (!lives(left)) {
 				return DEAD;
 			}
