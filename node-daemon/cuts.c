@@ -15,14 +15,15 @@
 
 struct failure {
 	uint64_t at;
+	bool making; /* a vGPU, which is not there then */
 	char *why;
 };
 
 /* What is remembered of a unit. */
 struct card {
 	uint64_t unit;
-	uint64_t state; /* order and card of which this is true */
-	bool planned;	/* in this turn */
+	uint64_t order, card; /* of which this is true */
+	bool planned;	      /* in this turn */
 	uint64_t failed_at;
 	size_t tries;	       /* that failed */
 	struct failure *items; /* by place */
@@ -61,13 +62,13 @@ static struct card *make(struct cuts *c, uint64_t unit)
 	return &c->cards[c->n++];
 }
 
-static void begin_anew(struct card *k, uint64_t state)
+static void forget(struct card *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		free(k->items[i].why);
 	}
 	free(k->items);
-	*k = (struct card){.unit = k->unit, .state = state};
+	*k = (struct card){.unit = k->unit};
 }
 
 static void forget_others(struct cuts *c)
@@ -79,14 +80,22 @@ static void forget_others(struct cuts *c)
 			c->cards[i].planned = false;
 			c->cards[n++] = c->cards[i];
 		} else {
-			begin_anew(&c->cards[i], 0);
+			forget(&c->cards[i]);
 		}
 	}
 	c->n = n;
 }
 
-static void remember(struct card *k, uint64_t at, const char *why)
+static bool makes(const struct step *s)
 {
+	return s->verb == STEP_EXPECT_TYPE || s->verb == STEP_MDEV_MAKE ||
+	       ((s->verb == STEP_TYPE || s->verb == STEP_EXPECT_MADE) && !str_eq(s->value, "0")) ||
+	       (s->verb == STEP_EXPECT_MDEV && strchr(s->value, ' '));
+}
+
+static void remember(struct card *k, const struct step *s, const char *why)
+{
+	uint64_t at = s->at;
 	size_t i = 0;
 
 	while (i < k->n && k->items[i].at < at) {
@@ -100,6 +109,7 @@ static void remember(struct card *k, uint64_t at, const char *why)
 	}
 	free(k->items[i].why);
 	k->items[i].why = xstrdup(why);
+	k->items[i].making = makes(s);
 }
 
 void cuts_ended(struct cuts *c, uint64_t unit, const struct steps *steps, size_t done,
@@ -113,30 +123,70 @@ void cuts_ended(struct cuts *c, uint64_t unit, const struct steps *steps, size_t
 	k->failed_at = steps->items[done].at;
 	k->tries++;
 	if (why) {
-		remember(k, k->failed_at, why);
+		remember(k, &steps->items[done], why);
 	}
 }
 
-/* Of all that a plan decides by but who uses what. */
-static uint64_t state_of(const struct cuts_seen *seen, struct arena *a)
+static uint64_t hash_order(const struct cuts_seen *seen)
 {
 	const struct order *o = orders_find(seen->all.orders, seen->unit);
-	const struct pci_function *card = seen->unit->card;
-	uint64_t h = hash_str(HASH_SEED, card->driver);
-	struct cut_vgpu_list made;
-	int64_t numbers[] = {o ? o->vfs : -1, o ? (int64_t)o->want : -1, (int64_t)card->vfs.n};
+	int64_t numbers[] = {o ? o->vfs : -1, o ? (int64_t)o->want : -1};
+	uint64_t h = hash_bytes(HASH_SEED, numbers, sizeof(numbers));
 
-	h = hash_bytes(h, numbers, sizeof(numbers));
 	for (size_t i = 0; o && i < o->slots.n; i++) {
 		h = hash_bytes(h, &o->slots.items[i].at, sizeof(o->slots.items[i].at));
 		h = hash_str(h, o->slots.items[i].type);
 	}
-	cut_made(card, a, &made);
-	list_each(v, &made) {
+	return h;
+}
+
+static uint64_t hash_card(const struct pci_function *card, const struct cut_vgpu_list *made)
+{
+	uint64_t h =
+		hash_bytes(hash_str(HASH_SEED, card->driver), &card->vfs.n, sizeof(card->vfs.n));
+
+	list_each(v, made) {
 		h = hash_bytes(h, &v->at, sizeof(v->at));
 		h = hash_str(hash_str(h, v->id), v->uuid);
 	}
 	return h;
+}
+
+/* What failed before something else of the card changed counts on, unless it was done after all. */
+static void card_changed(struct card *k, const struct cut_vgpu_list *made)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n; i++) {
+		bool there = false;
+
+		list_each(v, made) {
+			there |= v->at == k->items[i].at;
+		}
+		if (k->items[i].making != there && k->items[i].at != k->unit) {
+			k->items[n++] = k->items[i];
+		} else {
+			free(k->items[i].why);
+		}
+	}
+	k->n = n;
+	k->tries = 0;
+}
+
+static void update(struct card *k, const struct cuts_seen *seen, struct arena *a)
+{
+	struct cut_vgpu_list made;
+	uint64_t order = hash_order(seen), card;
+
+	cut_made(seen->unit->card, a, &made);
+	card = hash_card(seen->unit->card, &made);
+	if (k->order != order) {
+		forget(k);
+	} else if (k->card != card) {
+		card_changed(k, &made);
+	}
+	k->order = order;
+	k->card = card;
 }
 
 static void say_failures(const struct card *k, struct arena *a, struct cuts_plan *ret)
@@ -266,8 +316,7 @@ static void add_given(const struct cuts_seen *seen, struct cut_use_list *to)
 
 void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, struct cuts_plan *ret)
 {
-	uint64_t state = state_of(seen, a), address = seen->unit->card->address;
-	struct card *k = find(c, address);
+	struct card *k = find(c, seen->unit->card->address);
 	struct vgpu_seen all = seen->all;
 	struct cut_seen cut = {.machine = all.machine,
 			       .unit = seen->unit,
@@ -278,19 +327,17 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 			       .node = all.node,
 			       .boot = all.boot};
 	struct said said;
-	size_t tries;
+	uint64_t goal[3];
 
 	*ret = (struct cuts_plan){.again = INT64_MAX};
-	k = k ? k : make(c, address);
-	k->planned = true;
+	k = k ? k : make(c, seen->unit->card->address);
 	if (seen->running) {
+		k->planned = true;
 		say_failures(k, a, ret);
 		return;
 	}
-	if (k->state != state) {
-		begin_anew(k, state);
-		k->planned = true;
-	}
+	update(k, seen, a);
+	k->planned = true;
 	cut.failed_at = k->failed_at;
 	cut.uses.items = arena_array(a, struct cut_use, all.uses.n + c->places.n + 1);
 	add_given(seen, &cut.uses);
@@ -302,12 +349,14 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 		all.uses = cut.uses;
 		plan_once(&cut, &all, a, &said);
 	}
-	tries = MIN(k->tries, said.patience);
+	goal[0] = k->order;
+	goal[1] = k->card;
+	goal[2] = MIN(k->tries, said.patience);
 	ret->steps = said.cut.steps;
 	ret->tidied = said.tidied;
 	ret->kept = said.kept;
 	ret->why = said.cut.why;
-	ret->goal = CUTS_GOAL | hash_bytes(state, &tries, sizeof(tries));
+	ret->goal = CUTS_GOAL | hash_bytes(HASH_SEED, goal, sizeof(goal));
 	if (ret->steps.n) {
 		say_failures(k, a, ret);
 	}
@@ -315,17 +364,17 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 
 /* --- what the eyes can be asked of ------------------------------------------------------------ */
 
-/* A virtual function as a unit of its own. */
-static void add_place(struct cuts *c, const struct pci_vf *vf, struct arena *a)
+/* As a unit of its own, without a GPU. */
+static void add_place(struct cuts *c, uint64_t at, const char *driver, int64_t group,
+		      struct arena *a)
 {
 	struct pci_function *f = arena_new(a, struct pci_function);
 	const struct pci_function **list = arena_array(a, const struct pci_function *, 1);
 
 	*f = (struct pci_function){
-		.address = vf->address, .kind = PCI_GPU, .driver = vf->driver, .group = vf->group};
+		.address = at, .kind = PCI_GPU, .driver = driver, .group = group};
 	list[0] = f;
-	c->places.items[c->places.n++] =
-		(struct unit){.card = f, .functions = {list, 1}, .gpus = 1};
+	c->places.items[c->places.n++] = (struct unit){.card = f, .functions = {list, 1}};
 }
 
 void cuts_begin(struct cuts *c, const struct unit_list *units, struct arena *a)
@@ -340,11 +389,11 @@ void cuts_begin(struct cuts *c, const struct unit_list *units, struct arena *a)
 	list_each(u, units) {
 		list_each(vf, &u->card->vfs) {
 			if (*vf->driver && !vf->gone) {
-				add_place(c, vf, a);
+				add_place(c, vf->address, vf->driver, vf->group, a);
 			}
 		}
 		if (!u->card->vfs.n && u->card->mdevs.n) {
-			c->places.items[c->places.n++] = *u;
+			add_place(c, u->card->address, u->card->driver, u->card->group, a);
 		}
 	}
 	inuse_begin(c->inuse, &c->places);
@@ -426,8 +475,7 @@ bool cuts_now(struct cuts *c, const struct unit *u, const struct steps *steps, c
 	q.items = arena_array(&a, struct eyes_unit, EYES_MAX_UNITS);
 	list_each(place, &c->places) {
 		if (takes_away(u, steps) && is_of(place, u) && is_taken(steps, place)) {
-			add_function(&q, place,
-				     place->functions.n == 1 && takes_all(&steps->items[0]), &a);
+			add_function(&q, place, takes_all(&steps->items[0]), &a);
 		}
 	}
 	if (!q.n) {
@@ -487,7 +535,7 @@ struct cuts *cuts_destroy(struct cuts *c)
 		free(container_of(l, struct asked, link));
 	}
 	for (size_t i = 0; i < c->n; i++) {
-		begin_anew(&c->cards[i], 0);
+		forget(&c->cards[i]);
 	}
 	free(c->cards);
 	free(c);

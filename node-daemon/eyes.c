@@ -49,7 +49,8 @@ static void question_copy(const struct eyes_question *q, struct arena *a, struct
 		for (size_t i = 0; i < u->functions.n; i++) {
 			to->functions.items[i] = (struct eyes_function){
 				u->functions.items[i].at,
-				arena_strdup(a, u->functions.items[i].driver)};
+				arena_strdup(a, u->functions.items[i].driver),
+				u->functions.items[i].vgpus};
 		}
 	}
 }

@@ -11,6 +11,7 @@
 
 struct wire_function {
 	const char *at, *driver;
+	tri vgpus;
 };
 struct wire_unit {
 	const char *id, *users, *who;
@@ -30,6 +31,7 @@ struct wire {
 static const struct field function_fields[] = {
 	FIELD(T, at, "at", TYPE_STR),
 	FIELD(T, driver, "driver", TYPE_STR),
+	FIELD(T, vgpus, "vgpus", TYPE_BOOL),
 	{0},
 };
 #undef T
@@ -124,7 +126,7 @@ void eyes_unit_of(const struct unit *u, struct arena *a, struct eyes_unit *ret)
 	list_each(f, &u->functions) {
 		if ((*f)->kind != PCI_MEMBER && *(*f)->driver) {
 			ret->functions.items[ret->functions.n++] = (struct eyes_function){
-				(*f)->address, arena_strdup(a, (*f)->driver)};
+				(*f)->address, arena_strdup(a, (*f)->driver), !u->gpus};
 		}
 	}
 }
@@ -142,8 +144,8 @@ int eyes_question_write(const struct eyes_question *q, struct buf *out)
 		*to = (struct wire_unit){.id = text_of(u->id, &a), .group = {u->group, true}};
 		to->functions.items = arena_array(&a, struct wire_function, u->functions.n);
 		list_each(f, &u->functions) {
-			to->functions.items[to->functions.n++] =
-				(struct wire_function){text_of(f->at, &a), f->driver};
+			to->functions.items[to->functions.n++] = (struct wire_function){
+				text_of(f->at, &a), f->driver, f->vgpus ? TRI_TRUE : TRI_UNSET};
 		}
 	}
 	return q->n <= EYES_MAX_UNITS ? write_line(&w, out) : -1;
@@ -171,6 +173,7 @@ static int unit_read(const struct wire_unit *w, struct arena *a, struct eyes_uni
 			return err_set(err, "%s has no driver", f->at);
 		}
 		to->driver = f->driver;
+		to->vgpus = f->vgpus == TRI_TRUE;
 	}
 	return 0;
 }

@@ -26,6 +26,7 @@ enum {
 struct eyes_function {
 	uint64_t at;
 	const char *driver; /* never "": what has none nobody can use */
+	bool vgpus;	    /* only the vGPUs on it are asked of, not the card itself */
 };
 struct eyes_unit {
 	uint64_t id;
@@ -48,7 +49,7 @@ struct eyes_answer {
 };
 
 /* What is asked of a unit: of its functions that have a driver, aside from mere members of its
- * group. In the arena. */
+ * group. One of no GPUs is a place for vGPUs. In the arena. */
 void eyes_unit_of(const struct unit *u, struct arena *a, struct eyes_unit *ret);
 
 /* 0, or -1: it is too long. Adds a line to out. */

@@ -193,6 +193,10 @@ static void on_end(void *ctx, uint64_t unit, uint64_t goal, const struct steps *
 			 log_str("reason", heard->why));
 	}
 	if (goal & CUTS_GOAL) {
+		if (good) {
+			log_info("cut as ordered", log_str("unit", pcifn_text(unit, text)),
+				 log_int("steps", (int64_t)steps->n));
+		}
 		cuts_ended(o->cuts, unit, steps, good ? steps->n : heard->done, heard->why);
 	}
 	note_change(o, unit); /* how far it came is to be seen */

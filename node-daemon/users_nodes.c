@@ -14,6 +14,7 @@ struct finder {
 	const struct eyes_function *f;
 	char at[PCIFN_TEXT_MAX];
 	const char *place; /* its directory below /sys */
+	bool vfio;	   /* what is walked is vfio's */
 };
 
 static void doubt(struct finder *d, const char *why)
@@ -41,7 +42,7 @@ static void walk(struct finder *d, int parent, const char *name, int depth)
 
 	while (dir && (e = users_next(dir, &unsure))) {
 		if (e->d_type == DT_REG && str_eq(e->d_name, "dev")) {
-			add_node(d, dirfd(dir), "dev", pcifn_driver_is_vfio(d->f->driver));
+			add_node(d, dirfd(dir), "dev", d->vfio);
 		} else if (e->d_type == DT_DIR && *e->d_name != '.') {
 			walk(d, dirfd(dir), e->d_name, depth + 1);
 		}
@@ -95,38 +96,45 @@ static void add_group(struct finder *d)
 	add_group_node(d, group);
 }
 
-/* Vendor VFIO: the function is itself a device of vfio, by its group. */
-static void add_function(struct finder *d)
+/* What vfio made of a function, or of a mediated device on it: its group, and from Linux 6.6 on a node of
+ * its own. */
+static void add_vfio(struct finder *d, const char *place)
 {
-	auto_free char *vfio = xprintf("%s/vfio-dev", d->place);
+	auto_free char *link = xprintf("%s/iommu_group", place);
+	auto_free char *nodes = xprintf("%s/vfio-dev", place);
+	char group[32];
 
-	if (sysfs_exists(d->s->sys, vfio)) {
-		add_group(d);
+	if (sysfs_link_name(d->s->sys, link, group, sizeof(group)) <= 0) {
+		doubt(d, "a vGPU on it has no IOMMU group");
+		return;
+	}
+	add_group_node(d, group);
+	if (sysfs_exists(d->s->sys, nodes)) {
+		d->vfio = true;
+		walk(d, d->s->sys, nodes, 0);
+		d->vfio = false;
 	}
 }
 
-/* A mediated device has a group of its own, and lies below its parent by its UUID. */
-static void add_mdevs(struct finder *d)
+/* A mediated device lies below its parent, by its UUID; with vendor VFIO the function is one of vfio's. */
+static void add_vgpus(struct finder *d)
 {
+	auto_free char *vfio = xprintf("%s/vfio-dev", d->place);
 	const char **names;
 	size_t n;
 
+	if (sysfs_exists(d->s->sys, vfio)) {
+		add_vfio(d, d->place);
+	}
 	if (sysfs_list(d->s->sys, d->place, MACHINE_MAX_ENTRIES, d->s->arena, &names, &n) < 0) {
 		doubt(d, "what lies below it in /sys cannot be read");
-		return;
 	}
 	for (size_t i = 0; i < n; i++) {
 		auto_free char *type = xprintf("%s/%s/mdev_type", d->place, names[i]);
-		auto_free char *link = xprintf("%s/%s/iommu_group", d->place, names[i]);
-		char group[32];
+		auto_free char *mdev = xprintf("%s/%s", d->place, names[i]);
 
-		if (!sysfs_exists(d->s->sys, type)) {
-			continue;
-		}
-		if (sysfs_link_name(d->s->sys, link, group, sizeof(group)) <= 0) {
-			doubt(d, "a mediated device of it has no IOMMU group");
-		} else {
-			add_group_node(d, group);
+		if (sysfs_exists(d->s->sys, type)) {
+			add_vfio(d, mdev);
 		}
 	}
 }
@@ -167,19 +175,6 @@ static void add_nvidia(struct finder *d)
 	}
 	holders_add(d->u, holders_number(number, minor), false);
 	count_instances(d, minor);
-}
-
-/* NVIDIA's driver knows a card by a minor number, and its virtual functions by none. */
-static void add_vgpus(struct finder *d)
-{
-	auto_free char *link = xprintf("%s/physfn", d->place);
-
-	add_mdevs(d);
-	if (sysfs_exists(d->s->sys, link)) {
-		add_function(d);
-	} else {
-		add_nvidia(d);
-	}
 }
 
 /* usbN/N-1: a device in its port, which may be mounted, or be the console's keyboard. */
@@ -231,7 +226,8 @@ static bool find(struct finder *d)
 static void find_function(struct users_scan *s, const struct eyes_unit *asked,
 			  const struct eyes_function *f, struct holders_unit *u)
 {
-	struct finder d = {.s = s, .u = u, .asked = asked, .f = f};
+	struct finder d = {
+		.s = s, .u = u, .asked = asked, .f = f, .vfio = pcifn_driver_is_vfio(f->driver)};
 	unsigned where = holders_driver(f->driver);
 
 	pcifn_text(f->at, d.at);
@@ -239,6 +235,12 @@ static void find_function(struct users_scan *s, const struct eyes_unit *asked,
 		doubt(&d, "who uses what that driver has is not known");
 	}
 	if (!where || !find(&d)) {
+		return;
+	}
+	if (where & HOLDERS_NVIDIA) {
+		add_vgpus(&d);
+	}
+	if (f->vgpus && (where & HOLDERS_NVIDIA)) {
 		return;
 	}
 	if (where & HOLDERS_DRM) {
@@ -251,7 +253,7 @@ static void find_function(struct users_scan *s, const struct eyes_unit *asked,
 		add_group(&d);
 	}
 	if (where & HOLDERS_NVIDIA) {
-		add_vgpus(&d);
+		add_nvidia(&d);
 	}
 	if (where & HOLDERS_USB) {
 		look_for_plugged(&d);

@@ -60,6 +60,7 @@ order() {
 	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"term\": 1, \"permittedTypes\": [${permitted:-}], \"units\": [$*]}}" >/dev/null
 }
 says() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"Available\")].message}" | grep -qE "$2"; }
+obeying() { get '{.status.conditions[?(@.type=="Obeying")].status} {.status.conditions[?(@.type=="Obeying")].reason} {.status.conditions[?(@.type=="Obeying")].message}' | grep -qE "^$1"; }
 numvfs() { [ "$(get "{.status.units[?(@.id==\"$l40s\")].sriov.numVFs}")" = "$1" ] && [ "$(guest "cat /sys/bus/pci/devices/$l40s/sriov_numvfs")" = "$1" ]; }
 # types VF=TYPE...: what the report says of these, and of no others
 types() {
@@ -95,7 +96,7 @@ functions() {
 	it "tools that fail are quoted" within 40 says $l40s '"sriov-manage -e 0000:02:00.0" ended with 1: Cannot obtain unbindLock'
 	behave slow=3
 	order "$(unit $l40s vgpu vfs=8)" "$(unit $idle vfio)"
-	it "other than all is refused" within 10 says $l40s 'gets all 16 virtual functions from NVIDIA.s driver, or none'
+	it "other than all is refused" within 10 obeying "False OrdersRefused .*NVIDIA.s driver makes all 16 virtual functions of the card, or none"
 	order "$(unit $l40s vgpu vfs=16)" "$(unit $idle host)"
 	it "while they are slow, another card is given back" within 10 driver $idle -
 	it "and then all sixteen are there" within 40 numvfs 16
@@ -120,11 +121,13 @@ vendor_vfio() {
 	it "of another size none can be beside it, and the report says what can" within 15 says $l40s '0000:02:00.2: vGPU type .* cannot be made here now; creatable now: .*L40S-8Q'
 	it "it stops no other" within 10 types "$(vf 1)=NVIDIA L40S-8Q" "$(vf 3)=NVIDIA L40S-8A"
 	order "$(unit $l40s vgpu vfs=16 "$(vf 1)=NVIDIA L40S-7X")"
-	it "a type that nobody knows is refused" within 10 says $l40s '0000:02:00.1 has no type NVIDIA L40S-7X'
+	it "a type that nobody knows is refused" within 10 obeying 'False OrdersRefused .*the card has no vGPU type "NVIDIA L40S-7X"'
 	it "what is not ordered has gone" within 10 types ''
 	order "$(unit $l40s vgpu vfs=16 "$(vf 1)=NVIDIA L40S-24Q" "$(vf 5)=NVIDIA L40S-24Q" "$(vf 9)=NVIDIA L40S-24Q")"
+	it "more than any card takes are refused" within 10 obeying 'False OrdersRefused .*more than 2 of NVIDIA L40S-24Q are ordered'
+	order "$(unit $l40s vgpu vfs=16 "$(vf 1)=NVIDIA L40S-24Q" "$(vf 5)=NVIDIA L40S-24Q" "$(vf 9)=NVIDIA L40S-24A")"
 	it "a full card refuses the next, and two are there" within 15 says $l40s '0000:02:01.1: vGPU type .* cannot be made here now; creatable now: nothing'
-	it "those that fit are there" types "$(vf 1)=NVIDIA L40S-24Q" "$(vf 5)=NVIDIA L40S-24Q"
+	it "those that fit are there" within 10 types "$(vf 1)=NVIDIA L40S-24Q" "$(vf 5)=NVIDIA L40S-24Q"
 }
 
 in_use() {
