@@ -70,14 +70,36 @@ const char *resource_name_refusal(const char *name)
 }
 
 /* KubeVirt, pkg/util, ResourceNameToEnvVar. */
-char *resource_pci_variable(const char *name, struct arena *a)
+static char *variable(const char *kind, const char *name, struct arena *a)
 {
-	char *ret = arena_printf(a, "PCI_RESOURCE_%s", name);
+	char *ret = arena_printf(a, "%s_%s", kind, name);
 
 	for (char *p = ret; *p; p++) {
 		if (*p >= 'a' && *p <= 'z') {
 			*p = (char)(*p - 'a' + 'A');
 		} else if (*p == '/' || *p == '.') {
+			*p = '_';
+		}
+	}
+	return ret;
+}
+
+char *resource_pci_variable(const char *name, struct arena *a)
+{
+	return variable("PCI_RESOURCE", name, a);
+}
+
+char *resource_mdev_variable(const char *name, struct arena *a)
+{
+	return variable("MDEV_PCI_RESOURCE", name, a);
+}
+
+const char *resource_of_profile(const char *card, const char *profile, struct arena *a)
+{
+	char *ret = arena_printf(a, "%.*s/%s", (int)strcspn(card, "/"), card, profile);
+
+	for (char *p = ret; *p; p++) {
+		if (*p == ' ' || *p == '\t') {
 			*p = '_';
 		}
 	}

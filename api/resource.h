@@ -13,5 +13,10 @@
 /* NULL: a device plugin may register it. Else what is wrong with it, to stand behind the name. */
 const char *resource_name_refusal(const char *name);
 
-/* PCI_RESOURCE_NVIDIA_COM_AD102GL_L40S. Lies in the arena. */
+/* PCI_RESOURCE_NVIDIA_COM_AD102GL_L40S; for mediated devices MDEV_PCI_RESOURCE_... In the arena. */
 char *resource_pci_variable(const char *name, struct arena *a);
+char *resource_mdev_variable(const char *name, struct arena *a);
+
+/* The resource of a vGPU profile: NVIDIA's rule, white space becomes _ (nvidia.md 1.4), behind the prefix
+ * of its card's name. In the arena. */
+const char *resource_of_profile(const char *card, const char *profile, struct arena *a);

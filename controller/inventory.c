@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/gpu_names.h"
+#include "api/resource.h"
 #include "base/listing.h"
 #include "base/map.h"
 
@@ -114,23 +115,6 @@ static void add_selector(struct stock *m, struct inventory_model *model, const s
 }
 
 /*
- * The resource name of a vGPU profile: NVIDIA's rule, white space becomes _ (nvidia.md 1.4), behind
- * the prefix of the card's own name.
- */
-static const char *profile_resource(struct arena *a, const struct gpu_unit *u, const char *profile)
-{
-	int prefix = (int)strcspn(u->name, "/");
-	char *s = arena_printf(a, "%.*s/%s", prefix, u->name, profile);
-
-	for (char *p = s; *p; p++) {
-		if (*p == ' ' || *p == '\t') {
-			*p = '_';
-		}
-	}
-	return s;
-}
-
-/*
  * What the node says against what its units give, or NULL. A vGPU needs no vfio-pci, and a mediated
  * device no IOMMU; anything else that keeps a node from being Ready keeps all that it has.
  */
@@ -217,8 +201,8 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 
 	kept = kept ? kept : unit_kept(n, u, true, &m->scratch);
 	list_each(p, &u->profiles) {
-		struct inventory_model *model =
-			model_of(m, profile_resource(&m->scratch, u, p->name), p->name, true);
+		struct inventory_model *model = model_of(
+			m, resource_of_profile(u->name, p->name, &m->scratch), p->name, true);
 		struct inventory_place *place = place_of(m, model, n->obj.name);
 		int64_t max = profile_max(n, u, p);
 

@@ -77,11 +77,14 @@ static const char *busy(void *ctx, uint64_t unit, struct arena *a)
 }
 
 /* Who would have vGPUs of a kubelet's pods is known when their uses are. */
-static bool given(void *ctx, attr_unused struct arena *a, struct cut_use_list *ret)
+static bool given(void *ctx, struct arena *a, struct cut_use_list *ret)
 {
 	const struct daemon *d = ctx;
 
 	*ret = (struct cut_use_list){0};
+	if (d->supply) {
+		supply_given(d->supply, a, ret);
+	}
 	return !*d->o->plugins || d->supply;
 }
 

@@ -50,7 +50,10 @@ static void question_copy(const struct eyes_question *q, struct arena *a, struct
 			to->functions.items[i] = (struct eyes_function){
 				u->functions.items[i].at,
 				arena_strdup(a, u->functions.items[i].driver),
-				u->functions.items[i].vgpus};
+				u->functions.items[i].vgpus,
+				str_empty(u->functions.items[i].uuid)
+					? NULL
+					: arena_strdup(a, u->functions.items[i].uuid)};
 		}
 	}
 }

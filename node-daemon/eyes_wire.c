@@ -10,7 +10,7 @@
 /* --- as it stands on the wire -------------------------------------------------------------- */
 
 struct wire_function {
-	const char *at, *driver;
+	const char *at, *driver, *uuid;
 	tri vgpus;
 };
 struct wire_unit {
@@ -32,6 +32,7 @@ static const struct field function_fields[] = {
 	FIELD(T, at, "at", TYPE_STR),
 	FIELD(T, driver, "driver", TYPE_STR),
 	FIELD(T, vgpus, "vgpus", TYPE_BOOL),
+	FIELD(T, uuid, "uuid", TYPE_STR),
 	{0},
 };
 #undef T
@@ -126,7 +127,7 @@ void eyes_unit_of(const struct unit *u, struct arena *a, struct eyes_unit *ret)
 	list_each(f, &u->functions) {
 		if ((*f)->kind != PCI_MEMBER && *(*f)->driver) {
 			ret->functions.items[ret->functions.n++] = (struct eyes_function){
-				(*f)->address, arena_strdup(a, (*f)->driver), !u->gpus};
+				(*f)->address, arena_strdup(a, (*f)->driver), !u->gpus, NULL};
 		}
 	}
 }
@@ -145,7 +146,8 @@ int eyes_question_write(const struct eyes_question *q, struct buf *out)
 		to->functions.items = arena_array(&a, struct wire_function, u->functions.n);
 		list_each(f, &u->functions) {
 			to->functions.items[to->functions.n++] = (struct wire_function){
-				text_of(f->at, &a), f->driver, f->vgpus ? TRI_TRUE : TRI_UNSET};
+				text_of(f->at, &a), f->driver, str_empty(f->uuid) ? NULL : f->uuid,
+				f->vgpus ? TRI_TRUE : TRI_UNSET};
 		}
 	}
 	return q->n <= EYES_MAX_UNITS ? write_line(&w, out) : -1;
@@ -174,6 +176,7 @@ static int unit_read(const struct wire_unit *w, struct arena *a, struct eyes_uni
 		}
 		to->driver = f->driver;
 		to->vgpus = f->vgpus == TRI_TRUE;
+		to->uuid = f->uuid;
 	}
 	return 0;
 }

@@ -27,6 +27,7 @@ struct eyes_function {
 	uint64_t at;
 	const char *driver; /* never "": what has none nobody can use */
 	bool vgpus;	    /* only the vGPUs on it are asked of, not the card itself */
+	const char *uuid;   /* of these the mediated device; NULL, "": all */
 };
 struct eyes_unit {
 	uint64_t id;

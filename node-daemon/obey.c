@@ -699,8 +699,9 @@ void obey_facts(const struct obey *o, struct obey_facts *ret)
 {
 	*ret = (struct obey_facts){0};
 	if (o->machine && !o->closed) {
-		*ret = (struct obey_facts){o->machine, &o->units, &o->books,
-					   has_orders(o) ? &o->orders : &o->last, o->boot};
+		*ret = (struct obey_facts){o->machine, &o->units,
+					   &o->books,  has_orders(o) ? &o->orders : &o->last,
+					   o->boot,    o->s.node};
 	}
 }
 
@@ -709,10 +710,10 @@ const struct journal *obey_journal(const struct obey *o)
 	return o->closed ? NULL : &o->file.journal;
 }
 
-int obey_record(struct obey *o, const struct journal_record *r, struct err *err)
+int obey_record(struct obey *o, const struct journal_record *r, bool sync, struct err *err)
 {
 	return o->closed ? err_set(err, "there is no journal: %s", o->closed)
-			 : journal_file_add(&o->file, r, false, err);
+			 : journal_file_add(&o->file, r, sync, err);
 }
 
 bool obey_alone(const struct obey *o)

@@ -53,6 +53,7 @@ struct obey_facts {
 	const struct books *books;
 	const struct orders *orders; /* that are obeyed; none given: those that were obeyed last */
 	const char *boot;	     /* /proc/sys/kernel/random/boot_id */
+	const char *node;	     /* name of the Node */
 };
 
 /* Never fails: what keeps it from working is reported, and tried again. */
@@ -71,7 +72,7 @@ void obey_looked(struct obey *o, const struct machine *m);
 void obey_facts(const struct obey *o, struct obey_facts *ret);
 /* What the journal said when it was opened, or NULL: there is none. */
 const struct journal *obey_journal(const struct obey *o);
-/* A record of somebody else's, not waited for until it lies on the disk. 0, or -1 with err. */
-int obey_record(struct obey *o, const struct journal_record *r, struct err *err);
+/* A record of somebody else's. sync: it lies on the disk then. 0, or -1 with err. */
+int obey_record(struct obey *o, const struct journal_record *r, bool sync, struct err *err);
 /* What the report says of it; lies in the arena or lives until the next call of this header. */
 void obey_report(const struct obey *o, struct arena *a, struct report_obeyed *ret);

@@ -485,6 +485,11 @@ static void drop(struct tidier *k, const struct journal_slot *s, const struct cu
 	}
 }
 
+static bool is_going(const struct journal_slot *s)
+{
+	return str_eq(s->state, JOURNAL_DROPPING);
+}
+
 static bool is_kept(const struct journal_slot *s, const struct order *o)
 {
 	for (size_t i = 0; o && i < o->slots.n; i++) {
@@ -504,9 +509,9 @@ static void tidy(struct tidier *k, const struct journal_slot *s)
 
 	if (!this_boot(k->seen, s)) {
 		forget(k, s); /* no vGPU outlives a boot */
-	} else if (user(k->seen, s) || is_kept(s, o)) {
+	} else if (user(k->seen, s) || (is_kept(s, o) && !is_going(s))) {
 		return;
-	} else if (!exists(s, k->unit, k->arena, &v) || (o && o->slots.n)) {
+	} else if (!exists(s, k->unit, k->arena, &v) || (o && o->slots.n && !is_going(s))) {
 		forget(k, s);
 	} else {
 		drop(k, s, &v);
@@ -582,8 +587,9 @@ static void keep(const struct vgpu_seen *seen, const struct unit *u, const struc
 	char vf[PCIFN_TEXT_MAX], card[PCIFN_TEXT_MAX];
 	struct journal_slot now;
 
-	if (s && str_eq(s->state, state) && vgpu_same_name(s->type, v->name)) {
-		return;
+	if (s && (str_eq(s->state, state) || (is_going(s) && str_eq(state, JOURNAL_MADE))) &&
+	    vgpu_same_name(s->type, v->name)) {
+		return; /* what is going is made anew */
 	}
 	now = (struct journal_slot){
 		.place = books_find(seen->books, u->card->address)->place,

@@ -302,6 +302,20 @@ static const struct status_reset *reset_of(struct reporter *r, const struct repo
 	return now;
 }
 
+static void say_slots(struct status_unit *u, const struct report_obeyed *o)
+{
+	list_each(slot, &u->slots) {
+		for (size_t k = 0; slot->type && k < o->slots.n; k++) {
+			const struct report_slot *s = &o->slots.items[k];
+
+			if (str_eq(s->vf, slot->vf) &&
+			    str_eq(s->uuid, slot->uuid ? slot->uuid : "")) {
+				slot->holder = s->holder;
+			}
+		}
+	}
+}
+
 static void say_uses(struct reporter *r, struct status *ret)
 {
 	const struct report_obeyed *o = r->facts->obeyed;
@@ -311,6 +325,9 @@ static void say_uses(struct reporter *r, struct status *ret)
 		const struct status_unit *old = before(r, u->id);
 
 		u->last_reset = old ? old->last_reset : NULL;
+		if (o) {
+			say_slots(u, o);
+		}
 		for (size_t k = 0; o && k < o->uses.n; k++) {
 			if (o->uses.items[k].unit == r->units.items[i].card->address) {
 				u->holder = holder_of(r, &o->uses.items[k]);

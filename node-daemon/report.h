@@ -25,12 +25,19 @@ struct report_use {
 	int64_t reset_ms, reset_at; /* took; at clock_wall_ms */
 };
 
+/* The pod that has a vGPU. */
+struct report_slot {
+	const char *vf, *uuid; /* uuid "": it is none with a UUID */
+	const char *holder;    /* namespace/pod */
+};
+
 /* What became of the orders (obey.h). */
 struct report_obeyed {
 	int64_t term, generation; /* 0: there are none */
 	struct condition obeying; /* type NULL: nothing is to be said */
 	LIST(struct report_note) notes;
 	LIST(struct report_use) uses;
+	LIST(struct report_slot) slots;
 };
 
 /* What does not stand in /sys. */

@@ -17,6 +17,7 @@
 #include "node-daemon/resets.h"
 #include "node-daemon/sysfs.h"
 #include "node-daemon/uses.h"
+#include "node-daemon/vgpus.h"
 
 #define TURN_BYTES (16 * MiB)
 
@@ -30,6 +31,7 @@ struct supply {
 	struct obey_facts facts;
 	struct offers offers;
 	struct resets *resets;
+	struct vgpus *vgpus;
 	struct eyes *eyes;
 	uint64_t *doubts; /* units that they are to be asked of */
 	size_t n_doubts;
@@ -115,6 +117,7 @@ static void make_offers(struct supply *su)
 				    .words = true};
 	used(su, &su->arena, &seen.uses);
 	offers_make(&seen, &su->arena, &su->offers);
+	vgpus_offer(su->vgpus, &su->offers, &su->arena);
 }
 
 static const struct unit *unit_of(const struct supply *su, const char *id)
@@ -147,9 +150,11 @@ static bool is_hosted(const struct unit *u)
 
 static void tell_uses(struct supply *su)
 {
-	struct uses_unit *units = arena_array(&su->arena, struct uses_unit, su->offers.items.n);
-	size_t n = 0;
+	struct uses_unit *units, *vgpus;
+	size_t n = 0, n_vgpus;
 
+	vgpus_units(su->vgpus, &su->arena, &vgpus, &n_vgpus);
+	units = arena_array(&su->arena, struct uses_unit, su->offers.items.n + n_vgpus);
 	list_each(o, &su->offers.items) {
 		const struct book *b = o->is ? books_find(su->facts.books, o->unit) : NULL;
 
@@ -167,7 +172,10 @@ static void tell_uses(struct supply *su)
 			.hosted = is_hosted(o->is),
 		};
 	}
-	uses_units(su->uses, units, n, now_of(su));
+	if (n_vgpus) {
+		memcpy(units + n, vgpus, n_vgpus * sizeof(*units));
+	}
+	uses_units(su->uses, units, n + n_vgpus, now_of(su));
 }
 
 static void offer(struct supply *su)
@@ -250,7 +258,9 @@ static void doubt(struct supply *su, const char *id)
 {
 	uint64_t unit;
 
-	if (pcifn_parse(id, &unit) == 0) {
+	if (vgpus_is(id)) {
+		vgpus_ask_holders(su->vgpus, id);
+	} else if (pcifn_parse(id, &unit) == 0) {
 		su->doubts = xrealloc(su->doubts, (su->n_doubts + 1) * sizeof(*su->doubts));
 		su->doubts[su->n_doubts++] = unit;
 	}
@@ -271,7 +281,9 @@ static void reset(struct supply *su, const char *id)
 {
 	const struct unit *u = unit_of(su, id);
 
-	if (u) {
+	if (vgpus_is(id)) {
+		vgpus_remove(su->vgpus, id);
+	} else if (u) {
 		resets_add(su->resets, id, u);
 	} else {
 		uses_reset_done(su->uses, id, false, "", 0, "it is not there any more", now_of(su));
@@ -282,7 +294,7 @@ static void record(struct supply *su, const struct journal_use *use)
 {
 	struct err err;
 
-	if (obey_record(su->s.obey, &(struct journal_record){.use = use}, &err) < 0) {
+	if (obey_record(su->s.obey, &(struct journal_record){.use = use}, false, &err) < 0) {
 		log_warn("the journal takes no record of use", log_str("unit", use->id),
 			 log_str("reason", err.text));
 		uses_record_failed(su->uses, use->id, err.text, now_of(su));
@@ -343,6 +355,16 @@ static void refuse(struct supply *su, struct grpc_call *call, const char *why)
 	su->again = true;
 }
 
+static bool asks_vgpus(const struct dpapi_asks *asks)
+{
+	list_each(ids, asks) {
+		if (ids->n) {
+			return vgpus_is(ids->items[0]);
+		}
+	}
+	return false;
+}
+
 /* False: there is nothing more to do now. */
 static bool do_next(struct supply *su, bool *ret_any)
 {
@@ -359,7 +381,11 @@ static bool do_next(struct supply *su, bool *ret_any)
 		record(su, w.record);
 		break;
 	case USES_ANSWER:
-		answer(su, w.call, w.asks);
+		if (asks_vgpus(w.asks)) {
+			vgpus_answer(su->vgpus, w.call, w.resource, w.asks);
+		} else {
+			answer(su, w.call, w.asks);
+		}
 		break;
 	case USES_REFUSE:
 		refuse(su, w.call, w.text);
@@ -419,6 +445,7 @@ static void turn(struct supply *su)
 	su->in_turn = true;
 	do {
 		su->again = false;
+		vgpus_turn(su->vgpus);
 		work(su);
 		offer(su);
 		su->again |= work(su);
@@ -528,6 +555,7 @@ static void on_gone(void *ctx, struct grpc_call *call)
 	struct supply *su = ctx;
 
 	uses_call_gone(su->uses, call);
+	vgpus_call_gone(su->vgpus, call);
 	turn_soon(su);
 }
 
@@ -598,6 +626,18 @@ static void open_plugin(struct supply *su, bool first)
 	}
 }
 
+static void on_vgpus(void *ctx)
+{
+	turn_soon(ctx);
+}
+
+static void on_vgpus_look(void *ctx)
+{
+	struct supply *su = ctx;
+
+	su->s.look(su->s.ctx);
+}
+
 struct supply *supply_create(const struct supply_settings *s)
 {
 	struct supply *su = xcalloc(1, sizeof(*su));
@@ -611,6 +651,14 @@ struct supply *supply_create(const struct supply_settings *s)
 	su->eyes = eyes_create(&s->eyes);
 	su->timer = loop_timer_create(s->loop, on_time, su, "supply");
 	su->uses = uses_create(facts.boot ? facts.boot : "");
+	su->vgpus = vgpus_create(&(struct vgpus_settings){.loop = s->loop,
+							  .eyes = s->eyes,
+							  .sys = s->sys,
+							  .obey = s->obey,
+							  .uses = su->uses,
+							  .again = on_vgpus,
+							  .look = on_vgpus_look,
+							  .ctx = su});
 	if (j) {
 		uses_restore(su->uses, j->uses.items, j->uses.n);
 	}
@@ -626,6 +674,7 @@ struct supply *supply_destroy(struct supply *su)
 	podres_destroy(su->pods);
 	eyes_destroy(su->eyes);
 	resets_destroy(su->resets);
+	vgpus_destroy(su->vgpus);
 	uses_destroy(su->uses);
 	loop_timer_destroy(su->timer);
 	arena_finish(&su->arena);
@@ -657,6 +706,11 @@ const char *supply_busy(const struct supply *su, uint64_t unit, struct arena *a)
 	char text[PCIFN_TEXT_MAX];
 
 	return uses_busy(su->uses, pcifn_text(unit, text), a);
+}
+
+void supply_given(const struct supply *su, struct arena *a, struct cut_use_list *ret)
+{
+	vgpus_given(su->vgpus, a, ret);
 }
 
 /* --- report ----------------------------------------------------------------------------------- */
@@ -718,6 +772,7 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 	}
 	ret->notes.items = notes;
 	ret->uses.items = arena_array(a, struct report_use, su->offers.items.n);
+	vgpus_report(su->vgpus, a, ret);
 	list_each(o, &su->offers.items) {
 		note_offer(su, o, ret);
 	}

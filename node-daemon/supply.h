@@ -15,6 +15,7 @@
 #include "node-daemon/eyes.h"
 #include "node-daemon/obey.h"
 
+struct cut_use_list;
 struct supply;
 
 struct supply_settings {
@@ -39,5 +40,7 @@ void supply_turn(struct supply *s);
 void supply_beat(struct supply *s);
 /* obey_settings.busy */
 const char *supply_busy(const struct supply *s, uint64_t unit, struct arena *a);
+/* obey_settings.given */
+void supply_given(const struct supply *s, struct arena *a, struct cut_use_list *ret);
 /* Who has which unit, and what is wrong with some; in the arena, or lent until the next call. */
 void supply_report(const struct supply *s, struct arena *a, struct report_obeyed *ret);

@@ -123,7 +123,7 @@ static void add_vgpus(struct finder *d)
 	const char **names;
 	size_t n;
 
-	if (sysfs_exists(d->s->sys, vfio)) {
+	if (str_empty(d->f->uuid) && sysfs_exists(d->s->sys, vfio)) {
 		add_vfio(d, d->place);
 	}
 	if (sysfs_list(d->s->sys, d->place, MACHINE_MAX_ENTRIES, d->s->arena, &names, &n) < 0) {
@@ -133,7 +133,8 @@ static void add_vgpus(struct finder *d)
 		auto_free char *type = xprintf("%s/%s/mdev_type", d->place, names[i]);
 		auto_free char *mdev = xprintf("%s/%s", d->place, names[i]);
 
-		if (sysfs_exists(d->s->sys, type)) {
+		if ((str_empty(d->f->uuid) || str_eq(d->f->uuid, names[i])) &&
+		    sysfs_exists(d->s->sys, type)) {
 			add_vfio(d, mdev);
 		}
 	}

@@ -327,6 +327,15 @@ void uses_record_failed(struct uses *u, const char *id, const char *why, int64_t
 	call_refuse(c, err.text);
 }
 
+void uses_not_given(struct uses *u, const char *id, int64_t now)
+{
+	struct use *x = use_find(u, id);
+
+	if (x && x->state == USES_GIVEN && !x->call) {
+		cleaned(u, x, now);
+	}
+}
+
 static const char *record_state(const struct use *x)
 {
 	return x->state == USES_GIVEN || x->state == USES_HELD || x->state == USES_RETURNING
@@ -401,6 +410,7 @@ static bool next_reply(struct uses *u, int64_t now, struct uses_work *ret)
 		*ret = (struct uses_work){.what = c->fate == GOOD ? USES_ANSWER : USES_REFUSE,
 					  .call = c->handle,
 					  .asks = &c->asks,
+					  .resource = c->resource,
 					  .text = c->why};
 		u->spent = c;
 		u->calls_n--;

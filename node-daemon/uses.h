@@ -66,6 +66,9 @@ struct uses_unit {
 	const char *why;      /* it cannot be given as it stands: a sentence; "": it can */
 	const char *methods;  /* reset_method; "": it has no reset */
 	bool hosted; /* a driver of the host has it, whose users leave behind what they will */
+	/* A vGPU: all that was ever done with it is in the journal, so without a record it is clean. With
+	 * no resource it is made when it is given, as whatever is asked for. */
+	bool vgpu;
 };
 
 enum uses_holders { USES_NOBODY, USES_SOMEBODY, USES_NOT_KNOWN };
@@ -84,6 +87,7 @@ struct uses_work {
 	enum uses_do what;
 	void *call;
 	const struct dpapi_asks *asks;
+	const char *resource; /* that was asked for */
 	const char *text, *id;
 	const struct journal_use *record;
 };
@@ -127,6 +131,8 @@ void uses_holders(struct uses *u, const char *id, enum uses_holders h, const cha
 		  int64_t now);
 void uses_reset_done(struct uses *u, const char *id, bool good, const char *method, int64_t ms,
 		     const char *why, int64_t now);
+/* What was answered did not come about: nobody got the device. */
+void uses_not_given(struct uses *u, const char *id, int64_t now);
 /* The last RECORD was not written: what it would have allowed is not done. */
 void uses_record_failed(struct uses *u, const char *id, const char *why, int64_t now);
 

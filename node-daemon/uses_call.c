@@ -23,6 +23,7 @@ void call_free(struct call *c)
 		arena_finish(&c->arena);
 		free(c->units);
 		free(c->why);
+		free(c->resource);
 		free(c);
 	}
 }
@@ -47,6 +48,10 @@ static int claim(struct uses *u, struct call *c, const char *resource, const cha
 			err,
 			"%s: there is no such device on this node now; it is listed no more, ask again",
 			id);
+	}
+	if (x->vgpu && !*x->resource && !x->call &&
+	    (x->state == USES_FREE || str_eq(x->given_as, resource))) {
+		use_text(&x->resource, resource);
 	}
 	if (!str_eq(x->resource, resource)) {
 		return err_set(err, "%s: it is offered as %s now, not as %s; ask for that", id,
@@ -148,6 +153,7 @@ void uses_allocate(struct uses *u, void *handle, const char *resource,
 	struct err err;
 
 	c->handle = handle;
+	c->resource = xstrdup(resource);
 	c->begun = now;
 	arena_init(&c->arena, ASKS_MAX);
 	if (u->calls_n == u->calls_size) {

@@ -19,7 +19,7 @@ struct call;
 
 struct use {
 	char *id, *place, *resource, *why, *methods;
-	bool there, hosted;
+	bool there, hosted, vgpu;
 	enum uses_state state;
 	enum step step;
 	int64_t due;	  /* PODS: when to ask; NEVER: on a beat */
@@ -46,6 +46,7 @@ struct call {
 	void *handle;
 	struct arena arena; /* asks */
 	struct dpapi_asks asks;
+	char *resource;
 	struct use **units;
 	size_t n, size;
 	int64_t begun;

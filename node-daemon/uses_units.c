@@ -164,7 +164,7 @@ static void begin(struct uses *u, struct use *x, int64_t now)
 		use_text(&x->trouble, USE_NO_RESET);
 	} else if (now_boot && x->hosted) {
 		use_forget(x);
-	} else if (now_boot && x->reset_ok) {
+	} else if ((now_boot && x->reset_ok) || x->vgpu) {
 		x->state = USES_FREE;
 	}
 }
@@ -186,10 +186,13 @@ static void wake(struct uses *u, struct use *x, int64_t now)
 static void set_facts(struct use *x, const struct uses_unit *f)
 {
 	use_text(&x->place, f->place);
-	use_text(&x->resource, f->resource);
+	if (!f->vgpu || *f->resource || !x->call) { /* else as it was asked for */
+		use_text(&x->resource, f->resource);
+	}
 	use_text(&x->why, f->why);
 	use_text(&x->methods, f->methods);
 	x->hosted = f->hosted;
+	x->vgpu = f->vgpu;
 	x->there = true;
 }
 
