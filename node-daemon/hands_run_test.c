@@ -24,12 +24,12 @@ static struct hands_run *runner;
 static char told[1024];
 static int left; /* so many ends are waited for */
 
-static void on_end(attr_unused void *ctx, uint64_t unit, uint64_t goal,
-		   const struct steps *steps, bool good, const struct steps_heard *heard)
+static void on_end(attr_unused void *ctx, uint64_t unit, uint64_t goal, const struct steps *steps,
+		   bool good, const struct steps_heard *heard)
 {
 	size_t n = strlen(told);
 
-	snprintf(told + n, sizeof(told) - n, "%d %d %s of %zu: %s%s\n", (int)unit, goal,
+	snprintf(told + n, sizeof(told) - n, "%d %d %s of %zu: %s%s\n", (int)unit, (int)goal,
 		 good ? "good" : "bad", steps->n, heard->why ? heard->why : "",
 		 heard->done ? heard->read[0] : "");
 	if (--left == 0) {
