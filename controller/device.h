@@ -23,7 +23,8 @@ struct device {
 	const struct pass *pass;
 	const char *name; /* <node>-<address without ':' and '.'>, as all four kinds have it */
 	const char *node_name;
-	bool node_gone;		     /* there is neither the Node nor its GPUNode */
+	bool node_gone; /* there is neither the Node nor its GPUNode */
+	bool leaves;	/* the GPUNode goes, or its Node has gone: the garbage collector's */
 	const struct gpu_node *node; /* NULL: no daemon has reported for it */
 	/* NULL, all three: the node reports nothing at this address */
 	const struct gpu_unit *unit;

@@ -21,7 +21,7 @@ static const void *gather(const struct pass *pass)
 
 	device_find(pass, &s->d);
 	s->have = cache_get(pass->cache, &kind_pci_device, NULL, pass->key.name);
-	return device_served(pass) && s->d.node && !s->d.node->obj.deleting &&
+	return device_served(pass) && s->d.node && !s->d.leaves &&
 			       !(s->have && s->have->obj.deleting)
 		       ? s
 		       : NULL; /* the garbage collector's */

@@ -29,7 +29,7 @@ static const void *gather(const struct pass *pass)
 	if (s->d.unit && !is_card(&s->d)) {
 		s->d.unit = NULL;
 	}
-	return device_served(pass) && s->d.node && !s->d.node->obj.deleting &&
+	return device_served(pass) && s->d.node && !s->d.leaves &&
 			       !(s->have && s->have->obj.deleting)
 		       ? s
 		       : NULL;

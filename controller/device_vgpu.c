@@ -289,8 +289,11 @@ static void plan_vgpu(const void *seen, struct plan *plan)
 		plan_going(s, plan);
 		return;
 	}
-	if (!s->d.unit || s->d.node->obj.deleting) {
-		if (s->have && !s->d.node->obj.deleting) {
+	if (s->d.leaves) {
+		return;
+	}
+	if (!s->d.unit) {
+		if (s->have) {
 			plan_gone(s, plan);
 		}
 		return;

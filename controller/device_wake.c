@@ -167,6 +167,23 @@ ON_REPORT(report_vgpu, kind_vgpu_device)
 
 /* --- a Node that comes or goes ---------------------------------------------------------------- */
 
+/* Its GPUNode may have come first: what is on a node is made when both are there. */
+static void node_device(const struct cache *c, const struct obj *old, const struct obj *now,
+			wake_fn *wake, void *ctx)
+{
+	const struct gpu_node *n = now ? cache_get(c, &kind_gpu_node, NULL, now->name) : NULL;
+	struct waker w = {.wake = wake, .ctx = ctx};
+
+	if (!n || (old && str_eq(old->uid, now->uid))) {
+		return;
+	}
+	arena_init(&w.arena, WAKE_ARENA);
+	list_each(u, &n->units) {
+		wake_unit(&w, n, u);
+	}
+	arena_finish(&w.arena);
+}
+
 static void node_claim(const struct cache *c, const struct obj *old, const struct obj *now,
 		       wake_fn *wake, void *ctx)
 {
@@ -185,6 +202,7 @@ static void node_vgpu(const struct cache *c, const struct obj *old, const struct
 	if (!old || !now) {
 		wake_objects(&w, c, &kind_vgpu_device, now ? now->name : old->name, false);
 	}
+	node_device(c, old, now, wake, ctx);
 }
 
 /* --- neighbours on the card ------------------------------------------------------------------- */
@@ -366,6 +384,7 @@ static void node_by_cr(const struct cache *c, const struct obj *old, const struc
 
 const struct plan_watch device_pci_watches[] = {
 	{&kind_gpu_node, report_pci},
+	{&kind_node, node_device},
 	{&kind_pci_claim, by_namesake},
 	{0},
 };
@@ -380,6 +399,7 @@ const struct plan_watch device_claim_watches[] = {
 };
 const struct plan_watch device_sriov_watches[] = {
 	{&kind_gpu_node, report_sriov},
+	{&kind_node, node_device},
 	{&kind_pci_claim, by_claim},
 	{&kind_vgpu_device, by_vgpu},
 	{0},

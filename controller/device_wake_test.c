@@ -201,6 +201,24 @@ static void a_node_that_goes_wakes_who_waits_for_that(void)
 	wakes("");
 }
 
+static void a_node_that_comes_wakes_what_is_on_it(void)
+{
+	static const char *const kinds[] = {"pcidevice", "sriovgpudevice", "vgpudevice"};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		start(kinds[i]);
+		put(NODE("", UNIT("41", "a", VF("41", ""))));
+		put("{apiVersion: v1, kind: Node, metadata: {name: m, uid: b}}");
+		wakes("");
+		put("{apiVersion: v1, kind: Node, metadata: {name: n, uid: a}}");
+		wakes("n-000041000 n-000041004");
+		put("{apiVersion: v1, kind: Node, metadata: {name: n, uid: a, resourceVersion: '2'}}");
+		wakes("");
+		put("{apiVersion: v1, kind: Node, metadata: {name: n, uid: c}}");
+		wakes("n-000041000 n-000041004");
+	}
+}
+
 static void who_asks_anew_wakes_the_others_of_the_card(void)
 {
 	start("sriovgpudevice");
@@ -303,6 +321,7 @@ TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_
       {"of a thousand objects those of one card are woken",
        a_thousand_objects_are_no_reason_to_look_at_all},
       {"a node that goes wakes who waits for that", a_node_that_goes_wakes_who_waits_for_that},
+      {"a Node that comes wakes what is on it", a_node_that_comes_wakes_what_is_on_it},
       {"who asks anew wakes the others of the card", who_asks_anew_wakes_the_others_of_the_card},
       {"claim and device wake each other", claim_and_device_wake_each_other},
       {"what is asked wakes the orders of its node", what_is_asked_wakes_the_orders_of_its_node},

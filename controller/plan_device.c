@@ -70,16 +70,29 @@ bool device_served(const struct pass *pass)
 	return cache_version(pass->cache, pass->kind) != NULL;
 }
 
+/*
+ * What is made for a node that has gone is taken away in the same moment, and made again, until its
+ * GPUNode has gone too.
+ */
+static bool leaves(const struct gpu_node *n, const struct obj *host)
+{
+	return n->obj.deleting || (str_eq(n->obj.owner_kind, "Node") &&
+				   !(host && str_eq(host->uid, n->obj.owner_uid)));
+}
+
 /* The address has no '-' in a name, whatever the node is called. */
 void device_find_named(const struct pass *pass, const char *name, struct device *ret)
 {
 	const char *dash = strrchr(name, '-'), *digits = dash ? dash + 1 : "";
 	const struct cache *c = pass->cache;
+	const struct obj *host;
 
 	*ret = (struct device){.pass = pass, .name = name};
 	ret->node_name = arena_strndup(pass->arena, name, dash ? (size_t)(dash - name) : 0);
 	ret->node = cache_get(c, &kind_gpu_node, NULL, ret->node_name);
-	ret->node_gone = !ret->node && !cache_get(c, &kind_node, NULL, ret->node_name);
+	host = cache_get(c, &kind_node, NULL, ret->node_name);
+	ret->node_gone = !ret->node && !host;
+	ret->leaves = ret->node && leaves(ret->node, host);
 	for (size_t i = 0; ret->node && i < ret->node->units.n; i++) {
 		if (find_in(&ret->node->units.items[i], digits, ret)) {
 			return;
