@@ -212,10 +212,17 @@ static void from_kubevirt(struct wants *w)
 static void add_mdev(struct wants *w, const char *type)
 {
 	const struct inventory *inv = &w->s->inventory;
+	const struct permit_list *ours = &w->s->lists[PERMIT_MDEV];
 
 	for (size_t i = 0; type && i < inv->n; i++) {
 		if (str_eq(inv->models[i].mdev, type)) {
 			add_name(w, inv->models[i].name);
+		}
+	}
+	/* What no node reports any more keeps the entry that we made for it. */
+	for (size_t i = 0; type && i < ours->n_ours; i++) {
+		if (cr_same_selector(ours->ours[i].selector, type)) {
+			add_name(w, ours->ours[i].resource);
 		}
 	}
 }

@@ -383,6 +383,18 @@ static bool is_alive(const struct act *a, const json_t *metadata)
 	       !json_object_get(metadata, "deletionTimestamp");
 }
 
+/*
+ * A write of the very object of the pass, by its uid: it makes nothing that is not there, and may be
+ * what an object that is going waits for (a finalizer that is taken off).
+ */
+static bool makes_nothing(const struct act *a, const struct action *action)
+{
+	const json_t *metadata = json_object_get(action->body, "metadata");
+
+	return action->kind == a->primary && str_eq(action->name, a->key.name) &&
+	       str_eq(action->ns, a->key.ns) && json_object_get(metadata, "uid");
+}
+
 static void owner_answered(void *ctx, const struct http_answer *answer)
 {
 	struct act *a = ctx;
@@ -525,7 +537,8 @@ static void step(struct act *a)
 			 */
 			continue;
 		}
-		if (a->env.doubt && !a->sure && action->what == ACTION_APPLY) {
+		if (a->env.doubt && !a->sure && action->what == ACTION_APPLY &&
+		    !makes_nothing(a, action)) {
 			look_at_owner(a, left);
 		} else if (action->unseen_owner && !a->looked) {
 			look(a, action, left);

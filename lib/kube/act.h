@@ -8,7 +8,8 @@
  * pass reads our own write even before the watch brings it.
  *
  * With a doubt whether the object of the pass is still there, the first apply waits for a look at it:
- * where it has gone, or is going, nothing is made for it (ACT_AGAIN).
+ * where it has gone, or is going, nothing is made for it (ACT_AGAIN). An apply of that object itself
+ * with its uid makes nothing, and goes out.
  *
  * Answers that are no failure: 404 to a delete or to a status of an object that is gone; 409 to a
  * conditional write (somebody was faster: ACT_AGAIN, the pass is repeated on what they wrote). A 409

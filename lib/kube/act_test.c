@@ -585,6 +585,31 @@ static void nothing_is_made_for_what_has_gone(void)
 	}
 }
 
+static void what_goes_is_let_go_without_a_look(void)
+{
+	static const struct thing cached = {.obj = {.name = "x", .ns = "n", .uid = "u", .rv = "7"}};
+	static const char *const uids[] = {"u", NULL};
+
+	for (size_t i = 0; i < ARRAY_LEN(uids); i++) {
+		start_plan();
+		cache_put(cache, &thing, &cached);
+		plan_apply(&plan, &thing, "vmgpu",
+			   json_pack("{s:{s:s, s:s, s:s*}}", "metadata", "name", "x", "namespace",
+				     "n", "uid", uids[i]),
+			   "without the finalizer");
+		owner_status = 200;
+		owner_body = OWNER("u", ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"");
+		answer_status = 200;
+		n_asked = 0;
+		in_doubt = true;
+		carry_out(false);
+		in_doubt = false;
+		is_int(got.result, uids[i] ? ACT_DONE : ACT_AGAIN);
+		is_int(n_asked, uids[i] ? 0 : 1);
+		is_int(got.sent, uids[i] ? 1 : 0);
+	}
+}
+
 static void hold_for(int64_t ms)
 {
 	const struct lease_settings s = {4 * ms, ms / 2, ms / 4, ms};
@@ -642,6 +667,7 @@ TESTS({"each answer is judged", each_answer_is_judged},
       {"what is not cached is known until the next write, or another one's",
        what_is_not_cached_is_known_until_the_next_write_or_another_ones},
       {"a look that fails ends the plan", look_that_fails_ends_the_plan},
+      {"what goes is let go without a look", what_goes_is_let_go_without_a_look},
       {"in doubt an apply waits for a look at the object of the pass",
        in_doubt_an_apply_waits_for_a_look},
       {"nothing is made for what has gone", nothing_is_made_for_what_has_gone},

@@ -34,6 +34,9 @@ func (o *Observer) checkForeign(c change, ours bool) {
 		}
 		o.checkSwitchedOn(c)
 	}
+	if ours {
+		o.checkUsers(c)
+	}
 	if !ours || o.isOurs(c.event.Object) {
 		return
 	}
@@ -44,6 +47,21 @@ func (o *Observer) checkForeign(c change, ours bool) {
 		}
 	}
 }
+
+// checkUsers: what a user has said in Harvester's objects stays, though we made the object.
+func (o *Observer) checkUsers(c change) {
+	if c.event.Object.Group() != harvester {
+		return
+	}
+	for _, path := range []string{"spec.enabled", "spec.vGPUTypeName", "spec.userName", "spec.disableResourcePooling"} {
+		was, is := c.event.Old.Get(path), c.event.Object.Get(path)
+		if was != nil && !kube.Equal(was, is) {
+			o.report("I3", named(c.kind, c.event.Object), "changed what a user said: .%s: %s → %s", path, kube.Text(was), kube.Text(is))
+		}
+	}
+}
+
+const harvester = "devices.harvesterhci.io"
 
 func (o *Observer) isOurs(object kube.Object) bool {
 	return o.created[object.UID()] || object.Kind() == "GPUNode" || ownerOfOurs(object) != nil ||
@@ -56,6 +74,12 @@ func mayWrite(kind string, object kube.Object, path string) bool {
 		".metadata.labels.vmgpu.io/"}
 	if isOurKind(object) {
 		allowed = append(allowed, ".status", ".metadata.finalizers")
+	}
+	if object.Group() == harvester { // whoever made it, it stands for a device of the node; what users say in it checkUsers knows
+		allowed = append(allowed, ".metadata.labels", ".metadata.ownerReferences")
+		if object.Kind() != "PCIDeviceClaim" {
+			allowed = append(allowed, ".spec")
+		}
 	}
 	if kind == kubevirtKind {
 		allowed = append(allowed, ".spec.configuration.permittedHostDevices") // permits says which entries

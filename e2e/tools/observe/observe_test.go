@@ -38,6 +38,8 @@ var resources = map[string]kube.Resource{
 	"VirtualMachineInstance": {Group: "kubevirt.io", Version: "v1", Plural: "virtualmachineinstances", Kind: "VirtualMachineInstance", Namespaced: true},
 	"VMInstance":             {Group: "apps.cozystack.io", Version: "v1alpha1", Plural: "vminstances", Kind: "VMInstance", Namespaced: true},
 	"GPUNode":                {Group: "vmgpu.io", Version: "v1alpha1", Plural: "gpunodes", Kind: "GPUNode"},
+	"PCIDeviceClaim":         {Group: harvester, Version: "v1beta1", Plural: "pcideviceclaims", Kind: "PCIDeviceClaim"},
+	"VGPUDevice":             {Group: harvester, Version: "v1beta1", Plural: "vgpudevices", Kind: "VGPUDevice"},
 	"Event":                  {Group: "events.k8s.io", Version: "v1", Plural: "events", Kind: "Event", Namespaced: true},
 	"Lease":                  {Group: "coordination.k8s.io", Version: "v1", Plural: "leases", Kind: "Lease", Namespaced: true},
 }
@@ -237,6 +239,26 @@ func TestI3ForeignObjects(t *testing.T) {
 	s.expect("", "")
 	s.ours(`{kind: Service, metadata: {namespace: a, name: s}, spec: {type: LoadBalancer}}`)
 	s.expect("I3", ".spec.type")
+}
+
+func TestI3WhatUsersSaidInHarvestersObjects(t *testing.T) {
+	const device = `{kind: VGPUDevice, metadata: {name: d}, spec: {address: a, enabled: %s, vGPUTypeName: %s}}`
+	for i, by := range []string{"a", ""} { // whoever made it
+		s := newStage(t, Options{HasLog: true})
+		s.write(by, "PATCH", fmt.Sprintf(device, "null", "null"))
+		s.ours(fmt.Sprintf(device, "false", "null"))
+		s.admin(fmt.Sprintf(device, "true", "A2-4Q"))
+		s.ours(`{kind: VGPUDevice, metadata: {name: d, labels: {nodename: n}, ownerReferences: [{kind: Node}]}, spec: {address: b, enabled: true, vGPUTypeName: A2-4Q}}`)
+		s.expect("", "")
+		s.ours(fmt.Sprintf(device, []string{"false", "true"}[i], []string{"A2-4Q", "A2-4C"}[i]))
+		s.expect("I3", []string{".spec.enabled: true → false", ".spec.vGPUTypeName"}[i])
+	}
+	s := newStage(t, Options{HasLog: true})
+	s.admin(`{kind: PCIDeviceClaim, metadata: {name: d}, spec: {address: a}}`)
+	s.ours(`{kind: PCIDeviceClaim, metadata: {name: d, finalizers: [f], ownerReferences: [{kind: PCIDevice}]}, spec: {address: a}}`)
+	s.expect("", "")
+	s.ours(`{kind: PCIDeviceClaim, metadata: {name: d}, spec: {address: b}}`)
+	s.expect("I3", ".spec.address")
 }
 
 func TestI3DeletingWhatIsNotOurs(t *testing.T) {
