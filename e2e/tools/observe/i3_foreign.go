@@ -73,7 +73,8 @@ func mayWrite(kind string, object kube.Object, path string) bool {
 	allowed := []string{".metadata.resourceVersion", ".metadata.managedFields", ".metadata.generation", ".metadata.annotations.vmgpu.io/",
 		".metadata.labels.vmgpu.io/"}
 	if isOurKind(object) {
-		allowed = append(allowed, ".status", ".metadata.finalizers")
+		// The answer to the write that takes the last finalizer off has the resourceVersion of the deletion that somebody asked for.
+		allowed = append(allowed, ".status", ".metadata.finalizers", ".metadata.deletion")
 	}
 	if object.Group() == harvester { // whoever made it, it stands for a device of the node; what users say in it checkUsers knows
 		allowed = append(allowed, ".metadata.labels", ".metadata.ownerReferences")
