@@ -11,7 +11,8 @@
 #include "node-daemon/plan_sriov.h"
 
 #define QUESTION_BYTES (4 * MiB)
-#define SAID_FAILURES 8 /* so many are said, and how many more there are */
+#define NO_ADDRESS (1ULL << 47) /* above it no function has one (pcifn.h) */
+#define SAID_FAILURES 8		/* so many are said, and how many more there are */
 
 struct failure {
 	uint64_t at;
@@ -259,17 +260,32 @@ static bool takes_away(const struct unit *u, const struct steps *steps)
 	return false;
 }
 
-static bool is_of(const struct unit *place, const struct unit *u)
+static bool is_at(const struct unit *u, uint64_t at)
 {
-	if (place->card->address == u->card->address) {
-		return true;
-	}
 	list_each(vf, &u->card->vfs) {
-		if (vf->address == place->card->address) {
+		if (vf->address == at) {
 			return true;
 		}
 	}
-	return false;
+	return at == u->card->address;
+}
+
+static uint64_t at_of(const struct unit *place)
+{
+	return place->functions.items[0]->address;
+}
+
+static bool is_of(const struct unit *place, const struct unit *u)
+{
+	return is_at(u, at_of(place));
+}
+
+/* "": it is not of one mediated device. */
+static const char *uuid_of(const struct unit *place)
+{
+	const struct pci_function *f = place->functions.items[0];
+
+	return f->mdevs.n ? f->mdevs.items[0].uuid : "";
 }
 
 /* False: some is being asked. What cannot be seen is in use. */
@@ -293,7 +309,7 @@ static bool add_users(struct cuts *c, const struct unit *u, struct arena *a,
 		*again = MIN(*again, at);
 		if (users != BIND_USERS_NONE) {
 			to->items[to->n++] = (struct cut_use){
-				place->card->address, "",
+				at_of(place), uuid_of(place),
 				users == BIND_USERS_SOME
 					? arena_strdup(a, who)
 					: arena_printf(a,
@@ -364,17 +380,30 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 
 /* --- what the eyes can be asked of ------------------------------------------------------------ */
 
-/* As a unit of its own, without a GPU. */
-static void add_place(struct cuts *c, uint64_t at, const char *driver, int64_t group,
-		      struct arena *a)
+/* As a unit of its own, without a GPU. id: what the eyes know it by. */
+static struct pci_function *add_place(struct cuts *c, uint64_t id, uint64_t at, const char *driver,
+				      struct arena *a)
 {
 	struct pci_function *f = arena_new(a, struct pci_function);
+	struct pci_function *named = arena_new(a, struct pci_function);
 	const struct pci_function **list = arena_array(a, const struct pci_function *, 1);
 
-	*f = (struct pci_function){
-		.address = at, .kind = PCI_GPU, .driver = driver, .group = group};
+	*f = (struct pci_function){.address = at, .kind = PCI_GPU, .driver = driver, .group = -1};
+	*named = *f;
+	named->address = id;
 	list[0] = f;
-	c->places.items[c->places.n++] = (struct unit){.card = f, .functions = {list, 1}};
+	c->places.items[c->places.n++] = (struct unit){.card = named, .functions = {list, 1}};
+	return f;
+}
+
+/* Several stand on one card, so each is known by a number of its own, in no domain that there is. */
+static void add_mdev(struct cuts *c, const struct pci_function *card, size_t i, struct arena *a)
+{
+	uint64_t id = NO_ADDRESS | hash_str(HASH_SEED, card->mdevs.items[i].uuid) % NO_ADDRESS;
+	struct pci_function *f = add_place(c, id, card->address, card->driver, a);
+
+	f->mdevs.items = &card->mdevs.items[i];
+	f->mdevs.n = 1;
 }
 
 void cuts_begin(struct cuts *c, const struct unit_list *units, struct arena *a)
@@ -382,18 +411,18 @@ void cuts_begin(struct cuts *c, const struct unit_list *units, struct arena *a)
 	size_t n = units->n;
 
 	list_each(u, units) {
-		n += u->card->vfs.n;
+		n += u->card->vfs.n + u->card->mdevs.n;
 	}
 	forget_others(c);
 	c->places = (struct unit_list){arena_array(a, struct unit, n), 0};
 	list_each(u, units) {
 		list_each(vf, &u->card->vfs) {
 			if (*vf->driver && !vf->gone) {
-				add_place(c, vf->address, vf->driver, vf->group, a);
+				add_place(c, vf->address, vf->address, vf->driver, a);
 			}
 		}
-		if (!u->card->vfs.n && u->card->mdevs.n) {
-			add_place(c, u->card->address, u->card->driver, u->card->group, a);
+		for (size_t i = 0; !u->card->vfs.n && i < u->card->mdevs.n; i++) {
+			add_mdev(c, u->card, i, a);
 		}
 	}
 	inuse_begin(c->inuse, &c->places);
@@ -422,12 +451,13 @@ static void on_answer(void *ctx, const struct eyes_answer *answer)
 	char text[PCIFN_TEXT_MAX];
 
 	list_each(says, &answer->units) {
+		const char *what = says->id < NO_ADDRESS ? pcifn_text(says->id, text) : "it";
+
 		if (says->users != BIND_USERS_NONE && !why) {
 			why = says->users == BIND_USERS_SOME
-				      ? xprintf("%s is used by now: by %s",
-						pcifn_text(says->id, text), says->who)
+				      ? xprintf("%s is used by now: by %s", what, says->who)
 				      : xprintf("whether anybody uses %s by now is not known: %s",
-						pcifn_text(says->id, text), says->who);
+						what, says->who);
 		}
 	}
 	link_remove(&k->link);
@@ -438,7 +468,8 @@ static void on_answer(void *ctx, const struct eyes_answer *answer)
 static bool is_taken(const struct steps *steps, const struct unit *place)
 {
 	list_each(s, steps) {
-		if (takes_all(s) || (takes_place(s) && s->at == place->card->address)) {
+		if (takes_all(s) || (takes_place(s) && s->at == at_of(place) &&
+				     (!*uuid_of(place) || str_eq(s->value, uuid_of(place))))) {
 			return true;
 		}
 	}
@@ -494,11 +525,11 @@ const char *cuts_given(const struct cut_use_list *given, const struct unit *u,
 {
 	list_each(g, given) {
 		list_each(s, steps) {
-			bool all = takes_all(s) && u->card->vfs.n;
-			const struct pci_function f = {.address = g->at};
+			bool all = takes_all(s) && u->card->vfs.n && is_at(u, g->at);
+			bool mdev = s->verb == STEP_MDEV_DROP && *g->uuid;
 
-			if ((takes_place(s) && s->at == g->at) ||
-			    (all && is_of(&(struct unit){.card = &f}, u))) {
+			if (all || (takes_place(s) && s->at == g->at &&
+				    (!mdev || str_eq(s->value, g->uuid)))) {
 				return arena_printf(a, "it was given to %s meanwhile", g->holder);
 			}
 		}

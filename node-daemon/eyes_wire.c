@@ -127,7 +127,10 @@ void eyes_unit_of(const struct unit *u, struct arena *a, struct eyes_unit *ret)
 	list_each(f, &u->functions) {
 		if ((*f)->kind != PCI_MEMBER && *(*f)->driver) {
 			ret->functions.items[ret->functions.n++] = (struct eyes_function){
-				(*f)->address, arena_strdup(a, (*f)->driver), !u->gpus, NULL};
+				(*f)->address, arena_strdup(a, (*f)->driver), !u->gpus,
+				!u->gpus && (*f)->mdevs.n == 1
+					? arena_strdup(a, (*f)->mdevs.items[0].uuid)
+					: NULL};
 		}
 	}
 }

@@ -50,7 +50,8 @@ struct eyes_answer {
 };
 
 /* What is asked of a unit: of its functions that have a driver, aside from mere members of its
- * group. One of no GPUs is a place for vGPUs. In the arena. */
+ * group. One of no GPUs is a place for vGPUs, or for the one mediated device that it
+ * has. In the arena. */
 void eyes_unit_of(const struct unit *u, struct arena *a, struct eyes_unit *ret);
 
 /* 0, or -1: it is too long. Adds a line to out. */
