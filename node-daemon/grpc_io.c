@@ -393,6 +393,18 @@ bool grpc_listening(const struct grpc_listener *l)
 	       st.st_ino == l->inode;
 }
 
+void grpc_break(struct grpc_listener *l)
+{
+	link_each(k, &l->conns)
+	{
+		struct conn *c = container_of(k, struct conn, link);
+
+		if (!c->busy) { /* else this is said from within one of its calls */
+			grpc_broke(c->g, "the socket is closed");
+		}
+	}
+}
+
 struct grpc_listener *grpc_unlisten(struct grpc_listener *l)
 {
 	if (!l) {

@@ -339,7 +339,7 @@ static enum hands_run_may may_run(void *ctx, uint64_t unit)
 /* --- what is wanted --------------------------------------------------------------------------- */
 
 /* Whom the kubelet gave it to knows more than who has it open already. */
-static void look_for_holders(struct obey *o, struct bind_seen *seen)
+static bool look_for_holders(struct obey *o, struct bind_seen *seen)
 {
 	const char *busy =
 		o->s.busy ? o->s.busy(o->s.ctx, seen->unit->card->address, &o->arena) : NULL;
@@ -348,6 +348,7 @@ static void look_for_holders(struct obey *o, struct bind_seen *seen)
 		seen->users = BIND_USERS_SOME;
 		seen->holder = busy;
 	}
+	return busy;
 }
 
 /* True: the unit's drivers are as ordered, so that it may be cut. */
@@ -410,8 +411,7 @@ static void decide(struct obey *o, const struct unit *u, struct verdict_on *v)
 		end_quarantine(o, v);
 		return;
 	}
-	if (look_for_users(o, &seen)) {
-		look_for_holders(o, &seen);
+	if (look_for_holders(o, &seen) || look_for_users(o, &seen)) {
 		plan_bind(&seen, &o->arena, &v->plan);
 		cuts = plan_cut(o, v);
 	}

@@ -128,9 +128,10 @@ static const char *refusal(struct taker *t, const struct unit_order *given, stru
 		return "it is no PCI address such as 0000:41:00.0";
 	}
 	ret->unit = unit_at(t->units, at);
-	ret->by = given->by;
-	ret->exclusive = given->exclusive;
-	ret->name = given->name;
+	/* They outlive what was given: what follows from them is used until the next turn. */
+	ret->by = given->by ? arena_strdup(t->arena, given->by) : NULL;
+	ret->exclusive = given->exclusive ? arena_strdup(t->arena, given->exclusive) : NULL;
+	ret->name = given->name ? arena_strdup(t->arena, given->name) : NULL;
 	if (!ret->unit) {
 		return not_there(t, given->id, at);
 	}

@@ -149,6 +149,15 @@ static struct served *served_of(struct plugin_io *io, struct plugin_resource *r)
 	return s;
 }
 
+/* Calls that are open are nobody's any more. */
+static void leave(struct served *s)
+{
+	if (s->listener) {
+		grpc_break(s->listener);
+	}
+	s->listener = grpc_unlisten(s->listener);
+}
+
 static void served_free(struct served *s)
 {
 	grpc_unask(s->registering);
@@ -174,8 +183,8 @@ static void do_listen(struct served *s)
 	auto_free char *before = s->r->why ? xstrdup(s->r->why) : NULL;
 	struct err err;
 
-	s->listener = grpc_unlisten(s->listener);
 	s->stream = NULL;
+	leave(s);
 	s->listener = grpc_listen(s->io->loop, s->io->folder, s->r->socket, &what, &err);
 	plugin_listened(s->r, s->listener, s->listener ? NULL : err.text, now_of(s->io));
 	said(s, "no socket for the kubelet", before);
@@ -236,6 +245,8 @@ static void carry_out(struct plugin_io *io, const struct plugin_work *w)
 		grpc_end(take(s->stream), GRPC_OK, "");
 		break;
 	case PLUGIN_UNLISTEN:
+		s->stream = NULL;
+		leave(s);
 		served_free(s);
 		break;
 	case PLUGIN_WAIT:

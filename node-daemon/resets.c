@@ -95,6 +95,20 @@ static void start(struct resets *r, struct reset *x)
 	}
 }
 
+/* It has the lock that another one would wait for. */
+static bool hangs(const struct resets *r, const char *id)
+{
+	link_each(l, &r->items)
+	{
+		const struct reset *x = container_of(l, struct reset, link);
+
+		if (x->stuck && str_eq(x->id, id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void on_time(void *ctx)
 {
 	struct resets *r = ctx;
@@ -110,8 +124,15 @@ static void on_time(void *ctx)
 			waiting[n++] = x;
 		}
 	}
-	for (size_t i = 0; i < n && running < RESETS_AT_ONCE; i++, running++) {
-		start(r, waiting[i]);
+	for (size_t i = 0; i < n && running < RESETS_AT_ONCE; i++) {
+		if (hangs(r, waiting[i]->id)) {
+			r->s.done(r->s.ctx, waiting[i]->id, false, "", 0,
+				  "the last reset still hangs in the kernel");
+			reset_free(waiting[i]);
+		} else {
+			start(r, waiting[i]);
+			running++;
+		}
 	}
 }
 
@@ -141,6 +162,17 @@ struct resets *resets_destroy(struct resets *r)
 		free(r);
 	}
 	return NULL;
+}
+
+bool resets_has(const struct resets *r, const char *id)
+{
+	link_each(l, &r->items)
+	{
+		if (str_eq(container_of(l, struct reset, link)->id, id)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void resets_add(struct resets *r, const char *id, const struct unit *u)

@@ -24,4 +24,6 @@ struct resets_settings {
 struct resets *resets_create(const struct resets_settings *s);
 /* Ends what runs; a child that hangs is left behind. NULL. */
 struct resets *resets_destroy(struct resets *r);
+/* One of this unit waits, runs or hangs. */
+bool resets_has(const struct resets *r, const char *id);
 void resets_add(struct resets *r, const char *id, const struct unit *u);

@@ -165,9 +165,8 @@ static void tell_uses(struct supply *su)
 			.id = o->id,
 			.place = b->place,
 			.resource = o->resource ? o->resource : "",
-			.why = o->offered ? ""
-			       : o->why	  ? o->why
-					  : "it is not offered",
+			/* Not what uses says itself, or what is in doubt once would stay so. */
+			.why = !o->offered && o->barred ? o->barred : "",
 			.methods = methods_of(o->is),
 			.hosted = is_hosted(o->is),
 		};
@@ -178,9 +177,13 @@ static void tell_uses(struct supply *su)
 	uses_units(su->uses, units, n + n_vgpus, now_of(su));
 }
 
+/* Where nothing is known, what was listed stays so: what pods have among it. */
 static void offer(struct supply *su)
 {
 	make_offers(su);
+	if (!su->facts.machine) {
+		return;
+	}
 	tell_uses(su);
 	if (su->io) {
 		plugin_io_offers(su->io, su->offers.lists.items, su->offers.lists.n);
@@ -375,7 +378,7 @@ static bool do_next(struct supply *su, bool *ret_any)
 	*ret_any |= w.what != USES_WAIT;
 	switch (w.what) {
 	case USES_WAIT:
-		loop_timer_set(su->timer, wake);
+		loop_timer_set(su->timer, MIN(wake, loop_timer_at(su->timer)));
 		return false;
 	case USES_RECORD:
 		record(su, w.record);
@@ -446,8 +449,7 @@ static void turn(struct supply *su)
 	do {
 		su->again = false;
 		vgpus_turn(su->vgpus);
-		work(su);
-		offer(su);
+		offer(su); /* first: what was offered before may lie in what is gone */
 		su->again |= work(su);
 	} while (su->again);
 	su->in_turn = false;
@@ -470,7 +472,7 @@ static void on_time(void *ctx)
 /* --- what the kubelet asks -------------------------------------------------------------------- */
 
 static const char *not_as_looked_at(struct supply *su, const struct pci_function *f,
-				    struct arena *a)
+				    bool check_config, struct arena *a)
 {
 	char text[PCIFN_TEXT_MAX], have[256];
 	auto_free char *path = xprintf("bus/pci/devices/%s", pcifn_text(f->address, text));
@@ -483,7 +485,8 @@ static const char *not_as_looked_at(struct supply *su, const struct pci_function
 	if (sysfs_link_name(dir, "driver", have, sizeof(have)) < 0 || !str_eq(have, f->driver)) {
 		return arena_printf(a, "%s: it is not on %s any more", text, f->driver);
 	}
-	if (f->kind == PCI_GPU && (sysfs_config_vendor(dir, &vendor) < 0 || vendor == UINT16_MAX)) {
+	if (check_config && f->kind == PCI_GPU &&
+	    (sysfs_config_vendor(dir, &vendor) < 0 || vendor == UINT16_MAX)) {
 		return arena_printf(
 			a,
 			"%s: its config space reads as ones: the card is dead or has "
@@ -498,6 +501,7 @@ static const char *unfit_unit(struct supply *su, const char *id, struct arena *a
 {
 	const struct offer *o = offers_find(&su->offers, id);
 	const char *why = NULL;
+	bool check_config;
 
 	if (!o || !o->is) {
 		return NULL; /* uses has words for that */
@@ -505,10 +509,13 @@ static const char *unfit_unit(struct supply *su, const char *id, struct arena *a
 	if (o->barred) { /* listed for who has it, not for the next one */
 		return arena_printf(a, "%s: %s", id, o->barred);
 	}
+	/* A reset keeps others from the config space until it has ended (pci_wait_cfg), and says
+	 * itself whether the card answers then. */
+	check_config = !resets_has(su->resets, id);
 	for (size_t i = 0; !why && i < o->is->functions.n; i++) {
 		const struct pci_function *f = o->is->functions.items[i];
 
-		why = f->kind == PCI_MEMBER ? NULL : not_as_looked_at(su, f, a);
+		why = f->kind == PCI_MEMBER ? NULL : not_as_looked_at(su, f, check_config, a);
 	}
 	return why;
 }
@@ -690,10 +697,11 @@ void supply_turn(struct supply *su)
 
 void supply_beat(struct supply *su)
 {
-	if (!su->io) {
-		open_plugin(su, false);
-	} else {
+	if (su->io) {
 		plugin_io_check(su->io);
+	} else {
+		open_plugin(su, false);
+		turn(su);
 	}
 	uses_beat(su->uses, now_of(su));
 	if (work(su)) {
