@@ -17,7 +17,7 @@ import collections, ctypes, glob, http.client, json, os, random, re, select, sig
 
 L40S, A100 = "nvidia.com/AD102GL_L40S", "nvidia.com/GA100_A100_PCIE_80GB"
 NODE, PODS = "n1", "/api/v1/namespaces/default/pods"
-PATIENCE = 90          # s, for any one pod
+PATIENCE = 180         # s, for any one pod: the scheduler looks seldom at one that did not fit
 TICK = 10 * 10**6      # ns: a file's times are those of the last tick of the kernel's clock
 MOMENT = 5 * 10**9     # ns: so old may a GPUNode's holder be: a beat, a list, a write
 REFUSALS = ("UnexpectedAdmissionError", "OutOfnvidia.com/")
@@ -60,6 +60,13 @@ def refused(p):
     s = p["status"]
     why = s.get("message", "")
     return why if why and s.get("reason", "").startswith(REFUSALS) else ""
+
+
+def until_scheduled(p):
+    def seconds(t):
+        return time.mktime(time.strptime(t, "%Y-%m-%dT%H:%M:%SZ"))
+    at = [c["lastTransitionTime"] for c in p["status"]["conditions"] if c["type"] == "PodScheduled"]
+    return seconds(at[0]) - seconds(p["metadata"]["creationTimestamp"]) if at else 0
 
 
 def short(why):
@@ -126,7 +133,8 @@ class Cycles:
             time.sleep(0.1)
         figures(self.counts)
         late = sorted(self.started)
-        print("created to running: %.1f s in the middle, %.1f s at most" % (late[len(late) // 2], late[-1]) if late else "none ran")
+        print("created to running: %.1f s in the middle, %.1f s at most, of which %d s until it had a node" % (
+            late[len(late) // 2][0], *late[-1]) if late else "none ran")
         if self.broken:
             sys.exit("\n".join(self.broken))
 
@@ -157,7 +165,7 @@ class Cycles:
                 with self.lock:
                     self.left -= 1
                     self.counts["ran"] += 1
-                    self.started.append(time.time() - begun)
+                    self.started.append((time.time() - begun, until_scheduled(p)))
             else:
                 with self.lock:
                     self.counts["did not: " + short(refused(p))] += 1
