@@ -17,7 +17,7 @@
 #include "node-daemon/resets.h"
 #include "node-daemon/sysfs.h"
 #include "node-daemon/uses.h"
-#include "node-daemon/vgpus.h"
+#include "node-daemon/demand.h"
 
 #define TURN_BYTES (16 * MiB)
 
@@ -31,7 +31,7 @@ struct supply {
 	struct obey_facts facts;
 	struct offers offers;
 	struct resets *resets;
-	struct vgpus *vgpus;
+	struct demand *demand;
 	struct eyes *eyes;
 	uint64_t *doubts; /* units that they are to be asked of */
 	size_t n_doubts;
@@ -117,7 +117,7 @@ static void make_offers(struct supply *su)
 				    .words = true};
 	used(su, &su->arena, &seen.uses);
 	offers_make(&seen, &su->arena, &su->offers);
-	vgpus_offer(su->vgpus, &su->offers, &su->arena);
+	demand_offer(su->demand, &su->offers, &su->arena);
 }
 
 static const struct unit *unit_of(const struct supply *su, const char *id)
@@ -153,7 +153,7 @@ static void tell_uses(struct supply *su)
 	struct uses_unit *units, *vgpus;
 	size_t n = 0, n_vgpus;
 
-	vgpus_units(su->vgpus, &su->arena, &vgpus, &n_vgpus);
+	demand_units(su->demand, &su->arena, &vgpus, &n_vgpus);
 	units = arena_array(&su->arena, struct uses_unit, su->offers.items.n + n_vgpus);
 	list_each(o, &su->offers.items) {
 		const struct book *b = o->is ? books_find(su->facts.books, o->unit) : NULL;
@@ -261,8 +261,8 @@ static void doubt(struct supply *su, const char *id)
 {
 	uint64_t unit;
 
-	if (vgpus_is(id)) {
-		vgpus_ask_holders(su->vgpus, id);
+	if (demand_is(id)) {
+		demand_ask_holders(su->demand, id);
 	} else if (pcifn_parse(id, &unit) == 0) {
 		su->doubts = xrealloc(su->doubts, (su->n_doubts + 1) * sizeof(*su->doubts));
 		su->doubts[su->n_doubts++] = unit;
@@ -284,8 +284,8 @@ static void reset(struct supply *su, const char *id)
 {
 	const struct unit *u = unit_of(su, id);
 
-	if (vgpus_is(id)) {
-		vgpus_remove(su->vgpus, id);
+	if (demand_is(id)) {
+		demand_remove(su->demand, id);
 	} else if (u) {
 		resets_add(su->resets, id, u);
 	} else {
@@ -362,7 +362,7 @@ static bool asks_vgpus(const struct dpapi_asks *asks)
 {
 	list_each(ids, asks) {
 		if (ids->n) {
-			return vgpus_is(ids->items[0]);
+			return demand_is(ids->items[0]);
 		}
 	}
 	return false;
@@ -385,7 +385,7 @@ static bool do_next(struct supply *su, bool *ret_any)
 		break;
 	case USES_ANSWER:
 		if (asks_vgpus(w.asks)) {
-			vgpus_answer(su->vgpus, w.call, w.resource, w.asks);
+			demand_answer(su->demand, w.call, w.resource, w.asks);
 		} else {
 			answer(su, w.call, w.asks);
 		}
@@ -448,7 +448,7 @@ static void turn(struct supply *su)
 	su->in_turn = true;
 	do {
 		su->again = false;
-		vgpus_turn(su->vgpus);
+		demand_turn(su->demand);
 		offer(su); /* first: what was offered before may lie in what is gone */
 		su->again |= work(su);
 	} while (su->again);
@@ -562,7 +562,7 @@ static void on_gone(void *ctx, struct grpc_call *call)
 	struct supply *su = ctx;
 
 	uses_call_gone(su->uses, call);
-	vgpus_call_gone(su->vgpus, call);
+	demand_call_gone(su->demand, call);
 	turn_soon(su);
 }
 
@@ -658,14 +658,14 @@ struct supply *supply_create(const struct supply_settings *s)
 	su->eyes = eyes_create(&s->eyes);
 	su->timer = loop_timer_create(s->loop, on_time, su, "supply");
 	su->uses = uses_create(facts.boot ? facts.boot : "");
-	su->vgpus = vgpus_create(&(struct vgpus_settings){.loop = s->loop,
-							  .eyes = s->eyes,
-							  .sys = s->sys,
-							  .obey = s->obey,
-							  .uses = su->uses,
-							  .again = on_vgpus,
-							  .look = on_vgpus_look,
-							  .ctx = su});
+	su->demand = demand_create(&(struct demand_settings){.loop = s->loop,
+							     .eyes = &s->eyes,
+							     .sys = s->sys,
+							     .obey = s->obey,
+							     .uses = su->uses,
+							     .again = on_vgpus,
+							     .look = on_vgpus_look,
+							     .ctx = su});
 	if (j) {
 		uses_restore(su->uses, j->uses.items, j->uses.n);
 	}
@@ -681,7 +681,7 @@ struct supply *supply_destroy(struct supply *su)
 	podres_destroy(su->pods);
 	eyes_destroy(su->eyes);
 	resets_destroy(su->resets);
-	vgpus_destroy(su->vgpus);
+	demand_destroy(su->demand);
 	uses_destroy(su->uses);
 	loop_timer_destroy(su->timer);
 	arena_finish(&su->arena);
@@ -718,7 +718,7 @@ const char *supply_busy(const struct supply *su, uint64_t unit, struct arena *a)
 
 void supply_given(const struct supply *su, struct arena *a, struct cut_use_list *ret)
 {
-	vgpus_given(su->vgpus, a, ret);
+	demand_given(su->demand, a, ret);
 }
 
 /* --- report ----------------------------------------------------------------------------------- */
@@ -780,7 +780,7 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 	}
 	ret->notes.items = notes;
 	ret->uses.items = arena_array(a, struct report_use, su->offers.items.n);
-	vgpus_report(su->vgpus, a, ret);
+	demand_report(su->demand, a, ret);
 	list_each(o, &su->offers.items) {
 		note_offer(su, o, ret);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node-daemon/vgpus.h"
+#include "node-daemon/demand.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,15 +10,17 @@
 #include "base/link.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "node-daemon/eyes.h"
 #include "node-daemon/grpc.h"
+#include "node-daemon/plan_vgpu.h"
 #include "node-daemon/sysfs.h"
 #include "node-daemon/write.h"
 
 #define TURN_BYTES (16 * MiB)
 #define MAKE_MS 8000 /* one: the kubelet waits meanwhile, and starts nothing else */
 
-struct vgpus {
-	struct vgpus_settings s;
+struct demand {
+	struct demand_settings s;
 	struct eyes *eyes;
 	struct link makes, questions;
 	char **removing; /* ids that are to go */
@@ -27,14 +29,14 @@ struct vgpus {
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
-bool vgpus_is(const char *id)
+bool demand_is(const char *id)
 {
 	struct vgpu_id parsed;
 
 	return vgpu_id_parse(id, &parsed) == 0;
 }
 
-static bool is_going(const struct vgpus *v, const char *id)
+static bool is_going(const struct demand *v, const char *id)
 {
 	for (size_t i = 0; i < v->n_removing; i++) {
 		if (str_eq(v->removing[i], id)) {
@@ -45,7 +47,7 @@ static bool is_going(const struct vgpus *v, const char *id)
 }
 
 /* The record of this boot; NULL: it does not exist. */
-static const struct journal_slot *record_of(const struct vgpus *v, const char *id)
+static const struct journal_slot *record_of(const struct demand *v, const char *id)
 {
 	const struct journal *j = obey_journal(v->s.obey);
 	struct obey_facts f;
@@ -72,12 +74,12 @@ static const char *holder_of(const struct uses_view *u, struct arena *a)
 }
 
 /* What is being removed is nobody's by then. */
-static bool in_use(const struct vgpus *v, const struct uses_view *u, struct arena *a)
+static bool in_use(const struct demand *v, const struct uses_view *u, struct arena *a)
 {
-	return vgpus_is(u->id) && !is_going(v, u->id) && uses_busy(v->s.uses, u->id, a);
+	return demand_is(u->id) && !is_going(v, u->id) && uses_busy(v->s.uses, u->id, a);
 }
 
-void vgpus_given(const struct vgpus *v, struct arena *a, struct cut_use_list *ret)
+void demand_given(const struct demand *v, struct arena *a, struct cut_use_list *ret)
 {
 	struct uses_view u;
 	size_t n = 0;
@@ -97,7 +99,7 @@ void vgpus_given(const struct vgpus *v, struct arena *a, struct cut_use_list *re
 	}
 }
 
-void vgpus_report(const struct vgpus *v, struct arena *a, struct report_obeyed *ret)
+void demand_report(const struct demand *v, struct arena *a, struct report_obeyed *ret)
 {
 	struct uses_view u;
 	size_t n = 0;
@@ -108,7 +110,7 @@ void vgpus_report(const struct vgpus *v, struct arena *a, struct report_obeyed *
 	ret->slots.items = arena_array(a, struct report_slot, n);
 	for (size_t i = 0; uses_each(v->s.uses, i, &u); i++) {
 		const struct journal_slot *s =
-			u.state == USES_HELD && vgpus_is(u.id) ? record_of(v, u.id) : NULL;
+			u.state == USES_HELD && demand_is(u.id) ? record_of(v, u.id) : NULL;
 
 		if (s) {
 			ret->slots.items[ret->slots.n++] = (struct report_slot){
@@ -119,7 +121,7 @@ void vgpus_report(const struct vgpus *v, struct arena *a, struct report_obeyed *
 }
 
 /* False: nothing is known now. */
-static bool see(const struct vgpus *v, struct arena *a, struct vgpu_seen *ret)
+static bool see(const struct demand *v, struct arena *a, struct vgpu_seen *ret)
 {
 	struct obey_facts f;
 
@@ -135,7 +137,7 @@ static bool see(const struct vgpus *v, struct arena *a, struct vgpu_seen *ret)
 	if (!f.machine || !ret->journal) {
 		return false;
 	}
-	vgpus_given(v, a, &ret->uses);
+	demand_given(v, a, &ret->uses);
 	return true;
 }
 
@@ -159,7 +161,7 @@ static struct plugin_offer *list_of(struct offers *to, const char *resource)
 	return &to->lists.items[to->lists.n++];
 }
 
-static bool is_healthy(const struct vgpus *v, const char *id)
+static bool is_healthy(const struct demand *v, const char *id)
 {
 	struct uses_view u;
 
@@ -171,7 +173,7 @@ static bool is_healthy(const struct vgpus *v, const char *id)
 	return true;
 }
 
-static void add_type(struct vgpus *v, const struct vgpu_seen *seen, const char *type,
+static void add_type(struct demand *v, const struct vgpu_seen *seen, const char *type,
 		     struct arena *a, struct offers *to)
 {
 	struct vgpu_device_list devices;
@@ -194,7 +196,7 @@ static void add_type(struct vgpus *v, const struct vgpu_seen *seen, const char *
 	}
 }
 
-void vgpus_offer(struct vgpus *v, struct offers *to, struct arena *a)
+void demand_offer(struct demand *v, struct offers *to, struct arena *a)
 {
 	struct plugin_offer *lists;
 	struct vgpu_seen seen;
@@ -237,7 +239,7 @@ static void add_unit(const struct vgpu_seen *seen, const struct vgpu_device *d, 
 	};
 }
 
-void vgpus_units(struct vgpus *v, struct arena *a, struct uses_unit **ret, size_t *ret_n)
+void demand_units(struct demand *v, struct arena *a, struct uses_unit **ret, size_t *ret_n)
 {
 	struct vgpu_device_list *all;
 	struct vgpu_seen seen;
@@ -266,7 +268,7 @@ void vgpus_units(struct vgpus *v, struct arena *a, struct uses_unit **ret, size_
 /* --- who has one open ------------------------------------------------------------------------- */
 
 struct question {
-	struct vgpus *v;
+	struct demand *v;
 	struct link link;
 	char *id;
 };
@@ -278,7 +280,7 @@ static void question_free(struct question *q)
 	free(q);
 }
 
-static int64_t now_of(const struct vgpus *v)
+static int64_t now_of(const struct demand *v)
 {
 	return loop_now(v->s.loop);
 }
@@ -289,7 +291,7 @@ static void on_eyes(void *ctx, const struct eyes_answer *answer)
 						    [BIND_USERS_NONE] = USES_NOBODY,
 						    [BIND_USERS_SOME] = USES_SOMEBODY};
 	struct question *q = ctx;
-	struct vgpus *v = q->v;
+	struct demand *v = q->v;
 	const struct eyes_says *says = &answer->units.items[0];
 
 	uses_holders(v->s.uses, q->id, answers[says->users], says->who, now_of(v));
@@ -315,7 +317,7 @@ static const char *driver_at(const struct obey_facts *f, uint64_t at)
 	return NULL;
 }
 
-void vgpus_ask_holders(struct vgpus *v, const char *id)
+void demand_ask_holders(struct demand *v, const char *id)
 {
 	const struct journal_slot *s = record_of(v, id);
 	struct eyes_function place = {.vgpus = true};
@@ -345,7 +347,7 @@ static bool is_left(const struct journal_slot *s)
 }
 
 /* Obeying removes what the journal says is going. */
-void vgpus_remove(struct vgpus *v, const char *id)
+void demand_remove(struct demand *v, const char *id)
 {
 	const struct journal_slot *s = record_of(v, id);
 	struct journal_slot going;
@@ -371,7 +373,7 @@ void vgpus_remove(struct vgpus *v, const char *id)
 }
 
 /* Those that have gone since. */
-static void note_removed(struct vgpus *v)
+static void note_removed(struct demand *v)
 {
 	size_t n = 0;
 
@@ -397,7 +399,7 @@ struct made {
 
 struct make {
 	struct write_job job; /* first: what the child sees as its context */
-	struct vgpus *v;
+	struct demand *v;
 	struct link link;
 	struct arena arena;
 	struct grpc_call *call; /* NULL: nobody waits any more */
@@ -421,7 +423,7 @@ static void make_free(struct make *m)
 /* What was given by the books goes back. */
 static void refuse(struct make *m, const char *why)
 {
-	struct vgpus *v = m->v;
+	struct demand *v = m->v;
 
 	log_warn("the kubelet asked in vain", log_str("reason", why));
 	if (m->call) {
@@ -560,7 +562,7 @@ static void slot_copy(const struct journal_slot *s, struct arena *a, struct jour
 
 static int start(struct make *m, const struct vgpu_plan *p, struct err *err)
 {
-	struct vgpus *v = m->v;
+	struct demand *v = m->v;
 
 	if (obey_record(v->s.obey, &(struct journal_record){.slot = &p->before}, true, err) < 0) {
 		return -1;
@@ -679,8 +681,8 @@ static void copy_asks(struct make *m, const struct dpapi_asks *asks)
 	m->grants = arena_array(&m->arena, struct dpapi_grant, asks->n);
 }
 
-void vgpus_answer(struct vgpus *v, struct grpc_call *call, const char *resource,
-		  const struct dpapi_asks *asks)
+void demand_answer(struct demand *v, struct grpc_call *call, const char *resource,
+		   const struct dpapi_asks *asks)
 {
 	struct make *m = xcalloc(1, sizeof(*m));
 
@@ -694,7 +696,7 @@ void vgpus_answer(struct vgpus *v, struct grpc_call *call, const char *resource,
 	advance(m);
 }
 
-void vgpus_call_gone(struct vgpus *v, struct grpc_call *call)
+void demand_call_gone(struct demand *v, struct grpc_call *call)
 {
 	link_each(l, &v->makes)
 	{
@@ -708,23 +710,23 @@ void vgpus_call_gone(struct vgpus *v, struct grpc_call *call)
 
 /* --- from outside ----------------------------------------------------------------------------- */
 
-void vgpus_turn(struct vgpus *v)
+void demand_turn(struct demand *v)
 {
 	note_removed(v);
 }
 
-struct vgpus *vgpus_create(const struct vgpus_settings *s)
+struct demand *demand_create(const struct demand_settings *s)
 {
-	struct vgpus *v = xcalloc(1, sizeof(*v));
+	struct demand *v = xcalloc(1, sizeof(*v));
 
 	v->s = *s;
-	v->eyes = eyes_create(&s->eyes);
+	v->eyes = eyes_create(s->eyes);
 	link_init(&v->makes);
 	link_init(&v->questions);
 	return v;
 }
 
-struct vgpus *vgpus_destroy(struct vgpus *v)
+struct demand *demand_destroy(struct demand *v)
 {
 	eyes_destroy(v->eyes);
 	link_each(l, &v->questions)
