@@ -14,9 +14,11 @@
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 #   hands     the controller's orders carried out there: cards brought to vfio-pci and back
 #   eyes      who uses cards there, seen by a process that has the rights for it, for one that has none
+#   cut       virtual functions and vGPUs made there as ordered
 #   given     GPUs given to virtual machines, and taken back: vmgpu-node as a pod on a guest that is a node, with a real kubelet and containerd
-# and, where it is named, the rig that given stands on:
-#   join      a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
+# and, since they are long, only when they are named:
+#   demand    vGPUs made there as pods ask
+#   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
 #
@@ -146,6 +148,8 @@ part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
 part_given() { bash e2e/node/given.sh; }
+part_cut() { bash e2e/node/cut.sh; }
+part_demand() { bash e2e/node/demand.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
 
@@ -194,10 +198,10 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
+all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes cut given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} demand join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -221,10 +225,10 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
-lane cluster hands eyes &
+lane cluster hands eyes demand &
 lane faults &
 lane neighbours given &
-lane node tools programs &
+lane node tools programs cut &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
