@@ -69,11 +69,15 @@ debian() {
 	rm -f "$log"
 }
 
-# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as four fifths of the free memory go
+# clusters_that_fit: how many clusters may share work that mostly waits: four a core, as far as four fifths of the free memory go, and the
+# inotify instances that one user may have (often 128): each takes 11, and those that other parts start for themselves 60 in all
 clusters_that_fit() {
-	local fit most=$((4 * $(nproc)))
+	local fit most=$((4 * $(nproc))) watches
+	watches=$((($(cat /proc/sys/fs/inotify/max_user_instances) - 60) / 11))
+	most=$((watches < most ? watches : most))
 	fit=$(awk '/^MemAvailable:/ { print int($2 * 0.8 / 2000000) }' /proc/meminfo)
-	echo $((fit < 1 ? 1 : fit < most ? fit : most))
+	fit=$((fit < most ? fit : most))
+	echo $((fit < 1 ? 1 : fit))
 }
 
 # python3 ARGUMENT...: Debian's, which deps.sh installs; a version manager's shim starts a hundred processes first

@@ -14,9 +14,9 @@
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 #   hands     the controller's orders carried out there: cards brought to vfio-pci and back
 #   eyes      who uses cards there, seen by a process that has the rights for it, for one that has none
-#   cut       virtual functions and vGPUs made there as ordered
 #   given     GPUs given to virtual machines, and taken back: vmgpu-node as a pod on a guest that is a node, with a real kubelet and containerd
 # and, since they are long, only when they are named:
+#   cut       virtual functions and vGPUs made in the guest as ordered
 #   demand    vGPUs made there as pods ask
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
@@ -198,10 +198,10 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes cut given)
+all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} demand join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut demand join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
