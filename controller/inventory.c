@@ -149,6 +149,9 @@ static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u,
 	if ((available && str_eq(available->status, "True")) || (vgpu && full)) {
 		return NULL;
 	}
+	if (u->holder) { /* whose it is stands in the message, and is not for every tenant's eyes */
+		return arena_printf(a, "one on %s is in use, and is not given on", n->obj.name);
+	}
 	return arena_printf(a, "one on %s may not be taken: %s", n->obj.name,
 			    available && !str_empty(available->message)
 				    ? available->message
