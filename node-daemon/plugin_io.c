@@ -291,7 +291,7 @@ static uint64_t know(struct plugin_io *io)
 	return fd >= 0 ? io->number : 0;
 }
 
-/* A clock that was set meanwhile makes it younger at most. */
+/* Of both ends by the wall clock: one that was set meanwhile makes it older or younger, never of the future. */
 static int64_t age_of(const struct plugin_io *io)
 {
 	struct stat st;
