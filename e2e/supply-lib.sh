@@ -34,7 +34,7 @@ soon() { within 25 "$@"; }
 counts() {
 	local pair have
 	for pair; do
-		have=$(kubectl get node n1 -o "jsonpath={.status.allocatable.nvidia\\.com/${pair%=*}}")
+		have=$(kubectl get node n1 -o "jsonpath={.status.allocatable.nvidia\\.com/${pair%=*}}") || return 1
 		[ "${have:-0}" = "${pair#*=}" ] || { echo "${pair%=*}: ${have:-none}" && return 1; }
 	done
 }
