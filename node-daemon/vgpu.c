@@ -161,16 +161,6 @@ bool vgpu_place_free(const struct pci_function *card, const struct pci_vf *vf)
 	       !has_mdev(card, vf->address);
 }
 
-size_t vgpu_free_places(const struct pci_function *card)
-{
-	size_t n = 0;
-
-	list_each(vf, &card->vfs) {
-		n += vgpu_place_free(card, vf);
-	}
-	return n;
-}
-
 /* --- profiles ------------------------------------------------------------------------------ */
 
 struct maker {

@@ -43,11 +43,9 @@ bool vgpu_creatable_line(char *line, const char **ret_id, const char **ret_name)
 /* Name of a type id of the card (nvidia-746, 1148), the id itself when nobody knows its name. */
 const char *vgpu_type_name(const struct pci_function *card, const char *id);
 
-/* How many vGPUs exist on the card, and how many functions of it have none (for a card that carries
- * them itself: 0). */
+/* How many vGPUs exist on the card. */
 size_t vgpu_made(const struct pci_function *card);
-size_t vgpu_free_places(const struct pci_function *card);
-/* One of these. */
+/* A function of it that can carry one, and has none. */
 bool vgpu_place_free(const struct pci_function *card, const struct pci_vf *vf);
 
 /* The types of the card with what still fits; lists lie in the arena, strings in the machine or the
