@@ -12,6 +12,8 @@ prog=node/cut.sh
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=test-lib.sh
+. "$here/test-lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit 1
@@ -20,18 +22,17 @@ make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node"
 node=$top/build/$V/vmgpu-node
 socket=/run/vmgpu/tool.sock
 work=$(mktemp -d)
-n=0 failed=0 controller=''
+g=$work/guest
+n=0 failed=0
 
 clean() {
 	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
-	[ ! -d "$work/guest" ] || bash e2e/node/stop.sh "$work/guest"
+	[ ! -d "$g" ] || bash e2e/node/stop.sh "$g"
 	[ ! -d "$work/cluster" ] || bash e2e/cluster/down.sh "$work/cluster"
 	rm -rf "$work"
 }
 trap clean EXIT
 
-guest() { bash e2e/node/guest.sh "$work/guest" sh -c "$*"; }
-get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 after_failure() {
 	get '{range .status.units[*]}{.id} {.driver} {.sriov}: {.conditions[*].message}{"\n"}{range .slots[*]}{.vf}={.type} {end}{"\n"}{end}{.status.conditions[*].message}{"\n"}' |
 		sed 's/^/# /'
@@ -60,7 +61,6 @@ order() {
 	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"term\": 1, \"permittedTypes\": [${permitted:-}], \"units\": [$*]}}" >/dev/null
 }
 says() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"Available\")].message}" | grep -qE "$2"; }
-obeying() { get '{.status.conditions[?(@.type=="Obeying")].status} {.status.conditions[?(@.type=="Obeying")].reason} {.status.conditions[?(@.type=="Obeying")].message}' | grep -qE "^$1"; }
 numvfs() { [ "$(get "{.status.units[?(@.id==\"$l40s\")].sriov.numVFs}")" = "$1" ] && [ "$(guest "cat /sys/bus/pci/devices/$l40s/sriov_numvfs")" = "$1" ]; }
 # types VF=TYPE...: what the report says of these, and of no others
 types() {
@@ -69,11 +69,10 @@ types() {
 	[ "$all" = "$(printf '%s\n' "$@" | sort | grep -v '^$')" ]
 }
 current() { [ "$(guest "cat /sys/bus/pci/devices/$1/nvidia/current_vgpu_type")" = "$2" ]; }
-driver() { [ "$(guest "basename \$(readlink /sys/bus/pci/devices/$1/driver) 2>/dev/null || echo -")" = "$2" ]; }
 vf() { echo "$((0x${1} / 8)) $((0x${1} % 8))" | { read -r slot function && printf '0000:02:%02x.%x' "$slot" "$function"; }; } # N in hex: 1 is 0000:02:00.1
 
 start_daemon() {
-	guest "(exec $node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default --device-plugins= --tool-socket $socket \
+	guest "(exec $node --node-name gpu-node --kubeconfig $g/kubeconfig --lease-namespace default --device-plugins= --tool-socket $socket \
 		>>/tmp/node.log 2>&1) & echo \$! >/tmp/node"
 }
 stop_daemon() { guest 'kill -TERM $(cat /tmp/node); while kill -0 $(cat /tmp/node) 2>/dev/null; do sleep 0.1; done'; }
@@ -82,8 +81,7 @@ start_tool() { guest "(exec python3 $here/tool.py $socket >>/tmp/tool.log 2>&1) 
 behave() { guest "echo $1 >/run/sriov-manage"; }
 
 # hold DEVICE: as a virtual machine has it open; let_go ends it
-hold() { guest "(exec $work/guest/guest/vfioprobe $1 >/tmp/probe.log 2>&1) & echo \$! >/tmp/holder; sleep 1; grep 'waits to be told' /tmp/probe.log"; }
-let_go() { guest 'kill $(cat /tmp/holder)'; }
+hold() { guest "(exec $g/guest/vfioprobe $1 >/tmp/probe.log 2>&1) & echo \$! >/tmp/holder; sleep 1; grep 'waits to be told' /tmp/probe.log"; }
 
 functions() {
 	start_daemon
@@ -206,10 +204,6 @@ mediated_functions() {
 	permitted='' l40s_id=''
 }
 
-start_controller() {
-	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --metrics-bind-address=0 --health-probe-bind-address=0 >>"$work/controller.log" 2>&1 &
-	controller=$!
-}
 object() { kubectl get "$1" "$2" -o "jsonpath=$3" 2>/dev/null; }
 object_is() { [ "$(object "$1" "$2" "$3")" = "$4" ]; }
 patch() { kubectl patch "$1" "$2" --type=merge -p "{\"spec\": $3}" >/dev/null; }
@@ -246,7 +240,7 @@ kubectl create -f - >/dev/null <<'Y'
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-node"}}
 Y
 VFS=16 MASK=$l40s=10de:26b9:030200,$t4=10de:1eb8:030200,$idle=10de:2321:030200 NVFAKE="vgpu=none ready_ms=1000 card=$l40s=vfio:equal,$t4=mdev" \
-	bash e2e/node/run.sh "$work/guest" "$KUBECONFIG" || exit 1
+	bash e2e/node/run.sh "$g" "$KUBECONFIG" || exit 1
 guest "echo $idle >/sys/bus/pci/devices/$idle/driver/unbind"
 functions
 [ -n "${QUICK:-}" ] || lying

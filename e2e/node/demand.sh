@@ -11,6 +11,8 @@ prog=node/demand.sh
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=test-lib.sh
+. "$here/test-lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit 1
@@ -28,8 +30,6 @@ clean() {
 }
 trap clean EXIT
 
-guest() { bash e2e/node/guest.sh "$g" sh -c "$*"; }
-get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 after_failure() {
 	kubectl get pods 2>&1 | sed 's/^/# /'
 	get '{range .status.units[*]}{.id} {.driver} {.sriov}: {.conditions[*].message}{"\n"}{range .slots[?(@.type)]}{.vf}={.type}={.holder} {end}{"\n"}{end}' | sed 's/^/# /'

@@ -10,6 +10,8 @@ prog=node/eyes.sh
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=test-lib.sh
+. "$here/test-lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit 1
@@ -18,23 +20,21 @@ make -s V="$V" "build/$V/vmgpu-node" || exit 1
 node=$top/build/$V/vmgpu-node
 socket=/run/vmgpu/eyes.sock
 work=$(mktemp -d)
+g=$work/guest
 n=0 failed=0
 
 clean() {
-	[ ! -d "$work/guest" ] || bash e2e/node/stop.sh "$work/guest"
+	[ ! -d "$g" ] || bash e2e/node/stop.sh "$g"
 	[ ! -d "$work/cluster" ] || bash e2e/cluster/down.sh "$work/cluster"
 	rm -rf "$work"
 }
 trap clean EXIT
 
-guest() { bash e2e/node/guest.sh "$work/guest" sh -c "$*"; }
-get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 after_failure() {
 	get '{range .status.units[*]}{.id} {.driver}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
 	guest 'tail -n ${TAIL:-5} /tmp/node.log /tmp/eyes.log' | sed 's/^/# log: /'
 }
 
-driver() { [ "$(guest "basename \$(readlink /sys/bus/pci/devices/$1/driver) 2>/dev/null || echo -")" = "$2" ]; }
 says() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"Available\")].message}" | grep -q "$2"; }
 # order WANT ADDRESS=DEVICE...
 order() {
@@ -45,10 +45,9 @@ order() {
 }
 # hold NODE: a process in the guest that has it open; the guest's shell expands the name. let_go ends it
 hold() { guest "node=$1; python3 -c \"import time; f = open('\$node', 'rb'); time.sleep(600)\" >/dev/null 2>&1 & echo \$! >/tmp/holder; sleep 1; kill -0 \$(cat /tmp/holder)"; }
-let_go() { guest 'kill $(cat /tmp/holder)'; }
 
 start_daemon() {
-	guest "(setpriv --bounding-set=-all --inh-caps=-all --no-new-privs $node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default \
+	guest "(setpriv --bounding-set=-all --inh-caps=-all --no-new-privs $node --node-name gpu-node --kubeconfig $g/kubeconfig --lease-namespace default \
 		--eyes-socket $socket >>/tmp/node.log 2>&1) & echo \$! >/tmp/node"
 }
 start_eyes() {
@@ -112,7 +111,7 @@ WITHOUT_KUBEVIRT=1 bash e2e/cluster/up.sh "$work/cluster" || exit 1
 kubectl create -f - >/dev/null <<'Y'
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-node"}}
 Y
-NVFAKE=driver=0 bash e2e/node/run.sh "$work/guest" "$KUBECONFIG" || exit 1
+NVFAKE=driver=0 bash e2e/node/run.sh "$g" "$KUBECONFIG" || exit 1
 shut
 opened
 hanging

@@ -10,12 +10,14 @@ prog=node/given.sh
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$top/e2e/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=test-lib.sh
+. "$top/e2e/node/test-lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 cd "$top" || exit 1
 V=${V:-dev}
 make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
 work=$(mktemp -d)
-state=$work/cluster g=$work/guest ns=tenant n=0 failed=0 controller=''
+state=$work/cluster g=$work/guest ns=tenant n=0 failed=0
 
 clean() {
 	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
@@ -25,9 +27,7 @@ clean() {
 }
 trap clean EXIT
 
-guest() { bash e2e/node/guest.sh "$g" sh -c "$*"; }
 soon() { within 90 "$@"; }
-get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 unit() { get "{.status.units[?(@.id==\"$1\")]$2}"; } # ADDRESS PATH
 hands() { kubectl -n vmgpu-system logs -l app.kubernetes.io/name=vmgpu-node -c hands --tail="${TAIL:-6}"; }
 after_failure() {
@@ -42,11 +42,6 @@ image() {
 	mapfile -t libraries < <(ldd "$bin" | awk '$2 == "=>" { print $3 ":" $3 } $1 ~ "^/" { print $1 ":" $1 }')
 	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
 }
-start_controller() {
-	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metrics-bind-address=0 --health-probe-bind-address=0 >>"$work/controller.log" 2>&1 &
-	controller=$!
-}
-stop_controller() { kill -TERM "$controller" && wait "$controller"; controller=''; }
 
 begin() {
 	bash e2e/cluster/up.sh "$state" || return 1
@@ -86,11 +81,10 @@ order() { # WANT ADDRESS DEVICE: in the place of a controller
 	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"units\": [{\"id\": \"$2\", \"device\": \"$3\", \"want\": \"$1\"}]}}" >/dev/null
 }
 waits_for() { unit "$1" '.conditions[?(@.type=="Available")].message' | grep -q "$2"; }
-driver() { [ "$(guest "basename \$(readlink /sys/bus/pci/devices/$1/driver)")" = "$2" ]; }
 
 as_a_pod() {
 	it "the pod of manifests/node.yaml runs" soon available
-	start_controller
+	start_controller --leader-elect=false
 	it "its hands have no capability, no way to get one, and the runtime's filter of system calls" \
 		eval 'soon [ -n "$(status_of "/usr/bin/vmgpu-node --sys" CapEff)" ] && [ "$(status_of "/usr/bin/vmgpu-node --sys" "CapEff|NoNewPrivs|Seccomp")" = "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 " ]'
 	it "its eyes have the two that they need" eval '[ "$(status_of "vmgpu-node observe" "CapEff|NoNewPrivs|Seccomp")" = "CapEff: 0000000000080004 NoNewPrivs: 1 Seccomp: 2 " ]'
@@ -110,7 +104,7 @@ given() {
 	it "ordered back to the host while a machine has it, it stays, and the report says who has it" soon waits_for $card "pod $ns/virt-launcher-vm-instance-one-[a-z0-9]* has it"
 	it "its driver too" driver $card vfio-pci
 	order vfio $card 10de:20b5
-	start_controller
+	start_controller --leader-elect=false
 	kubectl -n vmgpu-system delete pod -l app.kubernetes.io/name=vmgpu-node >/dev/null
 	it "vmgpu-node's pod is deleted, and another one takes its place" soon available
 	it "which knows who has it" soon held $card vm-instance-one

@@ -11,6 +11,8 @@ prog=node/hands.sh
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=test-lib.sh
+. "$here/test-lib.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit 1
@@ -18,18 +20,17 @@ V=${V:-dev}
 make -s V=dev build/dev/vmgpu-controller && make -s V="$V" "build/$V/vmgpu-node" || exit 1
 node=$top/build/$V/vmgpu-node
 work=$(mktemp -d)
-n=0 failed=0 controller=''
+g=$work/guest
+n=0 failed=0
 
 clean() {
 	[ -z "$controller" ] || kill -KILL "$controller" 2>/dev/null
-	[ ! -d "$work/guest" ] || bash e2e/node/stop.sh "$work/guest"
+	[ ! -d "$g" ] || bash e2e/node/stop.sh "$g"
 	[ ! -d "$work/cluster" ] || bash e2e/cluster/down.sh "$work/cluster"
 	rm -rf "$work"
 }
 trap clean EXIT
 
-guest() { bash e2e/node/guest.sh "$work/guest" sh -c "$*"; }
-get() { kubectl get gpunode gpu-node -o "jsonpath=$1" 2>/dev/null; }
 after_failure() {
 	get '{range .status.units[*]}{.id} {.driver}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
 	guest 'tail -${TAIL:-5} /tmp/node.log' | sed 's/^/# log: /'
@@ -42,19 +43,9 @@ drivers() {
 	for pair; do grep -qx "${pair%-}" <<<"$all" || return 1; done
 }
 overrides() { [ "$(guest "cat /sys/bus/pci/devices/$1/driver_override")" = "$2" ]; }
-unit_says() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"$2\")].message}" | grep -q "$3"; }
-obeying() { get '{.status.conditions[?(@.type=="Obeying")].status} {.status.conditions[?(@.type=="Obeying")].reason} {.status.conditions[?(@.type=="Obeying")].message}' | grep -qE "^$1"; }
 answered() { [ "$(get '{.spec.term}')" = "$(get '{.status.observedTerm}')" ]; }
 
-start_daemon() { guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"; }
-start_controller() {
-	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --metrics-bind-address=0 --health-probe-bind-address=0 >>"$work/controller.log" 2>&1 &
-	controller=$!
-}
-stop_controller() {
-	kill -TERM "$controller" && wait "$controller"
-	controller=''
-}
+start_daemon() { guest "($node --node-name gpu-node --kubeconfig $g/kubeconfig --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1; echo ended \$? >>/tmp/node.log) &"; }
 
 # order WANT ADDRESS=DEVICE...: in the place of a controller
 order() {
@@ -70,7 +61,6 @@ loose() { drivers 0000:02:00.0=- 0000:81:00.0=- 0000:84:00.0=- 0000:85:00.0=-; }
 
 # hold NODE: a process in the guest that has it open; let_go ends it
 hold() { guest "python3 -c 'import time; f = open(\"$1\", \"rb\"); time.sleep(600)' >/dev/null 2>&1 & echo \$! >/tmp/holder; sleep 1; kill -0 \$(cat /tmp/holder)"; }
-let_go() { guest 'kill $(cat /tmp/holder)'; }
 
 obeyed() {
 	hold /dev/snd/controlC0
@@ -123,7 +113,7 @@ stop_daemon() { guest 'kill -TERM $(pidof vmgpu-node); sleep 1; ! pidof vmgpu-no
 without_a_server() {
 	stop_daemon
 	let_loose 0000:81:00.0
-	guest "sed 's#10\.0\.2\.2:[0-9]*#10.0.2.2:9#' $work/guest/kubeconfig >/tmp/nobody; ($node --node-name gpu-node --kubeconfig /tmp/nobody --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1) &"
+	guest "sed 's#10\.0\.2\.2:[0-9]*#10.0.2.2:9#' $g/kubeconfig >/tmp/nobody; ($node --node-name gpu-node --kubeconfig /tmp/nobody --lease-namespace default --device-plugins= >>/tmp/node.log 2>&1) &"
 	it "with no API server the last orders are obeyed" within 15 bound
 	stop_daemon
 	start_daemon
@@ -153,7 +143,7 @@ unchanged() {
 }
 second_daemon() {
 	within 30 unchanged # the first has just been started
-	guest "($node --node-name gpu-node --kubeconfig $work/guest/kubeconfig --lease-namespace default --device-plugins= >/tmp/second.log 2>&1) & echo \$! >/tmp/second"
+	guest "($node --node-name gpu-node --kubeconfig $g/kubeconfig --lease-namespace default --device-plugins= >/tmp/second.log 2>&1) & echo \$! >/tmp/second"
 	sleep 2
 	it "a second daemon on the node writes nothing, and the first need not answer it" unchanged
 	guest 'kill $(pgrep -f second.log; cat /tmp/second); pkill -n vmgpu-node'
@@ -191,7 +181,7 @@ WITHOUT_KUBEVIRT=1 bash e2e/cluster/up.sh "$work/cluster" || exit 1
 kubectl create -f - >/dev/null <<'Y'
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-node"}}
 Y
-NVFAKE=driver=0 bash e2e/node/run.sh "$work/guest" "$KUBECONFIG" || exit 1
+NVFAKE=driver=0 bash e2e/node/run.sh "$g" "$KUBECONFIG" || exit 1
 obeyed
 given_back
 [ -n "${QUICK:-}" ] || killed
