@@ -66,6 +66,17 @@ static void refused_at_once(void)
 	is_str(turn(), "record a given flr ok; answer c a; ");
 }
 
+/* No pod has the device any more, nor a process; what follows when it is clean. */
+static void is_taken_back(const char *then)
+{
+	pods("a", NULL);
+	is_str(turn(), "holders a; ");
+	uses_holders(u, "a", USES_NOBODY, NULL, now);
+	is_str(turn(), "reset a; ");
+	clean("a");
+	is_str(turn(), then);
+}
+
 /* The kubelet may be right, and our books not: what is ended is seen inside the call. */
 static void ended_inside(void)
 {
@@ -73,12 +84,7 @@ static void ended_inside(void)
 	allocate("d", "a", NULL);
 	is_str(turn(), "pods; ");
 	is_int(wake, now + USES_CALL_MS);
-	pods("a", NULL);
-	is_str(turn(), "holders a; ");
-	uses_holders(u, "a", USES_NOBODY, NULL, now);
-	is_str(turn(), "reset a; ");
-	clean("a");
-	is_str(turn(), "record a given flr ok; answer d a; ");
+	is_taken_back("record a given flr ok; answer d a; ");
 	is_str(look(0).pod, "");
 }
 
@@ -90,12 +96,7 @@ static void void_allocate(void)
 	is_str(turn(), "record a given flr ok; answer c a; ");
 	allocate("d", "a", NULL);
 	is_str(turn(), "pods; ");
-	pods("a", NULL);
-	is_str(turn(), "holders a; ");
-	uses_holders(u, "a", USES_NOBODY, NULL, now);
-	is_str(turn(), "reset a; ");
-	clean("a");
-	is_str(turn(), "record a given flr ok; answer d a; ");
+	is_taken_back("record a given flr ok; answer d a; ");
 }
 
 static void another_has_it(void)
@@ -583,12 +584,7 @@ static void kubelet_starts_and_asks(void)
 	uses_kubelet(u, now);
 	allocate("d", "a", NULL);
 	is_str(turn(), "pods; ");
-	pods("a", NULL);
-	is_str(turn(), "holders a; ");
-	uses_holders(u, "a", USES_NOBODY, NULL, now);
-	is_str(turn(), "reset a; ");
-	clean("a");
-	is_str(turn(), "record a given flr ok; answer d a; ");
+	is_taken_back("record a given flr ok; answer d a; ");
 }
 
 static void no_list_meanwhile(void)
