@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal's records of vGPUs that were made on demand. */
-#include "base/test.h"
-#include "node-daemon/journal.h"
-
-static struct journal j;
-static struct buf file;
+#include "node-daemon/journal_records_test.h"
 
 static const struct journal_slot made = {
 	.place = "0000:40:01.0/00.0",
@@ -17,16 +13,6 @@ static const struct journal_slot made = {
 	.state = JOURNAL_MAKING,
 };
 
-static void append(const struct journal_record *r)
-{
-	struct err err = {""};
-	size_t from = file.len;
-
-	is_int(journal_line(&j, r, &file, &err), 0);
-	journal_note(&j, file.bytes + from, file.len - from);
-	is_int(j.size, file.len);
-}
-
 static void append_slot(const char *place, int64_t index, const char *state)
 {
 	struct journal_slot s = made;
@@ -36,26 +22,6 @@ static void append_slot(const char *place, int64_t index, const char *state)
 	s.state = state;
 	s.uuid = "";
 	append(&(struct journal_record){.slot = &s});
-}
-
-static void begin(void)
-{
-	static const struct journal_head head = {JOURNAL_VERSION, "node1", "boot-1"};
-
-	journal_finish(&j);
-	journal_init(&j);
-	buf_finish(&file);
-	buf_init(&file, JOURNAL_MAX_BYTES);
-	append(&(struct journal_record){.head = &head});
-}
-
-static void reread(void)
-{
-	journal_finish(&j);
-	journal_init(&j);
-	journal_read(file.bytes, file.len, &j);
-	is_str(j.trouble, "");
-	is_int(j.health, JOURNAL_GOOD);
 }
 
 static void there_and_back(void)

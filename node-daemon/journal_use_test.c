@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal's records of use: who has a device, over our death. */
-#include "node-daemon/journal.h"
-
-#include "base/test.h"
-
-static struct journal j;
-static struct buf file;
+#include "node-daemon/journal_records_test.h"
 
 static const struct journal_reset flr = {"flr", 120, 4711, TRI_TRUE};
 static const struct journal_use given = {
@@ -19,16 +14,6 @@ static const struct journal_use given = {
 	.resource = "nvidia.com/AD102GL_L40S",
 };
 
-static void append(const struct journal_record *r)
-{
-	struct err err = {""};
-	size_t from = file.len;
-
-	is_int(journal_line(&j, r, &file, &err), 0);
-	journal_note(&j, file.bytes + from, file.len - from);
-	is_int(j.size, file.len);
-}
-
 static void append_use(const char *place, const char *state, const struct journal_reset *reset)
 {
 	struct journal_use u = given;
@@ -38,26 +23,6 @@ static void append_use(const char *place, const char *state, const struct journa
 	u.reset = reset;
 	u.ns = u.pod = u.resource = "";
 	append(&(struct journal_record){.use = &u});
-}
-
-static void begin(void)
-{
-	static const struct journal_head head = {JOURNAL_VERSION, "node1", "boot-1"};
-
-	journal_finish(&j);
-	journal_init(&j);
-	buf_finish(&file);
-	buf_init(&file, JOURNAL_MAX_BYTES);
-	append(&(struct journal_record){.head = &head});
-}
-
-static void reread(void)
-{
-	journal_finish(&j);
-	journal_init(&j);
-	journal_read(file.bytes, file.len, &j);
-	is_str(j.trouble, "");
-	is_int(j.health, JOURNAL_GOOD);
 }
 
 static void there_and_back(void)
