@@ -12,7 +12,7 @@ BIN_cli := kubectl-vmgpu
 
 PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2 libprotobuf-c
 # What compiles nothing, or installs them first.
-WITHOUT_LIBRARIES := deps demo demo-down test cluster-up cluster-down help clean
+WITHOUT_LIBRARIES := deps demo demo-down test catalogue cluster-up cluster-down help clean
 ifeq ($(shell pkg-config --exists $(PKGS) && echo yes),)
 ifneq ($(or $(if $(MAKECMDGOALS),,all),$(filter-out $(WITHOUT_LIBRARIES),$(MAKECMDGOALS))),)
 $(error libraries are missing: run `make deps` first)
@@ -143,7 +143,7 @@ fuzzers: $(FUZZERS) # which replay what they are given
 list-fuzzers:
 	@echo $(FUZZERS)
 
-.PHONY: deps demo demo-down test faults races idle cluster-up cluster-down lint fuzz fuzz-cover mutate
+.PHONY: deps demo demo-down test catalogue faults races idle cluster-up cluster-down lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -158,6 +158,9 @@ test: ## all tests; PARTS="unit tools ..." for some (e2e/test.sh --help)
 
 faults: ## every scenario with one fault at each place; SHARD=1/4, ONLY=TEXT (e2e/faults.sh --help)
 	@bash e2e/faults.sh
+
+catalogue: ## what other systems promise or test of nodes, our test of each, and what the last `make test` said of it
+	@python3 e2e/catalogue.py
 
 races: ## 50 pods for 8 GPUs, and CYCLES=200 pods that come and go while kubelet and daemon are killed: no device is with two (e2e/races.sh --help)
 	@CYCLES=$(or $(CYCLES),200) LONG=1 bash e2e/races.sh

@@ -2,7 +2,7 @@
 # test.sh [PART...]: runs the tests and ends with the line "N passed, N failed, N skipped". All parts by default:
 #   unit      every *_test.c with AddressSanitizer and UBSan, the plans' cases, and the corpus of each fuzz target
 #   tools     the Go tests of the test tools
-#   programs  what the programs say to wrong flags and files
+#   programs  what the programs say to wrong flags and files; that each test of e2e/catalogue.tsv is there
 #   data      CRDs, examples and seeds against a real API server
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
@@ -91,7 +91,12 @@ part_tools() {
 	(cd e2e/tools && go test -json ./... | python3 "$top/e2e/gotap.py")
 }
 
-part_programs() { bash e2e/programs.sh; }
+part_programs() {
+	local rc=0
+	bash e2e/programs.sh || rc=1
+	python3 e2e/catalogue.py --check || rc=1
+	return $rc
+}
 part_neighbours() { bash e2e/neighbours.sh; }
 part_data() { on 0 bash e2e/data/check.sh; }
 part_seeds() { on 0 seeds; }
