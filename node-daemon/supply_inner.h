@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supply_inner.h: private to supply*.c. supply.c: the turn, and works of uses.h; supply_offers.c: which
+ * devices there are; supply_holders.c: who has them open; supply_allocate.c: what the kubelet asks;
+ * supply_report.c: what is reported.
+ */
+#pragma once
+
+#include "node-daemon/demand.h"
+#include "node-daemon/plugin_io.h"
+#include "node-daemon/podres.h"
+#include "node-daemon/resets.h"
+#include "node-daemon/supply.h"
+
+#define SUPPLY_TURN_BYTES (16 * MiB)
+
+struct supply {
+	struct supply_settings s;
+	struct uses *uses;
+	struct podres *pods;
+	struct plugin_io *io; /* NULL: the kubelet's folder was not there yet */
+	struct loop_timer *timer;
+	struct arena arena; /* of the offers */
+	struct obey_facts facts;
+	struct offers offers;
+	struct resets *resets;
+	struct demand *demand;
+	struct eyes *eyes;
+	uint64_t *doubts; /* units that they are to be asked of */
+	size_t n_doubts;
+	bool asking;
+	bool in_turn, again; /* what a turn causes is the same turn's */
+	uint64_t reported;   /* of what the report was told last */
+};
+
+/* supply.c */
+int64_t supply_now(const struct supply *su);
+void supply_turn_soon(struct supply *su);
+/* True: there was something. */
+bool supply_work(struct supply *su);
+
+/* supply_offers.c */
+void supply_offer(struct supply *su);
+/* NULL: it is not there any more. */
+const struct unit *supply_unit(const struct supply *su, const char *id);
+
+/* supply_holders.c */
+void supply_doubt(struct supply *su, const char *id);
+void supply_ask_eyes(struct supply *su); /* of those in doubt */
+
+/* supply_allocate.c: of plugin_io.h */
+void supply_allocate(void *ctx, const char *resource, struct grpc_call *call, const void *message,
+		     size_t n);
+void supply_preferred(void *ctx, const char *resource, struct grpc_call *call, const void *message,
+		      size_t n);
+/* Works of uses.h. */
+void supply_answer(struct supply *su, const struct uses_work *w);
+void supply_refuse(struct supply *su, struct grpc_call *call, const char *why);
+
+/* supply_report.c */
+uint64_t supply_said(const struct supply *su); /* a hash of all that supply_report says */

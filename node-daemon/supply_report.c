@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is reported of the devices. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "node-daemon/supply_inner.h"
+
+uint64_t supply_said(const struct supply *su)
+{
+	uint64_t h = HASH_SEED;
+	struct uses_view v;
+
+	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
+		const char *const texts[] = {v.id, v.ns, v.pod, v.why, v.method};
+		const int64_t numbers[] = {v.state, v.ms, v.at};
+
+		for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
+			h = hash_str(h, texts[k]);
+		}
+		h = hash_bytes(h, numbers, sizeof(numbers));
+	}
+	list_each(o, &su->offers.items) {
+		h = hash_str(h, o->is && !o->offered && o->why ? o->why : "");
+	}
+	return h;
+}
+
+static void note(struct report_obeyed *ret, uint64_t unit, const char *type, const char *status,
+		 const char *reason, const char *why)
+{
+	ret->notes.items[ret->notes.n++] =
+		(struct report_note){unit, {type, status, reason, why, 0, NULL}};
+}
+
+/* That a unit is with a pod keeps nobody from wanting it next; that it is not clean does. */
+static void note_use(const struct uses_view *v, uint64_t unit, struct report_obeyed *ret)
+{
+	if (v->state == USES_DIRTY) {
+		note(ret, unit, "Dirty", "True", "NotReset", v->why);
+		note(ret, unit, "Available", "False", "Dirty", v->why);
+	} else if (*v->why && v->state != USES_HELD && v->state != USES_GIVEN) {
+		note(ret, unit, "Available", "False", "InUse", v->why);
+	}
+}
+
+static void report_use(const struct supply *su, const struct uses_view *v, uint64_t unit,
+		       struct report_obeyed *ret)
+{
+	bool held = v->state == USES_HELD && *v->pod;
+	bool reset = *v->method && v->at;
+
+	if (held || reset) {
+		ret->uses.items[ret->uses.n++] = (struct report_use){
+			unit,
+			held ? v->ns : NULL,
+			held ? v->pod : NULL,
+			reset ? v->method : NULL,
+			v->ms,
+			clock_wall_ms() - (supply_now(su) - v->at),
+		};
+	}
+}
+
+/* What is ordered for virtual machines, is ready, and is not listed all the same. */
+static void note_offer(const struct supply *su, const struct offer *o, struct report_obeyed *ret)
+{
+	if (o->is && !o->offered && o->why && str_eq(unit_mode(o->is), "vfio") &&
+	    orders_for(su->facts.orders, o->is) == WANT_VFIO) {
+		note(ret, o->unit, "Available", "False", "NotAdvertised", o->why);
+	}
+}
+
+void supply_report(const struct supply *su, struct arena *a, struct report_obeyed *ret)
+{
+	size_t room = ret->notes.n + 3 * su->offers.items.n;
+	struct report_note *notes = arena_array(a, struct report_note, room);
+	struct uses_view v;
+	uint64_t unit;
+
+	if (ret->notes.n) {
+		memcpy(notes, ret->notes.items, ret->notes.n * sizeof(*notes));
+	}
+	ret->notes.items = notes;
+	ret->uses.items = arena_array(a, struct report_use, su->offers.items.n);
+	demand_report(su->demand, a, ret);
+	list_each(o, &su->offers.items) {
+		note_offer(su, o, ret);
+	}
+	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
+		if (offers_find(&su->offers, v.id) && pcifn_parse(v.id, &unit) == 0) {
+			note_use(&v, unit, ret);
+			report_use(su, &v, unit, ret);
+		}
+	}
+}
