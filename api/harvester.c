@@ -115,8 +115,14 @@ const struct type sriov_gpu_status_type = {sizeof(T), sriov_gpu_status_fields, N
 #define T struct sriov_gpu
 static const struct field sriov_gpu_label_fields[] = {NODENAME(T), {0}};
 static const struct type sriov_gpu_labels = {sizeof(T), sriov_gpu_label_fields, NULL};
+static const struct field sriov_gpu_annotation_fields[] = {
+	FIELD(T, count, SRIOV_COUNT_ANNOTATION, TYPE_STR),
+	{0},
+};
+static const struct type sriov_gpu_annotations = {sizeof(T), sriov_gpu_annotation_fields, NULL};
 static const struct field sriov_gpu_metadata_fields[] = {
 	FIELD_INLINE("labels", &sriov_gpu_labels),
+	FIELD_INLINE("annotations", &sriov_gpu_annotations),
 	{0},
 };
 static const struct type sriov_gpu_metadata = {sizeof(T), sriov_gpu_metadata_fields, NULL};

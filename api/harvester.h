@@ -14,6 +14,8 @@
 
 #define HARVESTER_PARENT_LABEL "harvesterhci.io/parentSRIOVGPUDevice"
 #define HARVESTER_DRIVER_ANNOTATION "harvesterhci.io/pcideviceDriver"
+/* On a SRIOVGPUDevice: how many virtual functions, of a card whose driver leaves the choice. */
+#define SRIOV_COUNT_ANNOTATION "vmgpu.io/virtual-functions"
 #define HARVESTER_OVERRIDE_ANNOTATION "pcidevice.harvesterhci.io/override-resource-name"
 
 LIST_OF(finalizer_list, const char *);
@@ -62,6 +64,7 @@ struct sriov_gpu_status {
 struct sriov_gpu {
 	struct obj obj;
 	const char *nodename; /* label */
+	const char *count;    /* annotation */
 	const struct sriov_gpu_spec *spec;
 	const struct sriov_gpu_status *status;
 };

@@ -75,6 +75,7 @@ static const struct field gpu_unit_fields[] = {
 	FIELD(T, driver, "driver", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, mode, "mode", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, vgpu_framework, "vgpuFramework", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, physical_function, "physicalFunction", TYPE_STR),
 	FIELD(T, numa_node, "numaNode", TYPE_INT),
 	FIELD(T, profiles, "profiles", TYPE_OBJS, .sub = &gpu_profile_type),
 	FIELD(T, functions, "functions", TYPE_OBJS, .sub = &gpu_function_type),

@@ -44,6 +44,7 @@ struct gpu_unit {
 	LIST(const char *) aliases;
 	const char *vendor_id, *device_id; /* four hex digits, lower case */
 	const char *driver, *mode, *vgpu_framework;
+	const char *physical_function; /* address of its card, NULL: it is no virtual function */
 	int64_t numa_node;
 	LIST(struct gpu_profile) profiles;
 	LIST(struct gpu_function) functions;

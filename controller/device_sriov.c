@@ -52,19 +52,29 @@ static int by_rank(const void *a, const void *b)
 	return strcmp(((const struct vf *)a)->rank, ((const struct vf *)b)->rank);
 }
 
+static void add_vf(struct vf *all, size_t *n, const char *address)
+{
+	all[*n].address = address;
+	snprintf(all[*n].rank, sizeof(all[*n].rank), "%zu", *n);
+	++*n;
+}
+
 /* The report has them in the order of their numbers, Harvester in that of a folder's listing. */
 static void say_vfs(const struct device *d, struct sriov_gpu_status *ret)
 {
 	struct arena *a = d->pass->arena;
-	struct vf *all = arena_array(a, struct vf, d->unit->slots.n);
+	struct vf *all = arena_array(a, struct vf, d->unit->slots.n + d->node->units.n);
 	size_t n = 0;
 
 	list_each(slot, &d->unit->slots) {
 		if (slot->vf && device_is_vf(d->unit, slot) &&
 		    !(n && str_eq(all[n - 1].address, slot->vf))) {
-			all[n].address = slot->vf;
-			snprintf(all[n].rank, sizeof(all[n].rank), "%zu", n);
-			n++;
+			add_vf(all, &n, slot->vf);
+		}
+	}
+	list_each(u, &d->node->units) {
+		if (str_eq(u->physical_function, d->unit->address)) {
+			add_vf(all, &n, u->address);
 		}
 	}
 	if (n) {
@@ -91,6 +101,7 @@ static void say_what_is_missing(const struct sriov_seen *s, const struct claims 
 {
 	struct verdict refused = claims_refused_sriov(c);
 	bool wanted = enabled(s) == TRI_TRUE, cut = c->side == CLAIMS_CUT;
+	const char *ignored;
 
 	if (s->d.pass->trouble) {
 		say(s, ret, "Accepted", "Refused", s->d.pass->trouble);
@@ -101,7 +112,7 @@ static void say_what_is_missing(const struct sriov_seen *s, const struct claims 
 		say(s, ret, "Ready", "NoVirtualFunctions",
 		    arena_printf(s->d.pass->arena,
 				 "node %s is told to make the %lld virtual functions of %s",
-				 s->d.node_name, (long long)s->d.unit->sriov->total_vfs,
+				 s->d.node_name, (long long)claims_vfs(c, &ignored),
 				 s->d.unit->address));
 	}
 }

@@ -37,6 +37,9 @@ static void wake_unit(struct waker *w, const struct gpu_node *n, const struct gp
 			wake_at(w, n->obj.name, s->vf);
 		}
 	}
+	if (u->physical_function) { /* its card lists it */
+		wake_at(w, n->obj.name, u->physical_function);
+	}
 }
 
 /* Where it stood before, most often: hint. */

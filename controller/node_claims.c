@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/vf_counts.h"
 #include "controller/options.h"
 
 #define BY_CLAIM "PCIDeviceClaim "
@@ -290,11 +291,21 @@ static const char *who_cuts(const struct claims *c)
 	return NULL;
 }
 
+const struct gpu_unit *claims_vf_held(const struct claims *c)
+{
+	list_each(u, &c->node->units) {
+		if (u->holder && str_eq(u->physical_function, c->unit->address)) {
+			return u;
+		}
+	}
+	return NULL;
+}
+
 /* Off, since nobody wants them and nothing is on them; and they are ours to switch off. */
 static bool vfs_go(const struct claims *c)
 {
 	return claims_sriov_is(c, TRI_FALSE) && claims_stand_cut(c) && c->before->vfs.set &&
-	       !any_slot(c);
+	       !any_slot(c) && !claims_vf_held(c);
 }
 
 static bool vfs_have_gone(const struct claims *c)
@@ -303,10 +314,33 @@ static bool vfs_have_gone(const struct claims *c)
 	       (!c->unit->sriov || !c->unit->sriov->num_vfs);
 }
 
+/* As many as somebody asks for on the object, if the card can have so many; who asks for what it
+ * cannot have changes nothing. */
+int64_t claims_vfs(const struct claims *c, const char **ret_refusal)
+{
+	const struct gpu_unit *u = c->unit;
+	int64_t total = u->sriov ? u->sriov->total_vfs : 0, asked;
+
+	*ret_refusal = NULL;
+	if (!c->sriov || !c->sriov->count || total <= 0) {
+		return MAX(vf_counts_default(u->vendor_id, u->device_id, total), 0);
+	}
+	if (parse_int(c->sriov->count, 0, INT32_MAX, &asked) < 0) {
+		*ret_refusal = "it is no number";
+	} else {
+		*ret_refusal =
+			vf_counts_refusal(u->vendor_id, u->device_id, total, asked, c->pass->arena);
+	}
+	return *ret_refusal ? 0 : asked;
+}
+
 static struct opt_int order_vfs(const struct claims *c)
 {
-	if (claims_sriov_is(c, TRI_TRUE) && c->unit->sriov && c->unit->sriov->total_vfs > 0) {
-		return (struct opt_int){c->unit->sriov->total_vfs, true};
+	const char *refusal;
+	int64_t n = claims_vfs(c, &refusal);
+
+	if (claims_sriov_is(c, TRI_TRUE) && n > 0) {
+		return (struct opt_int){n, true};
 	}
 	if (vfs_go(c)) {
 		return (struct opt_int){0, true};

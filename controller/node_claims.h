@@ -81,6 +81,10 @@ void claims_slots(struct claims *c);
 bool claims_held(const struct claims_slot *s);	   /* somebody has the vGPU */
 bool claims_given_up(const struct vgpu_device *d); /* it says so itself */
 bool claims_sriov_is(const struct claims *c, tri enabled);
+/* How many virtual functions its SRIOVGPUDevice asks for; refusal: why it cannot have those, or NULL. */
+int64_t claims_vfs(const struct claims *c, const char **ret_refusal);
+/* A virtual function of the card that is a GPU by itself and that somebody has, or NULL. */
+const struct gpu_unit *claims_vf_held(const struct claims *c);
 bool claims_well_made(const struct gpu_node *n, const struct pci_claim *claim,
 		      const char *address); /* its fields say what its name says, or nothing */
 bool claims_name_fits(const struct pci_claim *claim); /* as a resource of its own */

@@ -150,6 +150,7 @@ static struct verdict not_disabled(const struct claims *c)
 	struct arena *a = c->pass->arena;
 	const char *name = device_name(a, c->node->obj.name, c->unit->address);
 	const char *all = enabled_vgpus(c);
+	const struct gpu_unit *held = claims_vf_held(c);
 
 	if (!claims_stand_cut(c) || !claims_sriov_is(c, TRI_FALSE)) {
 		return verdict_none();
@@ -165,6 +166,17 @@ static struct verdict not_disabled(const struct claims *c)
 					     device_slot_holder(a, s->slot), name));
 		}
 	}
+	if (held) {
+		return verdict_no(
+			"InUse",
+			arena_printf(a,
+				     "device %s is in use with %s: stop that first; until then the "
+				     "virtual functions of %s stay",
+				     device_name(a, c->node->obj.name, held->address),
+				     device_holder(a, held->holder->ns, held->holder->pod,
+						   held->holder->vm),
+				     name));
+	}
 	return all ? verdict_no("VGPUs", arena_printf(a,
 						      "these vGPU devices [%s] are enabled on %s: "
 						      "disable them first; until then its virtual "
@@ -176,6 +188,7 @@ static struct verdict not_disabled(const struct claims *c)
 struct verdict claims_refused_sriov(const struct claims *c)
 {
 	const struct obj *claim = c->claim ? &c->claim->obj : c->going ? &c->going->obj : NULL;
+	const char *count;
 
 	if (c->side == CLAIMS_OTHER) {
 		return other_card(c, "disable what is enabled of it, and enable it again if this "
@@ -188,6 +201,14 @@ struct verdict claims_refused_sriov(const struct claims *c)
 				     "pcideviceclaim %s has the GPU %s whole, so it cannot be cut "
 				     "into vGPUs: delete the claim first",
 				     claim ? claim->name : "(deleted)", c->unit->address));
+	}
+	claims_vfs(c, &count);
+	if (count && claims_sriov_is(c, TRI_TRUE)) {
+		return verdict_no("VirtualFunctions",
+				  arena_printf(c->pass->arena,
+					       "annotation " SRIOV_COUNT_ANNOTATION ": \"%.64s\": "
+					       "%s; until it is mended nothing is changed",
+					       c->sriov->count, count));
 	}
 	return not_disabled(c);
 }

@@ -18,6 +18,7 @@
 # and, since they are long, only when they are named:
 #   cut       virtual functions and vGPUs made in the guest as ordered
 #   demand    vGPUs made there as pods ask
+#   vfs       virtual functions there that are GPUs by themselves, as Intel's and AMD's
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
@@ -154,6 +155,7 @@ part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
 part_given() { bash e2e/node/given.sh; }
 part_cut() { bash e2e/node/cut.sh; }
+part_vfs() { bash e2e/node/vfs.sh; }
 part_demand() { bash e2e/node/demand.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
@@ -206,7 +208,7 @@ seeds() {
 all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut demand join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut demand vfs join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -233,7 +235,7 @@ lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave th
 lane cluster hands eyes demand &
 lane faults &
 lane neighbours given &
-lane node tools programs cut &
+lane node tools programs cut vfs &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"

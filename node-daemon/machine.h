@@ -58,6 +58,7 @@ struct pci_vf {
 	enum vgpu_face face;
 	const char *type; /* VGPU_VENDOR: id of the vGPU type made here, "": none */
 	bool gone;	  /* the card names it, the bus does not have it */
+	bool whole;	  /* it is a GPU by itself, and among the functions */
 };
 
 enum pci_kind {
@@ -80,6 +81,7 @@ struct pci_function {
 	const char *vendor_words, *device_words; /* the same apart, for names */
 
 	/* Of PCI_GPU only. */
+	const struct pci_function *card; /* whose virtual function it is, NULL: a card itself */
 	int64_t numa; /* -1: the firmware does not say */
 	bool boot_display;
 	const char *reset_method;      /* "flr bus", "": none or unknown */

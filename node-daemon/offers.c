@@ -117,6 +117,7 @@ static const char *unfit(struct maker *k, const struct unit *u, bool *ret_doubt)
 
 /* --- its resource -------------------------------------------------------------------------- */
 
+/* A virtual function at the same address is another one when there are others beside it. */
 static const char *resource_of(struct maker *k, const struct unit *u, const struct order *o,
 			       const struct book *b)
 {
@@ -125,7 +126,7 @@ static const char *resource_of(struct maker *k, const struct unit *u, const stru
 	if (o && o->exclusive) {
 		return o->exclusive;
 	}
-	if (b && *b->name) {
+	if (b && *b->name && !u->card->card) {
 		return b->name;
 	}
 	if (o && o->name) {

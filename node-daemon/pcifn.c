@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VENDOR_NVIDIA 0x10de
-
 /* --- text ---------------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
@@ -117,7 +115,7 @@ bool pcifn_is_gpu(const struct pci_ids *ids)
 
 static bool is_nvswitch(const struct pci_ids *ids)
 {
-	return ids->vendor == VENDOR_NVIDIA && ids->class_code >> 8 == 0x0680;
+	return ids->vendor == PCIFN_NVIDIA && ids->class_code >> 8 == 0x0680;
 }
 
 bool pcifn_is_bridge(const struct pci_ids *ids)

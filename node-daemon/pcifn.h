@@ -11,6 +11,7 @@
 #include "base/base.h"
 
 #define PCIFN_TEXT_MAX 20
+#define PCIFN_NVIDIA 0x10de /* vendor */
 
 struct pci_ids {
 	uint16_t vendor, device, sub_vendor, sub_device;

@@ -220,7 +220,11 @@ static void report_unit(struct reporter *r, const struct unit *from, struct stat
 
 	u->id = u->address = address(r->arena, card->address);
 	u->name = unit_name(card, r->arena, &u->model);
-	add_aliases(r, card, u);
+	if (card->card) {
+		u->physical_function = address(r->arena, card->card->address);
+	} else {
+		add_aliases(r, card, u);
+	}
 	u->vendor_id = arena_printf(r->arena, "%04x", card->ids.vendor);
 	u->device_id = arena_printf(r->arena, "%04x", card->ids.device);
 	u->subsystem =

@@ -233,9 +233,34 @@ static void look_at_stray(struct scan *s, const struct entry *e, const char *car
 	}
 }
 
+static bool room_for_gpu(struct scan *s, struct entry *e)
+{
+	if (s->n_gpus < MACHINE_MAX_GPUS) {
+		return true;
+	}
+	scan_trouble(s, e->name, "GPUs of one node", -E2BIG);
+	e->cut = true;
+	return false;
+}
+
+static struct pci_function *gpu_add(struct scan *s, struct entry *e, int dir)
+{
+	struct pci_function *gpu = function_add(s, e, PCI_GPU, dir);
+	char text[256];
+
+	s->n_gpus++;
+	if (scan_note(s, sysfs_int(dir, "numa_node", -1, INT32_MAX, &gpu->numa)) < 0) {
+		gpu->numa = -1;
+	}
+	if (scan_note(s, (int)sysfs_read(dir, "reset_method", text, sizeof(text))) > 0) {
+		gpu->reset_method = arena_strdup(&s->m->arena, text);
+	}
+	read_above(s, e, gpu);
+	return gpu;
+}
+
 static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 {
-	struct machine *m = s->m;
 	struct pci_function *card;
 	char text[256];
 	int64_t boot = 0;
@@ -244,25 +269,36 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 		look_at_stray(s, e, text);
 		return;
 	}
-	if (s->n_gpus == MACHINE_MAX_GPUS) {
-		scan_trouble(s, e->name, "GPUs of one node", -E2BIG);
-		e->cut = true;
+	if (!room_for_gpu(s, e)) {
 		return;
 	}
-	s->n_gpus++;
-	card = e->card = function_add(s, e, PCI_GPU, dir);
-	if (scan_note(s, sysfs_int(dir, "numa_node", -1, INT32_MAX, &card->numa)) < 0) {
-		card->numa = -1;
-	}
+	card = e->card = gpu_add(s, e, dir);
 	if (e->ids.class_code >> 16 == 0x03) {
 		scan_note(s, sysfs_int(dir, "boot_vga", 0, 1, &boot));
 	}
 	card->boot_display = boot == 1;
-	if (scan_note(s, (int)sysfs_read(dir, "reset_method", text, sizeof(text))) > 0) {
-		card->reset_method = arena_strdup(&m->arena, text);
-	}
-	read_above(s, e, card);
 	read_sriov(s, e, dir);
+}
+
+/*
+ * A virtual function on which nobody makes vGPUs is a GPU by itself, as Intel's and AMD's are. One of
+ * NVIDIA's is a place for a vGPU, also while its driver has not said so yet.
+ */
+static void look_at_plain_vf(struct scan *s, struct entry *e, int dir)
+{
+	const char *file;
+	int rc = 0;
+
+	if (e->vf->face != VGPU_NONE || e->card->ids.vendor == PCIFN_NVIDIA) {
+		return;
+	}
+	file = scan_ids(dir, &e->ids, &rc);
+	if (file) {
+		scan_card_trouble(s, e->card, e->address, file, rc);
+	} else if (pcifn_is_gpu(&e->ids) && room_for_gpu(s, e)) {
+		gpu_add(s, e, dir)->card = e->card;
+		e->vf->whole = true;
+	}
 }
 
 static void look_at_vf(struct scan *s, struct entry *e, int dir)
@@ -276,6 +312,7 @@ static void look_at_vf(struct scan *s, struct entry *e, int dir)
 		scan_card_trouble(s, e->card, e->address, "iommu_group", rc);
 	}
 	scan_vf_face(s, e, dir);
+	look_at_plain_vf(s, e, dir);
 }
 
 static void look_at(struct scan *s, struct entry *e)

@@ -121,6 +121,7 @@ static const struct field unit_fields[] = {
 	FIELD(T, subsystem, "subsystem", TYPE_STR),
 	FIELD(T, class_code, "class", TYPE_STR),
 	FIELD(T, boot_display, "bootDisplay", TYPE_BOOL),
+	FIELD(T, physical_function, "physicalFunction", TYPE_STR),
 	FIELD(T, functions, "functions", TYPE_OBJS, .sub = &function_type),
 	FIELD(T, group, "iommuGroup", TYPE_OBJ, .sub = &group_type),
 	FIELD(T, numa_node, "numaNode", TYPE_OPT_INT),

@@ -60,6 +60,7 @@ struct status_unit {
 	LIST(const char *) aliases;
 	const char *vendor_id, *device_id, *subsystem, *class_code;
 	tri boot_display;
+	const char *physical_function; /* address of its card, NULL: it is no virtual function */
 	LIST(struct status_function) functions;
 	const struct status_group *group;
 	struct opt_int numa_node;

@@ -17,7 +17,7 @@ struct maker {
 
 static bool same_board(const struct pci_function *x, const struct pci_function *y)
 {
-	return pcifn_slot(x->address) == pcifn_slot(y->address) &&
+	return pcifn_slot(x->address) == pcifn_slot(y->address) && !x->card && !y->card &&
 	       (x->kind == PCI_COMPANION || y->kind == PCI_COMPANION);
 }
 
@@ -94,7 +94,7 @@ bool unit_is_known(const struct pci_function *f)
 	return gpu_names_by_id(f->ids.vendor, f->ids.device, 0, &ignored);
 }
 
-const char *unit_name(const struct pci_function *f, struct arena *a, const char **ret_model)
+static const char *card_name(const struct pci_function *f, struct arena *a, const char **ret_model)
 {
 	uint32_t subsystem = (uint32_t)f->ids.sub_vendor << 16 | f->ids.sub_device;
 	struct gpu_name known;
@@ -107,6 +107,22 @@ const char *unit_name(const struct pci_function *f, struct arena *a, const char 
 	gpu_names_make(f->ids.vendor, f->vendor_words, f->ids.device, f->device_words, made);
 	*ret_model = *f->device_words ? f->device_words : NULL;
 	return arena_strdup(a, made);
+}
+
+/* A virtual function may have the id of its card, and what it has of it depends on how many there are:
+ * intel.com/ATSM_DATA_CENTER_GPU_FLEX_170_VF8 is an eighth. */
+const char *unit_name(const struct pci_function *f, struct arena *a, const char **ret_model)
+{
+	const char *name = card_name(f, a, ret_model);
+
+	if (!f->card) {
+		return name;
+	}
+	if (*ret_model && f->card->vfs.n > 1) {
+		*ret_model = arena_printf(a, "%s, one of %zu virtual functions", *ret_model,
+					  f->card->vfs.n);
+	}
+	return arena_printf(a, "%s%s%zu", name, str_ends(name, "_VF") ? "" : "_VF", f->card->vfs.n);
 }
 
 /* --- modes --------------------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
  * The kernel hands out IOMMU groups, never single functions of one. So a unit is a GPU, all that
  * shares its group (bridges aside: they stay with the kernel), and the companions on its board with
  * all that shares theirs. Two GPUs that share a group are one unit and never go to two virtual
- * machines. Without IOMMU groups the slot makes the unit. Virtual functions are places of their
- * card's unit. A unit's name is the address of its first GPU, which a reboot does not change.
+ * machines. Without IOMMU groups the slot makes the unit. Virtual functions that carry vGPUs
+ * are places of their card's unit, all others units of their own. A unit's name is the address of its first GPU, which a reboot does not change.
  */
 #pragma once
 

@@ -7,8 +7,6 @@
 #include "gen/vgpu_types.inc"
 #include "node-daemon/fit.h"
 
-#define VENDOR_NVIDIA 0x10de
-
 /* --- the table ----------------------------------------------------------------------------- */
 
 const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n)
@@ -73,14 +71,14 @@ bool vgpu_is_mig(const char *name)
 
 const struct vgpu_known *vgpu_known_of(const struct pci_function *card, const char *name)
 {
-	return card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_name(card->ids.device, name) : NULL;
+	return card->ids.vendor == PCIFN_NVIDIA ? vgpu_known_name(card->ids.device, name) : NULL;
 }
 
 bool vgpu_knows(const struct pci_function *card)
 {
 	size_t n = 0;
 
-	if (card->ids.vendor == VENDOR_NVIDIA) {
+	if (card->ids.vendor == PCIFN_NVIDIA) {
 		vgpu_known_all(card->ids.device, &n);
 	}
 	return n || card->types.n;
@@ -123,8 +121,8 @@ const char *vgpu_type_name(const struct pci_function *card, const char *id)
 			return t->name;
 		}
 	}
-	k = card->ids.vendor == VENDOR_NVIDIA ? vgpu_known_id(card->ids.device, vgpu_number(id))
-					      : NULL;
+	k = card->ids.vendor == PCIFN_NVIDIA ? vgpu_known_id(card->ids.device, vgpu_number(id))
+					     : NULL;
 	return k ? k->name : id;
 }
 
@@ -254,7 +252,7 @@ void vgpu_profiles(const struct pci_function *card, struct arena *a, struct stat
 			add(&m, &(struct status_profile){.name = made, .id = vf->type});
 		}
 	}
-	if (made && card->ids.vendor == VENDOR_NVIDIA) {
+	if (made && card->ids.vendor == PCIFN_NVIDIA) {
 		add_unlisted(&m, a, made);
 	}
 	count_fits(&m);
@@ -296,7 +294,7 @@ void vgpu_slots(const struct pci_function *card, struct arena *a, struct status_
 	ret->slots.items = arena_array(a, struct status_slot, MACHINE_MAX_VFS);
 	add_mdevs(card, card->address, a, ret);
 	list_each(vf, &card->vfs) {
-		if (vf->gone) {
+		if (vf->gone || vf->whole) {
 			continue;
 		}
 		if (has_mdev(card, vf->address)) {
