@@ -82,7 +82,7 @@ struct pci_function {
 
 	/* Of PCI_GPU only. */
 	const struct pci_function *card; /* whose virtual function it is, NULL: a card itself */
-	int64_t numa; /* -1: the firmware does not say */
+	int64_t numa;			 /* -1: the firmware does not say */
 	bool boot_display;
 	const char *reset_method;      /* "flr bus", "": none or unknown */
 	struct pci_address_list above; /* bridges, from the root port down; not sorted */
