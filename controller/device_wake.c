@@ -261,7 +261,7 @@ static bool claim_asks_anew(const struct pci_claim *a, const struct pci_claim *b
 static bool sriov_asks_anew(const struct sriov_gpu *a, const struct sriov_gpu *b)
 {
 	return !a || !b || !str_eq(a->obj.deleting, b->obj.deleting) ||
-	       !same_spec(&sriov_gpu_spec_type, a->spec, b->spec);
+	       !str_eq(a->count, b->count) || !same_spec(&sriov_gpu_spec_type, a->spec, b->spec);
 }
 
 static bool vgpu_asks_anew(const struct vgpu_device *a, const struct vgpu_device *b)

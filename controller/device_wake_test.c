@@ -201,6 +201,14 @@ static void a_node_that_goes_wakes_who_waits_for_that(void)
 	wakes("");
 }
 
+static void a_virtual_function_wakes_its_card(void)
+{
+	start("sriovgpudevice");
+	put(NODE("", UNIT("41", "a", "") ", {id: v, driver: a, physicalFunction: '0000:41:00.0'}"));
+	put(NODE("", UNIT("41", "a", "") ", {id: v, driver: b, physicalFunction: '0000:41:00.0'}"));
+	wakes("n-000041000 n-000041000"); /* the card of the one before, and of the one now */
+}
+
 static void a_node_that_comes_wakes_what_is_on_it(void)
 {
 	static const char *const kinds[] = {"pcidevice", "sriovgpudevice", "vgpudevice"};
@@ -272,6 +280,9 @@ static void what_is_asked_wakes_the_orders_of_its_node(void)
 	wakes("n-a");
 	put(OBJECT("SRIOVGPUDevice", "n-000041000", "{enabled: true}", ""));
 	wakes("n");
+	put(OBJECT("SRIOVGPUDevice", "n-000041000", "{enabled: true}",
+		   ", annotations: {vmgpu.io/virtual-functions: '4'}"));
+	wakes("n");
 	put(OBJECT("VGPUDevice", "n-000041004", "{enabled: true}", ""));
 	wakes("n");
 	put(OBJECT("VGPUDevice", "n-000041004", "{enabled: true}", HELD));
@@ -321,6 +332,7 @@ TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_
       {"of a thousand objects those of one card are woken",
        a_thousand_objects_are_no_reason_to_look_at_all},
       {"a node that goes wakes who waits for that", a_node_that_goes_wakes_who_waits_for_that},
+      {"a virtual function wakes its card", a_virtual_function_wakes_its_card},
       {"a Node that comes wakes what is on it", a_node_that_comes_wakes_what_is_on_it},
       {"who asks anew wakes the others of the card", who_asks_anew_wakes_the_others_of_the_card},
       {"claim and device wake each other", claim_and_device_wake_each_other},
