@@ -89,9 +89,16 @@ ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size)
 int sysfs_config_vendor(int dir, uint16_t *ret)
 {
 	auto_close int fd = openat(dir, "config", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = fd < 0 ? -1 : pread(fd, ret, sizeof(*ret), 0);
+	uint16_t head[4]; /* vendor, device, command, status */
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
 
-	return n == sizeof(*ret) ? 0 : n < 0 ? -errno : -EIO;
+	if (n < (ssize_t)sizeof(*head)) {
+		return n < 0 ? -errno : -EIO;
+	}
+	*ret = head[0] == UINT16_MAX && n == sizeof(head) && (head[2] & head[3]) != UINT16_MAX
+		       ? 0
+		       : head[0];
+	return 0;
 }
 
 bool sysfs_exists(int dir, const char *path)

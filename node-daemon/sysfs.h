@@ -28,8 +28,9 @@ int sysfs_int(int dir, const char *path, int64_t min, int64_t max, int64_t *ret)
 /* Where a link points to, and only the last part of that. The length, or -errno. */
 ssize_t sysfs_link(int dir, const char *path, char *buf, size_t size);
 ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size);
-/* The vendor id in the config space of a PCI device; of a dead one all bits are set. The first 64
- * bytes need no capability (pci-sysfs.c). 0, or -errno. */
+/* The vendor id in the config space of a PCI device; of a dead one all bits are set. A virtual function
+ * has none there, and alive it is 0 (PCIe 9.3.4.1.1: its ids are ones, its status is not). The first
+ * 64 bytes need no capability (pci-sysfs.c). 0, or -errno. */
 int sysfs_config_vendor(int dir, uint16_t *ret);
 bool sysfs_exists(int dir, const char *path);
 /* A directory, for further reads below it. The fd, or -errno. */

@@ -294,21 +294,39 @@ static int try_lock(struct writer *w, const char *path)
 	return !str_eq(text, w->step->value);
 }
 
-/* To give a lock back where there is none any more is done. */
-static int unbind_lock(struct writer *w, attr_unused int dir)
+/*
+ * Only the driver for vGPU hosts has such a lock (IS_VGX_HYPER in nv-procfs.c; an H100 on 580.159 has
+ * none). Of others it is enough that no process has the card open and that the kernel's console is not
+ * on it, if the driver shows it at all. To give a lock back that is not there is done.
+ */
+static int no_unbind_lock(struct writer *w, int dir)
+{
+	auto_free char *card = xprintf("driver/nvidia/gpus/%s", w->at);
+
+	if (str_eq(w->step->value, "0")) {
+		return 0;
+	}
+	if (!sysfs_exists(w->proc, card)) {
+		return write_refused(w,
+				     "/proc/driver/nvidia does not show it, so whether the kernel "
+				     "itself uses it is not known; nothing was changed; vmgpu-node "
+				     "must see the host's /proc/driver/nvidia, writable");
+	}
+	if (sysfs_exists(dir, "graphics")) {
+		return write_refused(w,
+				     "the kernel's console is on it; nothing was changed; switch "
+				     "that off (nvidia_drm.fbdev=0)");
+	}
+	return 0;
+}
+
+static int unbind_lock(struct writer *w, int dir)
 {
 	auto_free char *path = xprintf("driver/nvidia/gpus/%s/unbindLock", w->at);
-	bool take_it = str_eq(w->step->value, "1");
 	int rc;
 
 	if (!sysfs_exists(w->proc, path)) {
-		return take_it ? write_refused(
-					 w,
-					 "whether the kernel itself uses it cannot be asked, since "
-					 "/proc/driver/nvidia does not show its unbindLock; nothing "
-					 "was changed; vmgpu-node must see the host's "
-					 "/proc/driver/nvidia, writable")
-			       : 0;
+		return no_unbind_lock(w, dir);
 	}
 	rc = try_lock(w, path);
 	for (int i = 1; i < LOCK_TRIES && rc == 1; i++) {

@@ -173,6 +173,13 @@ static void dead_cards(void)
 	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 0);
 	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xff\xff\x10\x10", 4);
 	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
+	/* a virtual function, alive and dead */
+	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config",
+		   "\xff\xff\xff\xff\x00\x00\x10\x00", 8);
+	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 0);
+	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config",
+		   "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
 	tree_bytes(&tree, "devices/pci0000:01/0000:01:00.0/config", "\xff", 1);
 	is_int(step(STEP_EXPECT_ALIVE, GPU, ""), 1);
 	has(out, "0 no 0000:01:00.0: config: the device or its driver failed; ");
@@ -495,13 +502,18 @@ static void nvidias_driver_is_asked_first(void)
 	has(buf_text(&kernel.log), "unbindLock of 0000:01:00.0: 0\n");
 }
 
-/* Who cannot ask does not know. To give back what is not there is done. */
+/* Who cannot ask does not know. To give back what is not there is done. Most drivers have none. */
 static void a_lock_that_is_not_there_is_a_refusal(void)
 {
 	begin();
 	kernel_lock("0000:01:00.0", NULL);
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 0);
+	tree_file(&tree, "devices/pci0000:01/0000:01:00.0/graphics", "");
 	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 1);
-	has(out, "0 no 0000:01:00.0: whether the kernel itself uses it cannot be asked, since");
+	has(out, "0 no 0000:01:00.0: the kernel's console is on it");
+	unlinkat(tree.fd, "driver/nvidia/gpus/0000:01:00.0", AT_REMOVEDIR);
+	is_int(step(STEP_UNBIND_LOCK, GPU, "1"), 1);
+	has(out, "0 no 0000:01:00.0: /proc/driver/nvidia does not show it, so");
 	is_int(step(STEP_UNBIND_LOCK, GPU, "0"), 0);
 	log_is("");
 	begin();
