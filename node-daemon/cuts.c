@@ -380,9 +380,9 @@ void cuts_plan(struct cuts *c, const struct cuts_seen *seen, struct arena *a, st
 
 /* --- what the eyes can be asked of ------------------------------------------------------------ */
 
-/* As a unit of its own, without a GPU. id: what the eyes know it by. */
+/* As a unit of its own, without a GPU. id: what the eyes know it by; group: on vfio, that may be open. */
 static struct pci_function *add_place(struct cuts *c, uint64_t id, uint64_t at, const char *driver,
-				      struct arena *a)
+				      int64_t group, struct arena *a)
 {
 	struct pci_function *f = arena_new(a, struct pci_function);
 	struct pci_function *named = arena_new(a, struct pci_function);
@@ -391,6 +391,7 @@ static struct pci_function *add_place(struct cuts *c, uint64_t id, uint64_t at, 
 	*f = (struct pci_function){.address = at, .kind = PCI_GPU, .driver = driver, .group = -1};
 	*named = *f;
 	named->address = id;
+	named->group = group;
 	list[0] = f;
 	c->places.items[c->places.n++] = (struct unit){.card = named, .functions = {list, 1}};
 	return f;
@@ -400,7 +401,7 @@ static struct pci_function *add_place(struct cuts *c, uint64_t id, uint64_t at, 
 static void add_mdev(struct cuts *c, const struct pci_function *card, size_t i, struct arena *a)
 {
 	uint64_t id = NO_ADDRESS | hash_str(HASH_SEED, card->mdevs.items[i].uuid) % NO_ADDRESS;
-	struct pci_function *f = add_place(c, id, card->address, card->driver, a);
+	struct pci_function *f = add_place(c, id, card->address, card->driver, -1, a);
 
 	f->mdevs.items = &card->mdevs.items[i];
 	f->mdevs.n = 1;
@@ -418,7 +419,8 @@ void cuts_begin(struct cuts *c, const struct unit_list *units, struct arena *a)
 	list_each(u, units) {
 		list_each(vf, &u->card->vfs) {
 			if (*vf->driver && !vf->gone) {
-				add_place(c, vf->address, vf->address, vf->driver, a);
+				add_place(c, vf->address, vf->address, vf->driver,
+					  pcifn_driver_is_vfio(vf->driver) ? vf->group : -1, a);
 			}
 		}
 		for (size_t i = 0; !u->card->vfs.n && i < u->card->mdevs.n; i++) {
