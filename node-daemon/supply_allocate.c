@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Allocate, what is read once more before it counts, and which devices are the best ones. */
-
 #include "base/log.h"
 #include "node-daemon/grant.h"
 #include "node-daemon/prefer.h"
