@@ -543,20 +543,6 @@ void book_returned(const struct book *b, const char *boot, struct arena *a,
 	record(b, boot, a, ret);
 }
 
-void book_forget(const struct book_missing *m, const char *boot, struct journal_unit *ret)
-{
-	*ret = (struct journal_unit){
-		.place = m->place,
-		.replaces = "",
-		.id = m->id,
-		.ids = m->ids,
-		.boot = boot,
-		.state = "",
-		.name = "",
-		.why = "",
-	};
-}
-
 void book_quarantine(const struct book *b, const char *boot, struct arena *a,
 		     struct journal_unit *ret)
 {

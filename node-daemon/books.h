@@ -99,8 +99,6 @@ void book_record(const struct book *b, const struct unit *u, const char *state, 
  * longer name the unit: what is on vfio-pci then is adopted. */
 void book_returned(const struct book *b, const char *boot, struct arena *a,
 		   struct journal_unit *ret);
-/* Of a card that is not there, when orders no longer name it. */
-void book_forget(const struct book_missing *m, const char *boot, struct journal_unit *ret);
 /* The quarantine itself, for a journal that begins anew behind one that cannot be read. */
 void book_quarantine(const struct book *b, const char *boot, struct arena *a,
 		     struct journal_unit *ret);

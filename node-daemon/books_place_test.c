@@ -227,7 +227,6 @@ static void bridges_unread(void)
 static void gone_and_elsewhere(void)
 {
 	const struct book *b;
-	struct journal_unit u;
 
 	plug(2);
 	recorded_as(0, "bound", "then", N, S);
@@ -246,11 +245,6 @@ static void gone_and_elsewhere(void)
 	functions[2].ids.device = 0x2330;
 	is_str(book(1)->why, "");
 	is_int(books.missing.n, 1);
-	book_forget(&books.missing.items[0], boot, &u);
-	write_unit(&u);
-	make();
-	is_int(books.missing.n, 0);
-	is_int(j.units.n, 0);
 }
 
 TESTS({"places are wires", places}, {"buses with new numbers", new_numbers},

@@ -95,4 +95,3 @@ void grpc_end(struct grpc_call *c, enum grpc_code code, const char *text);
 
 /* Client. NULL: the connection takes no new calls, or the message is too large. */
 struct grpc_call *grpc_call(struct grpc *g, const struct grpc_question *q, int64_t now);
-void grpc_cancel(struct grpc_call *c); /* done is not called; the call is gone */

@@ -68,15 +68,6 @@ static void leave(struct grpc_call *c)
 	grpc_touched(g);
 }
 
-void grpc_cancel(struct grpc_call *c)
-{
-	if (c->telling) {
-		c->dead = true;
-	} else {
-		leave(c);
-	}
-}
-
 /* --- what comes back ----------------------------------------------------------------------- */
 
 static int read_status(const char *s, size_t n)
@@ -143,48 +134,38 @@ static void finish(struct grpc_call *c, const char *message, size_t n)
 		a.message = message;
 		a.n = n;
 	}
-	c->telling = true;
 	if (!c->g->muted) {
 		c->q.done(c->q.ctx, &a);
 	}
 	leave(c);
 }
 
-/* False: it has been cancelled meanwhile. */
-static bool tell_stream(struct grpc_call *c, int *ret_r)
+/* As grpc_first. */
+static int tell_stream(struct grpc_call *c)
 {
 	const char *message;
 	size_t n;
+	int r;
 
-	while ((*ret_r = grpc_first(c, c->q.max, &message, &n)) > 0) {
-		c->telling = true;
+	while ((r = grpc_first(c, c->q.max, &message, &n)) > 0) {
 		if (!c->g->muted) {
 			c->q.got(c->q.ctx, message, n);
 		}
-		c->telling = false;
-		if (c->dead) {
-			leave(c);
-			return false;
-		}
 		grpc_drop_first(c);
 	}
-	return true;
+	return r;
 }
 
 static void client_tell(struct grpc_call *c)
 {
 	const char *message = NULL;
 	size_t n = 0;
-	int r = 0;
+	int r;
 
 	if (c->header.status != 200 || !c->header.is_grpc) {
 		buf_reset(&c->in); /* a page in words: says nothing to us */
 	}
-	if (!c->q.got) {
-		r = grpc_first(c, c->q.max, &message, &n);
-	} else if (!tell_stream(c, &r)) {
-		return;
-	}
+	r = c->q.got ? tell_stream(c) : grpc_first(c, c->q.max, &message, &n);
 	if (r < 0) {
 		finish(c, NULL, 0);
 		return;

@@ -40,7 +40,6 @@ struct grpc_call {
 	bool finished;	  /* server: has been ended; nothing more is taken from the other end */
 	bool half;	  /* the other end has sent all */
 	bool over;	  /* the stream is closed */
-	bool telling, dead;
 };
 
 struct grpc {

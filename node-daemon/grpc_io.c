@@ -434,11 +434,6 @@ struct grpc_listener *grpc_unlisten(struct grpc_listener *l)
 	return NULL;
 }
 
-size_t grpc_connections(const struct grpc_listener *l)
-{
-	return l->n;
-}
-
 /* --- asking -------------------------------------------------------------------------------- */
 
 static void on_got(void *ctx, const void *message, size_t n)

@@ -36,7 +36,6 @@ struct grpc_listener *grpc_listen(struct loop *l, int folder, const char *name,
 struct grpc_listener *grpc_unlisten(struct grpc_listener *l);
 /* Closes its connections, and who waits for an answer to a call is told that it is gone. */
 void grpc_break(struct grpc_listener *l);
-size_t grpc_connections(const struct grpc_listener *l);
 /* The file under the name is still its own: nobody has removed or replaced it. */
 bool grpc_listening(const struct grpc_listener *l);
 

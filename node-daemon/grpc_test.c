@@ -369,44 +369,6 @@ static void slow_reader(void)
 	end();
 }
 
-static void caller_leaves(void)
-{
-	struct grpc_call *c;
-
-	begin();
-	c = ask("/t.S/Keep", "x", 1, 0, true);
-	pump();
-	grpc_cancel(c);
-	pump();
-	is_str(said, "called x\ngone\n");
-	grpc_cancel(ask("/t.S/Keep", "y", 1, 0, true)); /* before it has left */
-	pump();
-	is_str(said, "called x\ngone\n");
-	end();
-}
-
-static struct grpc_call *to_cancel;
-
-static void cancel_inside(void *ctx attr_unused, const void *m, size_t n)
-{
-	say("got %.*s\n", (int)n, (const char *)m);
-	grpc_cancel(to_cancel);
-}
-
-static void cancelled_inside(void)
-{
-	const struct grpc_question q = {
-		.path = "/t.S/Keep", .max = 100, .got = cancel_inside, .done = on_answer};
-
-	begin();
-	to_cancel = grpc_call(client, &q, now);
-	pump();
-	grpc_send(open_call, "1", 1);
-	pump();
-	is_str(said, "called \ngot 1\ngone\n");
-	end();
-}
-
 /* --- time and ends ------------------------------------------------------------------------- */
 
 /* The client's clock stands still: the server keeps the time that it was told. */
@@ -537,9 +499,6 @@ TESTS({"a call is answered however the bytes are cut", echo_in_pieces},
       {"a stream brings each state and its end", stream_of_states},
       {"of states that wait only the newest is sent", newest_counts},
       {"who does not read gets what had begun and then the last", slow_reader},
-      {"a caller that leaves is told of, and one that left before it asked never was",
-       caller_leaves},
-      {"a stream can be left from within its own message", cancelled_inside},
       {"the server ends a call when the caller's time is over", server_keeps_time},
       {"the client ends a call that is not answered in time", client_keeps_time},
       {"a call without a time has none", no_deadline},

@@ -428,8 +428,3 @@ void plugin_io_offers(struct plugin_io *io, const struct plugin_offer *offers, s
 	plugin_offers(io->plugin, offers, n);
 	turn(io);
 }
-
-const struct plugin *plugin_io_plugin(const struct plugin_io *io)
-{
-	return io->plugin;
-}

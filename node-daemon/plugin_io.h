@@ -42,5 +42,3 @@ struct plugin_io *plugin_io_destroy(struct plugin_io *io); /* NULL */
 void plugin_io_offers(struct plugin_io *io, const struct plugin_offer *offers, size_t n);
 /* Is the folder still there? Looked at whenever anything happens; to be called on a beat besides. */
 void plugin_io_check(struct plugin_io *io);
-/* For the report. */
-const struct plugin *plugin_io_plugin(const struct plugin_io *io);

@@ -480,14 +480,6 @@ void uses_next(struct uses *u, int64_t now, struct uses_work *ret, int64_t *ret_
 
 /* --- for others ---------------------------------------------------------------------------- */
 
-const char *uses_state_name(enum uses_state s)
-{
-	static const char *const names[] = {"free",	 "given", "held",
-					    "returning", "dirty", "unproven"};
-
-	return names[s];
-}
-
 const char *uses_busy(const struct uses *u, const char *id, struct arena *a)
 {
 	const struct use *x = use_find(u, id);
@@ -540,16 +532,4 @@ bool uses_each(const struct uses *u, size_t n, struct uses_view *ret)
 		.reset_ok = x->reset_ok,
 	};
 	return true;
-}
-
-bool uses_any(const struct uses *u)
-{
-	for (size_t i = 0; i < u->n; i++) {
-		enum uses_state s = u->items[i]->state;
-
-		if (s == USES_GIVEN || s == USES_HELD || s == USES_RETURNING) {
-			return true;
-		}
-	}
-	return false;
 }

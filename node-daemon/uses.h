@@ -144,6 +144,3 @@ void uses_next(struct uses *u, int64_t now, struct uses_work *ret, int64_t *ret_
 const char *uses_busy(const struct uses *u, const char *id, struct arena *a);
 /* By id, from n = 0; false: no more. Strings are lent until the next change. */
 bool uses_each(const struct uses *u, size_t n, struct uses_view *ret);
-/* Something is given or held: the kubelet is asked on each beat. */
-bool uses_any(const struct uses *u);
-const char *uses_state_name(enum uses_state s);

@@ -14,7 +14,13 @@ attr_unused static struct uses_view look(size_t n)
 	return v;
 }
 
-#define state(n) uses_state_name(look(n).state)
+attr_unused static const char *state(size_t n)
+{
+	static const char *const names[] = {"free",	 "given", "held",
+					    "returning", "dirty", "unproven"};
+
+	return names[look(n).state];
+}
 
 attr_unused static void begin(size_t n, const struct journal_use *records, size_t records_n)
 {
