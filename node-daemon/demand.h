@@ -42,6 +42,10 @@ void demand_turn(struct demand *v);
 void demand_offer(struct demand *v, struct offers *to, struct arena *a);
 void demand_units(struct demand *v, struct arena *a, struct uses_unit **ret, size_t *ret_n);
 
+/* What a container gets best of that resource: prefer_vgpu.h. 0, or -1 with err. */
+int demand_prefer(const struct demand *v, const char *resource, const struct dpapi_wish *wish,
+		  struct arena *a, struct dpapi_ids *ret, struct err *err);
+
 /* Works of uses.h. */
 void demand_ask_holders(struct demand *v, const char *id);
 void demand_remove(struct demand *v, const char *id);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "node-daemon/demand_inner.h"
+#include "node-daemon/prefer_vgpu.h"
 
 static struct plugin_offer *list_of(struct offers *to, const char *resource)
 {
@@ -118,4 +119,25 @@ void demand_units(struct demand *v, struct arena *a, struct uses_unit **ret, siz
 			add_unit(&seen, d, a, *ret, ret_n);
 		}
 	}
+}
+
+int demand_prefer(const struct demand *v, const char *resource, const struct dpapi_wish *wish,
+		  struct arena *a, struct dpapi_ids *ret, struct err *err)
+{
+	struct vgpu_device_list all = {0};
+	struct vgpu_seen seen;
+	const char **types;
+	size_t n = 0;
+
+	if (demand_see(v, a, &seen)) {
+		vgpu_types(&seen, a, &types, &n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		vgpu_devices(&seen, types[i], a, &all);
+		if (all.n && str_eq(demand_resource(all.items[0].unit, types[i], a), resource)) {
+			break;
+		}
+		all.n = 0;
+	}
+	return prefer_vgpu(&all, wish, a, ret, err);
 }

@@ -231,18 +231,6 @@ void vgpu_devices(const struct vgpu_seen *seen, const char *type, struct arena *
 	}
 }
 
-const struct vgpu_device *vgpu_prefer(const struct vgpu_device_list *l)
-{
-	const struct vgpu_device *best = NULL;
-
-	list_each(d, l) {
-		if (!d->made && (!best || d->made_on_card > best->made_on_card)) {
-			best = d;
-		}
-	}
-	return best;
-}
-
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -60,9 +60,6 @@ void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret
 /* All of one type, by card and number. */
 void vgpu_devices(const struct vgpu_seen *seen, const char *type, struct arena *a,
 		  struct vgpu_device_list *ret);
-/* Which of those that are not made would be taken: on the fullest card, by address where several are.
- * NULL: none is left. */
-const struct vgpu_device *vgpu_prefer(const struct vgpu_device_list *l);
 
 struct vgpu_plan {
 	const char *why; /* a sentence: it is refused, and the rest is empty; NULL: not */

@@ -2,6 +2,7 @@
 /*
  * Long lives of a node whose card is cut on demand, with a played kubelet, killed and booted anywhere.
  */
+#include "node-daemon/prefer_vgpu.h"
 #include "node-daemon/vgpu_node_test.h"
 
 /* --- lives --------------------------------------------------------------------------------- */
@@ -74,6 +75,32 @@ static const char *some_type(void)
 	}
 }
 
+/* As the kubelet is told to choose; NULL: none is free. */
+static const struct vgpu_device *some_free(const struct vgpu_device_list *l)
+{
+	struct dpapi_wish wish = {.size = 1};
+	struct dpapi_ids got;
+	struct vgpu_id id;
+	struct err err;
+
+	wish.available.items = arena_array(&arena, const char *, l->n);
+	list_each(d, l) {
+		if (!d->made) {
+			wish.available.items[wish.available.n++] = vgpu_id_text(d->id, &arena);
+		}
+	}
+	if (prefer_vgpu(l, &wish, &arena, &got, &err) < 0) {
+		return NULL;
+	}
+	is_int(vgpu_id_parse(got.items[0], &id), 0);
+	list_each(d, l) {
+		if (d->id.card == id.card && d->id.index == id.index) {
+			return d;
+		}
+	}
+	return NULL;
+}
+
 /* A pod of a type that fits, if there is one among a few; as the scheduler and the kubelet choose. */
 static enum end one_asks(int *left)
 {
@@ -85,7 +112,7 @@ static enum end one_asks(int *left)
 		type = some_type();
 		look();
 		vgpu_devices(&node, type, &arena, &l);
-		d = vgpu_prefer(&l);
+		d = some_free(&l);
 	}
 	if (!d || !free_pod()) {
 		return REFUSED;

@@ -151,24 +151,6 @@ static void types_are_named(void)
 	is_str(names[0], "NVIDIA A2-4Q");
 }
 
-/* Fullest first, then by address. */
-static void cards_are_filled(void)
-{
-	struct vgpu_device items[] = {
-		{.id = {1, 0}, .made_on_card = 0}, {.id = {2, 0}, .made = true, .made_on_card = 3},
-		{.id = {3, 4}, .made_on_card = 2}, {.id = {3, 5}, .made_on_card = 2},
-		{.id = {4, 0}, .made_on_card = 2},
-	};
-	struct vgpu_device_list l = {items, ARRAY_LEN(items)};
-
-	is_int(vgpu_prefer(&l)->id.card, 3);
-	is_int(vgpu_prefer(&l)->id.index, 4);
-	l.n = 2;
-	is_int(vgpu_prefer(&l)->id.card, 1);
-	l.n = 0;
-	ok(!vgpu_prefer(&l));
-}
-
 /* hypeman-kohakuriver.md H10: what is removed, and what stays. */
 static void what_is_removed(void)
 {
@@ -338,7 +320,6 @@ TESTS({"ids are a card and a number", ids},
       {"what cannot be is said, with what can", refusals},
       {"two at once do not take the same place", two_at_once},
       {"types have their resources", types_are_named},
-      {"cards are filled one after the other", cards_are_filled},
       {"only what is ours and unused is removed", what_is_removed},
       {"one that cannot be removed keeps nobody else", one_stays},
       {"a type without a name is not taken for another", types_without_a_name},

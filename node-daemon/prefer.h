@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prefer.h: which of the free devices a container gets best: what GetPreferredAllocation answers.
- * Pure. The kubelet may do otherwise.
+ * prefer.h: which of the free GPUs a container gets best: what GetPreferredAllocation answers of whole
+ * ones (prefer_vgpu.h: of vGPUs). Pure. The kubelet may do otherwise.
  *
  * Near to each other is: functions of one slot, then GPUs below one PCIe switch, then below one root
  * port, then on one NUMA node. What must be there comes first, then what is nearest to it. Where

@@ -167,8 +167,23 @@ void supply_allocate(void *ctx, const char *resource, struct grpc_call *call, co
 	supply_turn_soon(su); /* the kubelet need not wait for the lists that follow from it */
 }
 
-void supply_preferred(void *ctx, attr_unused const char *resource, struct grpc_call *call,
-		      const void *message, size_t n)
+/* Of the ids of one resource all are of one kind. */
+static bool wishes_vgpus(const struct dpapi_wish *w)
+{
+	const struct dpapi_ids *ids = w->must.n ? &w->must : &w->available;
+
+	return ids->n && demand_is(ids->items[0]);
+}
+
+static int prefer(struct supply *su, const char *resource, const struct dpapi_wish *wish,
+		  struct arena *a, struct dpapi_ids *ret, struct err *err)
+{
+	return wishes_vgpus(wish) ? demand_prefer(su->demand, resource, wish, a, ret, err)
+				  : prefer_make(su->facts.units, wish, a, ret, err);
+}
+
+void supply_preferred(void *ctx, const char *resource, struct grpc_call *call, const void *message,
+		      size_t n)
 {
 	struct supply *su = ctx;
 	attr_cleanup(arena_finish) struct arena a;
@@ -189,7 +204,7 @@ void supply_preferred(void *ctx, attr_unused const char *resource, struct grpc_c
 	}
 	best = arena_array(&a, struct dpapi_ids, wishes.n);
 	for (size_t i = 0; i < wishes.n; i++) {
-		if (prefer_make(su->facts.units, &wishes.items[i], &a, &best[i], &err) < 0) {
+		if (prefer(su, resource, &wishes.items[i], &a, &best[i], &err) < 0) {
 			grpc_end(call, GRPC_INVALID_ARGUMENT, err.text);
 			return;
 		}
