@@ -49,9 +49,8 @@ int demand_prefer(const struct demand *v, const char *resource, const struct dpa
 /* Works of uses.h. */
 void demand_ask_holders(struct demand *v, const char *id);
 void demand_remove(struct demand *v, const char *id);
-/* Answers the call, later. */
-void demand_answer(struct demand *v, struct grpc_call *call, const char *resource,
-		   const struct dpapi_asks *asks);
+/* Answers the call of w, later, and by its deadline. */
+void demand_answer(struct demand *v, const struct uses_work *w);
 void demand_call_gone(struct demand *v, struct grpc_call *call);
 
 /* Which places pods have, or are being given: obey_settings.given. */

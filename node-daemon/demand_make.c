@@ -12,7 +12,8 @@
 #include "node-daemon/sysfs.h"
 #include "node-daemon/write.h"
 
-#define MAKE_MS 8000 /* one: the kubelet waits meanwhile, and starts nothing else */
+#define STUCK_MS 1000 /* behind its deadline a child that hangs is told of (process.h) */
+#define LEAST_MS 1000 /* with less there is no use in beginning */
 
 /* What one device has become. */
 struct made {
@@ -26,6 +27,7 @@ struct make {
 	struct link link;
 	struct arena arena;
 	struct grpc_call *call; /* NULL: nobody waits any more */
+	int64_t deadline;
 	const char *resource;
 	struct dpapi_asks asks;
 	struct dpapi_grant *grants;
@@ -147,7 +149,7 @@ static void on_done(void *ctx, const struct process_result *result)
 	uint64_t at = m->steps.items[0].at;
 
 	steps_hear(&m->steps, result->out, result->length, &m->arena, &heard);
-	m->process = NULL;
+	m->process = result->stuck ? m->process : NULL;
 	if (heard.done < m->steps.n || result->status) {
 		err_set(&err, "%s",
 			heard.why ? heard.why
@@ -186,7 +188,11 @@ static void slot_copy(const struct journal_slot *s, struct arena *a, struct jour
 static int start(struct make *m, const struct vgpu_plan *p, struct err *err)
 {
 	struct demand *v = m->v;
+	int64_t left = m->deadline - STUCK_MS - demand_now(v);
 
+	if (left < LEAST_MS) {
+		return err_set(err, "no time is left to make the vGPU; ask again");
+	}
 	if (obey_record(v->s.obey, &(struct journal_record){.slot = &p->before}, true, err) < 0) {
 		return -1;
 	}
@@ -199,7 +205,7 @@ static int start(struct make *m, const struct vgpu_plan *p, struct err *err)
 					   .run = write_run,
 					   .keep = &v->s.sys,
 					   .n_keep = 1,
-					   .timeout_ms = MAKE_MS,
+					   .timeout_ms = left,
 					   .max_out = m->steps.n * STEPS_LINE_MAX + 1,
 					   .done = on_done,
 					   .ended = on_ended,
@@ -304,16 +310,16 @@ static void copy_asks(struct make *m, const struct dpapi_asks *asks)
 	m->grants = arena_array(&m->arena, struct dpapi_grant, asks->n);
 }
 
-void demand_answer(struct demand *v, struct grpc_call *call, const char *resource,
-		   const struct dpapi_asks *asks)
+void demand_answer(struct demand *v, const struct uses_work *w)
 {
 	struct make *m = xcalloc(1, sizeof(*m));
 
 	m->v = v;
-	m->call = call;
+	m->call = w->call;
+	m->deadline = w->deadline;
 	arena_init(&m->arena, DEMAND_TURN_BYTES);
-	m->resource = arena_strdup(&m->arena, resource);
-	copy_asks(m, asks);
+	m->resource = arena_strdup(&m->arena, w->resource);
+	copy_asks(m, w->asks);
 	link_init(&m->link);
 	link_append(&v->makes, &m->link);
 	advance(m);

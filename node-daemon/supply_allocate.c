@@ -66,7 +66,7 @@ static bool asks_vgpus(const struct dpapi_asks *asks)
 void supply_answer(struct supply *su, const struct uses_work *w)
 {
 	if (asks_vgpus(w->asks)) {
-		demand_answer(su->demand, w->call, w->resource, w->asks);
+		demand_answer(su->demand, w);
 	} else {
 		answer_units(su, w->call, w->asks);
 	}

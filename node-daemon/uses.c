@@ -411,6 +411,7 @@ static bool next_reply(struct uses *u, int64_t now, struct uses_work *ret)
 					  .call = c->handle,
 					  .asks = &c->asks,
 					  .resource = c->resource,
+					  .deadline = c->begun + USES_CALL_MS,
 					  .text = c->why};
 		u->spent = c;
 		u->calls_n--;

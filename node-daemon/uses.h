@@ -88,6 +88,7 @@ struct uses_work {
 	void *call;
 	const struct dpapi_asks *asks;
 	const char *resource; /* that was asked for */
+	int64_t deadline;     /* of the call: when the kubelet must have its answer */
 	const char *text, *id;
 	const struct journal_use *record;
 };
