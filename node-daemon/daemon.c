@@ -115,6 +115,7 @@ static void on_turn(void *ctx)
 			.obey = d->obey,
 			.plugins = d->o->plugins,
 			.pods = d->o->pods,
+			.pod = d->o->pod,
 			.changed = on_change,
 			.lost = on_lost,
 			.look = want_look,

@@ -288,8 +288,25 @@ static size_t pod_holds(const Podresources__Pod *p, struct dpapi_hold *hold, str
 	return count;
 }
 
-int dpapi_read_pods(const void *bytes, size_t n, struct arena *a, struct dpapi_holds *ret,
-		    struct err *err)
+static bool is_pod(const Podresources__Pod *p, const char *name)
+{
+	size_t n = strlen(p->ns);
+
+	return strncmp(name, p->ns, n) == 0 && name[n] == '/' && str_eq(name + n + 1, p->name);
+}
+
+static bool has_pod(const Podresources__ListResponse *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_pods; i++) {
+		if (is_pod(r->pods[i], name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int dpapi_read_pods(const void *bytes, size_t n, const char *own, struct arena *a,
+		    struct dpapi_holds *ret, struct err *err)
 {
 	ProtobufCMessage *m = read_message(&podresources__list_response__descriptor, bytes, n, err);
 	const Podresources__ListResponse *r = (const void *)m;
@@ -297,6 +314,14 @@ int dpapi_read_pods(const void *bytes, size_t n, struct arena *a, struct dpapi_h
 
 	if (!m) {
 		return -1;
+	}
+	if (own && !has_pod(r, own)) {
+		free_message(m);
+		return err_set(
+			err,
+			"its list lacks pod %s, which this is, so it does not know its pods yet; "
+			"is --pod right?",
+			own);
 	}
 	for (size_t i = 0; i < r->n_pods; i++) {
 		count += pod_holds(r->pods[i], NULL, a);

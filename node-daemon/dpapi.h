@@ -81,5 +81,6 @@ int dpapi_read_allocate(const void *bytes, size_t n, struct arena *a, struct dpa
 			struct err *err);
 int dpapi_read_preferred(const void *bytes, size_t n, struct arena *a, struct dpapi_wishes *ret,
 			 struct err *err);
-int dpapi_read_pods(const void *bytes, size_t n, struct arena *a, struct dpapi_holds *ret,
-		    struct err *err);
+/* own: NAMESPACE/NAME of a pod that must be among them, or it is no list; NULL: none must. */
+int dpapi_read_pods(const void *bytes, size_t n, const char *own, struct arena *a,
+		    struct dpapi_holds *ret, struct err *err);

@@ -52,7 +52,7 @@ static int read_one(int kind, const void *m, size_t n, struct arena *a, struct e
 		r = dpapi_read_preferred(m, n, a, &wishes, err);
 		break;
 	default:
-		r = dpapi_read_pods(m, n, a, &holds, err);
+		r = dpapi_read_pods(m, n, kind & 64 ? "n/p" : NULL, a, &holds, err);
 	}
 	list_each(ids, &asks) {
 		add_ids(ids);

@@ -166,20 +166,28 @@ static void wishes(void)
 /* cpu_ids packed, memory, topology and claims are there and do not matter. */
 static void pods(void)
 {
+	static const char list[] =
+		"\x0a\x0b\x0a\x02p1\x12\x01n\x1a\x02\x0a\x00" /* a container without any */
+		"\x0a\x3b\x0a\x02p2\x12\x02ns\x1a\x31\x0a\x01"
+		"c"
+		"\x12\x13\x0a\x05r.c/x\x12\x01"
+		"a\x12\x01"
+		"b\x1a\x04\x0a\x02\x08\x01"
+		"\x12\x0a\x0a\x05r.c/y\x12\x01z"
+		"\x1a\x03\x00\x01\x02\x22\x06\x0a\x02hp\x10\x05";
+	static const char *const there[] = {NULL, "n/p1", "ns/p2"}, *const lacking[] = {
+									    "ns/p1", "n/p", "n/p12",
+									    "nn/p1", "np1", ""};
 	struct dpapi_holds h;
 
 	begin();
-	is_int(read_as(pods,
-		       "\x0a\x0b\x0a\x02p1\x12\x01n\x1a\x02\x0a\x00" /* a container without any */
-		       "\x0a\x3b\x0a\x02p2\x12\x02ns\x1a\x31\x0a\x01"
-		       "c"
-		       "\x12\x13\x0a\x05r.c/x\x12\x01"
-		       "a\x12\x01"
-		       "b\x1a\x04\x0a\x02\x08\x01"
-		       "\x12\x0a\x0a\x05r.c/y\x12\x01z"
-		       "\x1a\x03\x00\x01\x02\x22\x06\x0a\x02hp\x10\x05",
-		       &h),
-	       0);
+	for (size_t i = 0; i < ARRAY_LEN(lacking); i++) {
+		is_int(dpapi_read_pods(list, sizeof(list) - 1, lacking[i], &arena, &h, &err), -1);
+		has(err.text, "its list lacks pod ");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+		is_int(dpapi_read_pods(list, sizeof(list) - 1, there[i], &arena, &h, &err), 0);
+	}
 	is_int(h.n, 3);
 	is_str(h.items[0].ns, "ns");
 	is_str(h.items[0].pod, "p2");
@@ -221,9 +229,9 @@ static void too_much_memory(void)
 		memcpy(bytes + i, "\x0a\x00", 2);
 	}
 	begin();
-	is_int(dpapi_read_pods(bytes, n, &arena, &h, &err), -1);
+	is_int(dpapi_read_pods(bytes, n, NULL, &arena, &h, &err), -1);
 	has(err.text, "no ListResponse");
-	is_int(dpapi_read_pods(bytes, 64 * KiB, &arena, &h, &err), 0);
+	is_int(dpapi_read_pods(bytes, 64 * KiB, NULL, &arena, &h, &err), 0);
 	end();
 }
 

@@ -47,6 +47,8 @@ static const struct flag flags[] = {
 	 .help = "the kubelet's folder for device plugins; empty: no kubelet is told of the GPUs"},
 	{"pod-resources", 0, FLAG_STRING, offsetof(struct options, pods), .value = PODRES_FOLDER,
 	 .arg = "DIR", .help = "the kubelet's folder where it tells which pod has which device"},
+	{"pod", 0, FLAG_STRING, offsetof(struct options, pod), .value = "", .arg = "NAMESPACE/NAME",
+	 .help = "the pod that this runs in: while the kubelet does not list it, it does not know its pods yet; empty: none"},
 	{"lease-namespace", 0, FLAG_STRING, offsetof(struct options, lease_ns), .arg = "NAMESPACE",
 	 .help = "where the Lease node-NAME lies that shows this daemon alive (default: the pod's or context's namespace, else default)"},
 	{"beat-period", 0, FLAG_DURATION, offsetof(struct options, beat_ms), .value = "10s",
@@ -154,6 +156,14 @@ struct settings {
 	struct program_options common;
 };
 
+/* NAMESPACE/NAME */
+static bool is_pod(const char *text)
+{
+	size_t n = strcspn(text, "/");
+
+	return n && text[n] && text[n + 1] && !strchr(text + n + 1, '/');
+}
+
 static int run(struct settings *s, struct err *err)
 {
 	auto_close int sys = open_sys(&s->options, err);
@@ -168,6 +178,10 @@ static int run(struct settings *s, struct err *err)
 		return err_set(
 			err,
 			"--node-name: the name of this node's Node object is needed, here or in $NODE_NAME (--once needs none)");
+	}
+	if (*s->options.pod && !is_pod(s->options.pod)) {
+		return err_set(err, "--pod %s: it is NAMESPACE/NAME of the pod that this runs in",
+			       s->options.pod);
 	}
 	monitor = monitor_create(&s->monitoring);
 	s->common.metrics = monitor_metrics(monitor);

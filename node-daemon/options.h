@@ -6,7 +6,7 @@
 
 struct options {
 	const char *node, *sys_root, *proc_root, *pci_ids, *lease_ns, *state_dir, *eyes, *tool,
-		*plugins, *pods;
+		*plugins, *pods, *pod;
 	int64_t beat_ms;
 	bool once;
 	int output; /* enum print_format */

@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "node-daemon/grpc_io.h"
 
+#define NOT_HEARD "; does it run, and is its folder mounted here?"
+
 struct podres {
 	struct loop *loop;
-	const char *folder;
+	const char *folder, *own;
 	struct grpc_ask *ask;
 	struct loop_timer *later; /* tells what failed at once */
 	char *failed;
@@ -28,15 +30,13 @@ static void end(struct podres *p, const struct dpapi_holds *holds, const char *w
 	done(p->ctx, holds, why);
 }
 
-static void fail(struct podres *p, const char *why)
+static void fail(struct podres *p, const char *why, const char *remedy)
 {
 	struct err err;
 
 	err_set(&err,
-		"%s/" PODRES_SOCKET
-		": the kubelet does not tell which pod has which device: %s; does it "
-		"run, and is its folder mounted here?",
-		p->folder, why);
+		"%s/" PODRES_SOCKET ": the kubelet does not tell which pod has which device: %s%s",
+		p->folder, why, remedy);
 	end(p, NULL, err.text);
 }
 
@@ -45,7 +45,7 @@ static void on_later(void *ctx)
 	struct podres *p = ctx;
 	auto_free char *why = take(p->failed);
 
-	fail(p, why);
+	fail(p, why, NOT_HEARD);
 }
 
 static void on_answer(void *ctx, const struct grpc_answer *a)
@@ -58,12 +58,12 @@ static void on_answer(void *ctx, const struct grpc_answer *a)
 	p->ask = NULL;
 	if (a->code != GRPC_OK) {
 		err_set(&err, "%s%s%s", grpc_code_name(a->code), *a->text ? ": " : "", a->text);
-		fail(p, err.text);
+		fail(p, err.text, NOT_HEARD);
 		return;
 	}
 	arena_init(&arena, DPAPI_ARENA_MAX);
-	if (dpapi_read_pods(a->message, a->n, &arena, &holds, &err) < 0) {
-		fail(p, err.text);
+	if (dpapi_read_pods(a->message, a->n, p->own, &arena, &holds, &err) < 0) {
+		fail(p, err.text, "");
 	} else {
 		end(p, &holds, NULL); /* p may be gone now */
 	}
@@ -117,12 +117,13 @@ int64_t podres_age_ms(const struct podres *p)
 	return MAX(clock_wall_ms() - (st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000), 0);
 }
 
-struct podres *podres_create(struct loop *l, const char *folder)
+struct podres *podres_create(struct loop *l, const char *folder, const char *own)
 {
 	struct podres *p = xcalloc(1, sizeof(*p));
 
 	p->loop = l;
 	p->folder = folder;
+	p->own = str_empty(own) ? NULL : own;
 	p->later = loop_timer_create(l, on_later, p, "pod-resources");
 	return p;
 }

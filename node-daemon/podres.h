@@ -22,8 +22,12 @@ struct podres;
 /* holds: lent; NULL: there is no list, and why is the sentence. */
 typedef void podres_fn(void *ctx, const struct dpapi_holds *holds, const char *why);
 
-/* folder: kept as a pointer. */
-struct podres *podres_create(struct loop *l, const char *folder);
+/*
+ * own: the pod that we run in, NAMESPACE/NAME: a kubelet that was started while the API server is away
+ * lists none of its pods, and ours neither, so a list without it is none. NULL, "": we run in none. Both
+ * are kept as pointers.
+ */
+struct podres *podres_create(struct loop *l, const char *folder, const char *own);
 struct podres *podres_destroy(struct podres *p); /* done is not called any more; NULL */
 
 /* done is called once, later, never from here; it may ask again. One question at a time: false while

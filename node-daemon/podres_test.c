@@ -73,6 +73,7 @@ static void kubelet_starts(void)
 /* --- us ------------------------------------------------------------------------------------ */
 
 static bool again;
+static const char *own;
 
 static void on_pods(void *ctx, const struct dpapi_holds *holds, const char *why)
 {
@@ -102,7 +103,7 @@ static void begin(void)
 	ok(mkdtemp(folder_name));
 	folder = open(folder_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	loop = loop_create();
-	p = podres_create(loop, folder_name);
+	p = podres_create(loop, folder_name, own);
 }
 
 static void end(void)
@@ -179,6 +180,25 @@ static void failures(void)
 	end(); /* with a failure that was not told yet */
 }
 
+/* A kubelet that has just started may know no pods yet, not even ours. */
+static void lists_without_us(void)
+{
+	own = "n/b";
+	begin();
+	kubelet_starts();
+	manner = TELLS;
+	is_str(ask(), "n/a c r d1\nn/a c r d22\n");
+	end();
+	own = "n/c";
+	begin();
+	kubelet_starts();
+	is_str(ask(),
+	       HEAD "its list lacks pod n/c, which this is, so it does not know its pods yet; is "
+		    "--pod right?\n");
+	end();
+	own = NULL;
+}
+
 /* Six seconds at most. */
 static void silence(void)
 {
@@ -201,4 +221,5 @@ static void silence(void)
 
 TESTS({"who has what is told, again and again", told},
       {"what fails has a sentence, and the next question is a new one", failures},
+      {"a list that lacks our own pod is none", lists_without_us},
       {"a kubelet that says nothing has its time", silence}, )

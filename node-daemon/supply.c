@@ -217,7 +217,7 @@ struct supply *supply_create(const struct supply_settings *s)
 	if (j) {
 		uses_restore(su->uses, j->uses.items, j->uses.n);
 	}
-	su->pods = podres_create(s->loop, s->pods);
+	su->pods = podres_create(s->loop, s->pods, s->pod);
 	open_plugin(su, true);
 	supply_turn(su);
 	return su;

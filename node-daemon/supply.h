@@ -25,6 +25,7 @@ struct supply_settings {
 	struct obey *obey;	   /* its facts and its journal */
 	const char *plugins;	   /* the kubelet's folder for device plugins */
 	const char *pods;	   /* its folder for pod resources */
+	const char *pod;	   /* ours, NAMESPACE/NAME: podres.h */
 	loop_fn *changed;	   /* what is reported has changed */
 	loop_fn *lost;		   /* the kubelet's folder is another one by now: start anew */
 	loop_fn *look;		   /* something of the machine is not as it was looked at */
