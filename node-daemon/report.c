@@ -296,6 +296,9 @@ static const struct status_reset *reset_of(struct reporter *r, const struct repo
 	struct status_reset *now;
 	char text[CLOCK_TEXT_MAX];
 
+	if (use->never) {
+		return NULL;
+	}
 	if (!use->method || is_same_reset(last, use)) {
 		return last;
 	}
@@ -304,6 +307,13 @@ static const struct status_reset *reset_of(struct reporter *r, const struct repo
 				     arena_strdup(r->arena, clock_time(use->reset_at * 1000, text)),
 				     use->reset_ms};
 	return now;
+}
+
+/* Another one in its place was never reset by us. */
+static bool is_same_card(const struct status_unit *x, const struct status_unit *y)
+{
+	return str_eq(x->vendor_id, y->vendor_id) && str_eq(x->device_id, y->device_id) &&
+	       str_eq(x->subsystem ? x->subsystem : "", y->subsystem ? y->subsystem : "");
 }
 
 static void say_slots(struct status_unit *u, const struct report_obeyed *o)
@@ -328,7 +338,7 @@ static void say_uses(struct reporter *r, struct status *ret)
 		struct status_unit *u = &ret->units.items[i];
 		const struct status_unit *old = before(r, u->id);
 
-		u->last_reset = old ? old->last_reset : NULL;
+		u->last_reset = old && is_same_card(old, u) ? old->last_reset : NULL;
 		if (o) {
 			say_slots(u, o);
 		}

@@ -23,6 +23,7 @@ struct report_use {
 	const char *ns, *pod;	    /* NULL: nobody has it */
 	const char *method;	    /* NULL: it was not reset since the boot */
 	int64_t reset_ms, reset_at; /* took; at clock_wall_ms */
+	bool never;		    /* nor before it, as far as anybody knows */
 };
 
 /* The pod that has a vGPU. */

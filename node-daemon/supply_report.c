@@ -47,9 +47,9 @@ static void report_use(const struct supply *su, const struct uses_view *v, uint6
 		       struct report_obeyed *ret)
 {
 	bool held = v->state == USES_HELD && *v->pod;
-	bool reset = *v->method && v->at;
+	bool reset = *v->method && v->at, never = !*v->method;
 
-	if (held || reset) {
+	if (held || reset || never) {
 		ret->uses.items[ret->uses.n++] = (struct report_use){
 			unit,
 			held ? v->ns : NULL,
@@ -57,6 +57,7 @@ static void report_use(const struct supply *su, const struct uses_view *v, uint6
 			reset ? v->method : NULL,
 			v->ms,
 			clock_wall_ms() - (supply_now(su) - v->at),
+			never,
 		};
 	}
 }

@@ -49,12 +49,19 @@ void use_refuse(struct use *x, const char *why)
 
 /* --- what ends a use ----------------------------------------------------------------------- */
 
+void use_forget_reset(struct use *x)
+{
+	use_text(&x->method, NULL);
+	x->reset_ms = x->reset_at = 0;
+	x->reset_ok = false;
+}
+
 void use_forget(struct use *x)
 {
 	x->state = USES_UNPROVEN;
-	x->older = x->reset_ok = false;
-	x->record = true;
-	use_text(&x->method, NULL);
+	x->older = false;
+	x->record = !x->fresh;
+	use_forget_reset(x);
 	use_text(&x->ns, "");
 	use_text(&x->pod, "");
 	use_text(&x->given_as, "");
@@ -62,12 +69,19 @@ void use_forget(struct use *x)
 	use_go(x, REST, NEVER);
 }
 
+/* It may come back as it goes, by a rescan of the bus. */
+void use_pulled_out(struct use *x)
+{
+	x->owed = !x->fresh && !x->older && !x->vgpu && (x->owed || x->state != USES_FREE);
+	use_forget(x);
+}
+
 static void cleaned(struct uses *u, struct use *x, int64_t now)
 {
 	x->state = USES_FREE;
-	x->older = false;
+	x->older = x->owed = false;
 	x->pause = 0;
-	x->record = true;
+	x->record = !x->fresh;
 	use_text(&x->ns, "");
 	use_text(&x->pod, "");
 	use_text(&x->given_as, "");
@@ -94,13 +108,15 @@ static void dirty(struct uses *u, struct use *x, const char *why, int64_t now)
 
 static void no_reset(struct uses *u, struct use *x, int64_t now)
 {
-	if (!x->older) {
+	if (!x->older && !x->fresh) {
 		dirty(u, x, USE_NO_RESET, now);
 		return;
 	}
-	use_text(&x->method, "boot");
-	x->reset_ms = x->reset_at = 0;
-	x->reset_ok = true;
+	use_forget_reset(x);
+	if (x->older) {
+		use_text(&x->method, "boot");
+		x->reset_ok = true;
+	}
 	cleaned(u, x, now);
 }
 
@@ -111,7 +127,7 @@ static void released(struct use *x, int64_t now)
 		x->state = USES_RETURNING;
 	}
 	if (!x->there) {
-		use_forget(x);
+		use_pulled_out(x);
 		return;
 	}
 	use_go(x, HOLDERS, now);
@@ -125,6 +141,7 @@ static void listed(struct uses *u, struct use *x, int64_t now)
 
 	x->record = x->record || other || x->state != USES_HELD;
 	x->state = USES_HELD;
+	x->fresh = false;
 	use_text(&x->ns, x->seen->ns);
 	use_text(&x->pod, x->seen->pod);
 	use_text(&x->given_as, x->seen->resource);
@@ -229,6 +246,7 @@ static void open_yet(struct uses *u, struct use *x, enum uses_holders h, const c
 	struct err err;
 
 	if (h == USES_SOMEBODY) {
+		x->fresh = false;
 		err_set(&err, "no pod has it, but %s has it open; end that", who);
 	} else {
 		err_set(&err, "whether a process has it open is not known: %s", who);
@@ -250,7 +268,7 @@ void uses_holders(struct uses *u, const char *id, enum uses_holders h, const cha
 	struct use *x = use_find(u, id);
 	bool heed = x && x->heed;
 
-	if (!x || x->flight != HOLDERS) {
+	if (!x || (x->flight != HOLDERS && (x->flight != CLEAN || h == USES_NOBODY))) {
 		return;
 	}
 	x->flight = REST;
@@ -288,10 +306,11 @@ void uses_reset_done(struct uses *u, const char *id, bool good, const char *meth
 		return;
 	}
 	if (good) {
+		x->fresh = false;
 		cleaned(u, x, now);
 		return;
 	}
-	if (x->older) {
+	if (x->older || x->fresh) {
 		no_reset(u, x, now);
 		return;
 	}
@@ -327,6 +346,22 @@ void uses_record_failed(struct uses *u, const char *id, const char *why, int64_t
 	call_refuse(c, err.text);
 }
 
+bool uses_wants_reset(const struct uses *u, const char *id)
+{
+	const struct use *x = use_find(u, id);
+
+	return x && x->flight == CLEAN && x->heed;
+}
+
+void uses_suspect(struct uses *u, const char *id)
+{
+	struct use *x = use_find(u, id);
+
+	if (x) {
+		x->fresh = false;
+	}
+}
+
 void uses_not_given(struct uses *u, const char *id, int64_t now)
 {
 	struct use *x = use_find(u, id);
@@ -340,8 +375,8 @@ static const char *record_state(const struct use *x)
 {
 	return x->state == USES_GIVEN || x->state == USES_HELD || x->state == USES_RETURNING
 		       ? JOURNAL_GIVEN
-	       : x->state == USES_DIRTY ? JOURNAL_DIRTY
-					: JOURNAL_FREE;
+	       : x->state == USES_DIRTY || x->owed ? JOURNAL_DIRTY
+						   : JOURNAL_FREE;
 }
 
 static const struct journal_use *record_of(struct uses *u, struct use *x)
@@ -365,7 +400,7 @@ static const struct journal_use *record_of(struct uses *u, struct use *x)
 static bool spent(const struct use *x)
 {
 	return !x->there && x->state == USES_UNPROVEN && x->flight == REST && !x->record &&
-	       !x->call;
+	       !x->owed && !x->call;
 }
 
 /* Devices that are not there any more, and nothing hangs on them. */

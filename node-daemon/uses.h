@@ -22,7 +22,8 @@
  * not known. Pods are asked for when something was given, on each beat while something is held, and
  * not at all when nothing is.
  *
- * A boot cleans, too: of what only an older boot knew, where no reset works. now is CLOCK_BOOTTIME.
+ * A boot cleans, too: of what only an older boot knew, where no reset works. And where none works and
+ * nobody was ever seen to have it, none is owed. now is CLOCK_BOOTTIME.
  *
  * The rim tells what happened, carries out what uses_next hands it until that is USES_WAIT, and comes
  * back at ret_wake at the latest. Each ASK and RESET must have an answer sometime. A change of the
@@ -130,8 +131,13 @@ void uses_call_gone(struct uses *u, void *call); /* nobody waits for its answer 
 void uses_pods(struct uses *u, const struct dpapi_holds *holds, const char *why, int64_t now);
 void uses_holders(struct uses *u, const char *id, enum uses_holders h, const char *who,
 		  int64_t now);
+/* Right before the reset somebody had it open, or nobody can say: uses_holders instead of uses_reset_done. */
 void uses_reset_done(struct uses *u, const char *id, bool good, const char *method, int64_t ms,
 		     const char *why, int64_t now);
+/* The reset that was handed out is still right: nobody has been seen with the device since. */
+bool uses_wants_reset(const struct uses *u, const char *id);
+/* Something is wrong with it: it is given only when it has been made clean, though nobody ever had it. */
+void uses_suspect(struct uses *u, const char *id);
 /* What was answered did not come about: nobody got the device. */
 void uses_not_given(struct uses *u, const char *id, int64_t now);
 /* The last RECORD was not written: what it would have allowed is not done. */

@@ -137,6 +137,7 @@ void call_settle(struct uses *u, struct call *c, int64_t now)
 		struct use *x = c->units[i];
 
 		x->state = USES_GIVEN;
+		x->fresh = false;
 		use_text(&x->given_as, x->resource);
 		x->given = now;
 		x->absent = 0;

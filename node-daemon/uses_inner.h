@@ -27,8 +27,10 @@ struct use {
 	enum step flight; /* HOLDERS or CLEAN are under way */
 	bool heed;	  /* their answer counts: the device waits for just that */
 	bool older;	  /* only an older boot knew it: the machine has been reset since */
-	bool record;	  /* to be written */
-	bool unwritten;	  /* and was not */
+	bool fresh;  /* nobody was ever seen to have it, and no record says so: no reset is owed */
+	bool owed;   /* it was pulled out as it was, unclean: it may come back */
+	bool record; /* to be written */
+	bool unwritten; /* and was not */
 	char *ns, *pod;
 	char *given_as;		       /* the resource under which it was given */
 	char *trouble;		       /* NULL: none */
@@ -86,6 +88,8 @@ bool use_wanted(const struct use *x);		 /* by a call that is open */
 void use_refuse(struct use *x, const char *why); /* that call, if there is one */
 /* It is gone, or went through other hands: what we knew of it is of no use any more. */
 void use_forget(struct use *x);
+void use_forget_reset(struct use *x);
+void use_pulled_out(struct use *x);
 
 /* uses_units.c */
 struct use *use_find(const struct uses *u, const char *id);

@@ -267,7 +267,10 @@ static void one_of_two_calls(void)
 /* All devices of a call, or none. */
 static void two_devices(void)
 {
-	begin(2, NULL, 0);
+	static const struct journal_reset bus = {"bus", 1, 2, TRI_FALSE};
+	const struct journal_use r = {"place-a", "a", "free", "", "", "boot-2", &bus, 0};
+
+	begin(2, &r, 1);
 	allocate("c", "b", "a");
 	is_str(turn(), "pods; ");
 	pods("a", NULL);
@@ -370,7 +373,7 @@ static void restored(void)
 		{"dirty", "p", "boot-1", true, "unproven", "free", "flr"},
 		{"dirty", "p", "boot-1", false, "unproven", "free", "boot"},
 		{NULL, "", "", true, "unproven", "free", "flr"},
-		{NULL, "", "", false, "unproven", "dirty", ""},
+		{NULL, "", "", false, "unproven", "free", ""}, /* nobody had it */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

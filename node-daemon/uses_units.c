@@ -144,6 +144,8 @@ static void begin(struct uses *u, struct use *x, int64_t now)
 
 	x->state = USES_UNPROVEN;
 	x->older = *r.boot && !now_boot && !used_by_host(x, now);
+	x->fresh = !*r.boot;
+	x->owed = false;
 	use_text(&x->ns, r.ns);
 	use_text(&x->pod, r.pod);
 	use_text(&x->given_as, r.resource);
@@ -208,7 +210,11 @@ static void is_there(struct uses *u, const struct uses_unit *f, int64_t now)
 		}
 		x = add(u, f->id);
 	} else if (x->state == USES_GIVEN || x->state == USES_HELD) {
-		is_new = false; /* the pod has what stands at that address */
+		if (is_new || !x->there) { /* the pod has what stands at that address */
+			use_forget_reset(x);
+			x->record = true;
+		}
+		is_new = false;
 	} else if (is_new) {
 		use_refuse(x, "another card stands there now; ask again");
 	}
@@ -242,9 +248,11 @@ static void is_gone(struct use *x)
 	}
 	x->there = false;
 	if (x->state == USES_DIRTY) {
+		use_forget_reset(x);
+		x->record = true;
 		use_go(x, REST, NEVER);
 	} else if (x->state != USES_GIVEN && x->state != USES_HELD) {
-		use_forget(x);
+		use_pulled_out(x);
 	}
 }
 
