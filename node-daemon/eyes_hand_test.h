@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eyes_hand_test.h: the loop's clock and the eyes (eyes.h) by hand, for tests on virtual time: the linker
- * takes these instead of loop.c and eyes.c. What was asked waits in `asked`, in order, until eyes_say.
+ * eyes_hand_test.h: the eyes (eyes.h) by hand, on virtual time: the linker takes these instead of eyes.c.
+ * What was asked waits in `asked`, in order, until eyes_say.
  */
 #pragma once
 
-#include "base/test.h"
 #include "node-daemon/eyes.h"
+#include "node-daemon/loop_hand_test.h"
 
 #define EYES_ASKED 80
 
@@ -22,14 +22,8 @@ struct eyes_asked {
 	void *ctx;
 };
 
-static int64_t now = 1000;
 static struct eyes_asked asked[EYES_ASKED];
 static size_t n_asked;
-
-int64_t loop_now(attr_unused struct loop *l)
-{
-	return now;
-}
 
 struct eyes *eyes_create(attr_unused const struct eyes_settings *s)
 {

@@ -24,6 +24,8 @@ struct reset {
 	struct process *process; /* NULL: it waits */
 	struct link link;
 	int64_t begun;
+	int64_t known; /* when nobody had it */
+	bool asking;   /* whether that is so still */
 	bool stuck;
 	char id[PCIFN_TEXT_MAX];
 	struct step items[];
@@ -40,16 +42,19 @@ static void tell(struct reset *x, const struct process_result *result)
 	attr_cleanup(arena_finish) struct arena a;
 	struct resets *r = x->r;
 	struct steps_heard heard;
+	enum resets_end end = RESETS_GOOD;
 	const char *why = "";
 
 	arena_init(&a, HEARD_BYTES);
 	steps_hear(&x->steps, result->out, result->length, &a, &heard);
 	if (result->stuck || result->timed_out) {
+		end = RESETS_HUNG;
 		why = "the reset does not come to an end";
 	} else if (heard.done < x->steps.n) {
+		end = RESETS_FAILED;
 		why = heard.why ? heard.why : "the reset ended without a word";
 	}
-	r->s.done(r->s.ctx, x->id, !*why, heard.done ? heard.read[heard.done - 1] : "",
+	r->s.done(r->s.ctx, x->id, end, heard.done ? heard.read[heard.done - 1] : "",
 		  loop_now(r->s.loop) - x->begun, why);
 }
 
@@ -90,7 +95,7 @@ static void start(struct resets *r, struct reset *x)
 				   },
 				   &err);
 	if (!x->process) {
-		r->s.done(r->s.ctx, x->id, false, "", 0, err.text);
+		r->s.done(r->s.ctx, x->id, RESETS_FAILED, "", 0, err.text);
 		reset_free(x);
 	}
 }
@@ -119,21 +124,57 @@ static void on_time(void *ctx)
 	{
 		struct reset *x = container_of(l, struct reset, link);
 
-		running += x->process && !x->stuck;
-		if (!x->process && n < RESETS_AT_ONCE) {
+		running += x->asking || (x->process && !x->stuck);
+		if (!x->process && !x->asking && n < RESETS_AT_ONCE) {
 			waiting[n++] = x;
 		}
 	}
 	for (size_t i = 0; i < n && running < RESETS_AT_ONCE; i++) {
 		if (hangs(r, waiting[i]->id)) {
-			r->s.done(r->s.ctx, waiting[i]->id, false, "", 0,
+			r->s.done(r->s.ctx, waiting[i]->id, RESETS_HUNG, "", 0,
 				  "the last reset still hangs in the kernel");
 			reset_free(waiting[i]);
+		} else if (loop_now(r->s.loop) - waiting[i]->known > RESETS_FRESH_MS) {
+			waiting[i]->asking = true;
+			running++;
+			r->s.ask(r->s.ctx, waiting[i]->id);
 		} else {
 			start(r, waiting[i]);
 			running++;
 		}
 	}
+}
+
+/* NULL: there is none. */
+static struct reset *asked(const struct resets *r, const char *id)
+{
+	link_each(l, &r->items)
+	{
+		struct reset *x = container_of(l, struct reset, link);
+
+		if (x->asking && str_eq(x->id, id)) {
+			return x;
+		}
+	}
+	return NULL;
+}
+
+bool resets_asks(const struct resets *r, const char *id)
+{
+	return asked(r, id);
+}
+
+void resets_may(struct resets *r, const char *id, bool may)
+{
+	struct reset *x = asked(r, id);
+
+	if (x && may) {
+		x->asking = false;
+		x->known = loop_now(r->s.loop);
+	} else if (x) {
+		reset_free(x);
+	}
+	loop_timer_set(r->timer, loop_now(r->s.loop));
 }
 
 struct resets *resets_create(const struct resets_settings *s)
@@ -181,6 +222,7 @@ void resets_add(struct resets *r, const char *id, const struct unit *u)
 
 	*x = (struct reset){
 		.r = r, .steps = {x->items, 0}, .job = {r->s.sys, -1, getpid(), NULL, NULL}};
+	x->known = loop_now(r->s.loop);
 	snprintf(x->id, sizeof(x->id), "%s", id);
 	list_each(f, &u->functions) {
 		if ((*f)->kind == PCI_GPU) {

@@ -30,13 +30,23 @@ static void on_pods(void *ctx, const struct dpapi_holds *holds, const char *why)
 
 /* --- what uses wants done --------------------------------------------------------------------- */
 
-static void on_reset(void *ctx, const char *id, bool good, const char *method, int64_t ms,
+static void on_reset(void *ctx, const char *id, enum resets_end end, const char *method, int64_t ms,
 		     const char *why)
 {
 	struct supply *su = ctx;
 
-	uses_reset_done(su->uses, id, good, method, ms, why, supply_now(su));
+	if (end == RESETS_HUNG) {
+		uses_suspect(su->uses, id);
+	}
+	uses_reset_done(su->uses, id, end == RESETS_GOOD, method, ms, why, supply_now(su));
 	supply_turn(su);
+}
+
+/* It has waited for others, and somebody may have it by now. */
+static void on_reset_asks(void *ctx, const char *id)
+{
+	supply_doubt(ctx, id);
+	supply_turn_soon(ctx);
 }
 
 static void reset(struct supply *su, const char *id)
@@ -202,7 +212,8 @@ struct supply *supply_create(const struct supply_settings *s)
 	obey_facts(s->obey, &facts);
 	su->s = *s;
 	arena_init(&su->arena, SUPPLY_TURN_BYTES);
-	su->resets = resets_create(&(struct resets_settings){s->loop, s->sys, on_reset, su});
+	su->resets = resets_create(
+		&(struct resets_settings){s->loop, s->sys, on_reset, on_reset_asks, su});
 	su->eyes = eyes_create(&s->eyes);
 	su->timer = loop_timer_create(s->loop, on_time, su, "supply");
 	su->uses = uses_create(facts.boot ? facts.boot : "");

@@ -4,6 +4,20 @@
 
 #include "node-daemon/supply_inner.h"
 
+static void tell(struct supply *su, const char *id, enum uses_holders holders, const char *who)
+{
+	bool may = holders == USES_NOBODY && uses_wants_reset(su->uses, id);
+
+	if (resets_asks(su->resets, id)) {
+		resets_may(su->resets, id, may);
+		if (may) {
+			return;
+		}
+		holders = holders == USES_NOBODY ? USES_NOT_KNOWN : holders; /* it is not wanted */
+	}
+	uses_holders(su->uses, id, holders, who, supply_now(su));
+}
+
 static void on_eyes(void *ctx, const struct eyes_answer *answer)
 {
 	static const enum uses_holders answers[] = {[BIND_USERS_UNKNOWN] = USES_NOT_KNOWN,
@@ -14,8 +28,7 @@ static void on_eyes(void *ctx, const struct eyes_answer *answer)
 
 	su->asking = false;
 	list_each(a, &answer->units) {
-		uses_holders(su->uses, pcifn_text(a->id, id), answers[a->users], a->who,
-			     supply_now(su));
+		tell(su, pcifn_text(a->id, id), answers[a->users], a->who);
 	}
 	supply_ask_eyes(su);
 	supply_turn(su);
@@ -41,8 +54,7 @@ void supply_ask_eyes(struct supply *su)
 		if (u) {
 			eyes_unit_of(u, &a, &q.items[q.n++]);
 		} else {
-			uses_holders(su->uses, id, USES_NOT_KNOWN, "it is not there any more",
-				     supply_now(su));
+			tell(su, id, USES_NOT_KNOWN, "it is not there any more");
 		}
 	}
 	su->n_doubts -= taken;
