@@ -91,7 +91,10 @@ fails() {
 	pod dead GA100_A100_PCIE_80GB 1
 	it "a card that has died is not given" soon phase dead Failed
 	it "and the pod says why" eval 'kubectl get pod dead -o "jsonpath={.status.message}" | grep -q "config space reads as ones"'
+	it "nor counted any more" soon counts GA100_A100_PCIE_80GB=0 AD102GL_L40S=2
 	cp "$work/config" "$(device $card)/config"
+	event
+	it "and is when it is alive again" soon counts GA100_A100_PCIE_80GB=1
 	end_pod dead
 	unplug $card
 	it "a card that is pulled out is not counted any more" soon counts GA100_A100_PCIE_80GB=0 AD102GL_L40S=2

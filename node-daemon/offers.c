@@ -26,6 +26,7 @@ enum why {
 	WHY_BINDING,
 	WHY_RETURNED,
 	WHY_NOT_VFIO,
+	WHY_DEAD,
 	WHY_NO_NAME,
 	WHY_BAD_NAME,
 	WHY_PART_HELD,
@@ -52,6 +53,8 @@ static const struct {
 	[WHY_RETURNED] = {"it is being given back to the host",
 			  "it is offered when that has ended and it is on vfio-pci again"},
 	[WHY_NOT_VFIO] = {"", "the unit is offered when that is on vfio-pci"},
+	[WHY_DEAD] = {"its config space reads as ones: the card is dead or has lost its power",
+		      "a power cycle of the machine may bring it back"},
 	[WHY_NO_NAME] = {"what its model is called is not known yet",
 			 "it is offered when the words of its PCI id have been read"},
 	[WHY_BAD_NAME] = {"", "give it another name in its order"},
@@ -100,6 +103,16 @@ static bool is_of_driver(const struct unit *u, const struct condition *c)
 	       str_eq(c->reason, "HostDriver") || str_eq(c->reason, "CompanionOnHost");
 }
 
+static const char *dead(struct maker *k, const struct unit *u)
+{
+	list_each(unit, &k->seen->dead) {
+		if (*unit == u->card->address) {
+			return say(k, WHY_DEAD, "");
+		}
+	}
+	return NULL;
+}
+
 /* NULL: it is. *ret_doubt: that cannot be known now. */
 static const char *unfit(struct maker *k, const struct unit *u, bool *ret_doubt)
 {
@@ -112,7 +125,7 @@ static const char *unfit(struct maker *k, const struct unit *u, bool *ret_doubt)
 	if (off && is_of_driver(u, &c)) {
 		return off;
 	}
-	return str_eq(c.status, "True") ? off : c.message;
+	return !str_eq(c.status, "True") ? c.message : off ? off : dead(k, u);
 }
 
 /* --- its resource -------------------------------------------------------------------------- */

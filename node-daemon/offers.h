@@ -13,7 +13,7 @@
  *	by somebody else	anything		not at all
  *
  * Fit: every GPU of it and their companions are on a driver of the vfio family, unit_available says
- * that it can be given, the books have it as ours or adopted, and nothing is half done. A held device
+ * that it can be given, the books have it as ours or adopted, it is not dead, and nothing is half done. A held device
  * that went from the list would keep the pod's container from ever starting again, and one that is
  * idle and unhealthy would count as capacity that nobody can have.
  *
@@ -52,6 +52,7 @@ struct offers_seen {
 	 * that is idle leaves the lists. */
 	const struct orders *orders;
 	struct offer_use_list uses;
+	LIST(uint64_t) dead; /* units with a GPU that does not answer; of these uses and more */
 	bool words; /* the machine has its words (words.h); a card whose name hangs on them waits */
 };
 

@@ -157,6 +157,26 @@ static void orders_say(void)
 	is_str(says("0000:43:00.0"), "not listed: of a leader that was");
 }
 
+static void dead_cards(void)
+{
+	uint64_t dead[] = {0x4200, 0x4300};
+
+	begin(THREE);
+	seen.dead.items = dead;
+	seen.dead.n = 2;
+	is_str(lists(), L40S ": 0000:41:00.0");
+	is_str(says("0000:42:00.0"),
+	       "not listed: its config space reads as ones: the card is dead or has lost its power; "
+	       "a power cycle of the machine may bring it back");
+	is_str(offers_find(&offers, "0000:42:00.0")->barred, offers.items.items[1].why);
+	in_use(0x4200, OFFER_HELD, L40S);
+	has(says("0000:42:00.0"), "listed unhealthy: its config space reads as ones");
+	in_use(0x4300, OFFER_DIRTY, A100);
+	has(says("0000:43:00.0"), "listed unhealthy: it could not be reset");
+	seen.dead.n = 0;
+	is_str(says("0000:42:00.0"), "listed");
+}
+
 static void books_say(void)
 {
 	begin(CARD("41", "26b9", "1"));
@@ -638,6 +658,7 @@ TESTS({"a list for each model, of however many PCI ids", one_list_a_model},
       {"a NUMA node is told where it is known", numa_where_it_is_known},
       {"of a machine without GPUs nothing is told", nothing_there},
       {"what is not ordered to vfio-pci is not listed", orders_say},
+      {"a card that has died is not listed", dead_cards},
       {"nor what is half done, or in quarantine", books_say},
       {"books are matched by their units", books_of_others},
       {"nor what cannot be given", hardware_says},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "node-daemon/supply_inner.h"
+#include "node-daemon/sysfs.h"
 
 /* False: nothing of the use shows. Who asks for what is just being made clean waits for that: it
  * counts as before. */
@@ -55,6 +56,49 @@ static void used(const struct supply *su, struct arena *a, struct offer_use_list
 	}
 }
 
+static bool reads_as_ones(int dir)
+{
+	uint16_t vendor;
+
+	return sysfs_config_vendor(dir, &vendor) == 0 && vendor == UINT16_MAX;
+}
+
+static bool is_dead(const struct supply *su, const struct unit *u)
+{
+	list_each(f, &u->functions) {
+		char text[PCIFN_TEXT_MAX];
+		auto_free char *path =
+			xprintf("bus/pci/devices/%s", pcifn_text((*f)->address, text));
+		auto_close int dir = -1;
+
+		if ((*f)->kind == PCI_GPU && pcifn_driver_is_vfio((*f)->driver) &&
+		    (dir = sysfs_dir(su->s.sys, path)) >= 0 && reads_as_ones(dir)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Nothing tells that a card has died. Only of what nobody has: while a card is reset, who reads there
+ * waits; and one that is dirty is tried again all the same, which may bring it back. */
+static void find_dead(const struct supply *su, struct arena *a, struct offers_seen *to)
+{
+	struct uses_view v;
+	uint64_t unit;
+
+	to->dead.items = arena_array(a, uint64_t, to->units->n);
+	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
+		if (v.state != USES_FREE || pcifn_parse(v.id, &unit) < 0) {
+			continue;
+		}
+		list_each(u, to->units) {
+			if (u->card->address == unit && is_dead(su, u)) {
+				to->dead.items[to->dead.n++] = unit;
+			}
+		}
+	}
+}
+
 static void make_offers(struct supply *su)
 {
 	static const struct obey_facts nothing;
@@ -73,6 +117,7 @@ static void make_offers(struct supply *su)
 				    .orders = su->facts.orders,
 				    .words = true};
 	used(su, &su->arena, &seen.uses);
+	find_dead(su, &su->arena, &seen);
 	offers_make(&seen, &su->arena, &su->offers);
 	demand_offer(su->demand, &su->offers, &su->arena);
 }

@@ -161,6 +161,8 @@ static void begin_obey(void)
 static void begin(void)
 {
 	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, NULL);
+	registrations = 0;
+	listed = false;
 	loop = loop_create();
 	tree = tree_make(world);
 	tree_bytes(&tree, "bus/pci/devices/" ID "/config", "\xde\x10\xb9\x26", 4);
@@ -226,6 +228,25 @@ static void held_by(const char *pod)
 	}
 }
 
+/* The message of the condition of that reason, "": there is none. */
+static const char *noted(const char *reason)
+{
+	static char text[512];
+	struct report_obeyed said = {0};
+	struct arena a;
+
+	arena_init(&a, MiB);
+	text[0] = '\0';
+	supply_report(supply, &a, &said);
+	list_each(n, &said.notes) {
+		if (str_eq(n->condition.reason, reason)) {
+			snprintf(text, sizeof(text), "%s", n->condition.message);
+		}
+	}
+	arena_finish(&a);
+	return text;
+}
+
 /* What a container gets is named after the resource, whatever became of who had it before. */
 static void given_again(void)
 {
@@ -241,4 +262,45 @@ static void given_again(void)
 	end();
 }
 
-TESTS({"a card that was held is given again under its name", given_again}, )
+static void free_again(void)
+{
+	struct arena a;
+
+	arena_init(&a, MiB);
+	for (int i = 0; i < 200 && supply_busy(supply, 0x100, &a); i++) {
+		loop_turn(loop, 100);
+		supply_beat(supply);
+	}
+	ok(!supply_busy(supply, 0x100, &a));
+	arena_finish(&a);
+}
+
+/* Nothing tells that a card has died: the next look does. */
+static void dies(void)
+{
+	static const char alive[] = "\xde\x10\xb9\x26";
+
+	begin();
+	has(allocate(), VARIABLE);
+	listed = true;
+	held_by("p");
+	listed = false;
+	held_by("");
+	free_again();
+	tree_bytes(&tree, "bus/pci/devices/" ID "/config", "\xff\xff\xff\xff", 4);
+	obey_looked(obey, &machine);
+	is_str(noted("NotAdvertised"),
+	       "its config space reads as ones: the card is dead or has lost its power; a power "
+	       "cycle of the machine may bring it back");
+	tree_bytes(&tree, "bus/pci/devices/" ID "/config", alive, 4);
+	obey_looked(obey, &machine);
+	is_str(noted("NotAdvertised"), "");
+	for (int i = 0; i < 100 && registrations < 2; i++) {
+		loop_turn(loop, 100);
+	}
+	has(allocate(), VARIABLE);
+	end();
+}
+
+TESTS({"a card that was held is given again under its name", given_again},
+      {"a card that dies is listed no more from the next look on", dies}, )
