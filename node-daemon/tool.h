@@ -10,8 +10,8 @@
  *	asked	sriov-manage -e 0000:41:00.0\n		then the writing side is closed
  *	answer	0 \n, or 1 Cannot obtain unbindLock\n	the exit status and its last words
  *
- * What it says decides nothing: it has said 0 having failed (gpu-driver-container#29). The kernel's
- * links are looked at afterwards.
+ * What it says decides nothing: it has said 0 having failed (gpu-driver-container#29). sriov_numvfs is
+ * read back at once, and the kernel's links are looked at afterwards.
  */
 #pragma once
 

@@ -194,6 +194,25 @@ int write_vfs(struct writer *w, int dir)
 	return write_put(w, dir, "sriov_numvfs", w->step->value);
 }
 
+/* It has said 0 having failed (gpu-driver-container#29). The kernel has the number when a write of it
+ * returns, so nothing need be waited for. */
+static int check_tool(struct writer *w, int dir, const char *request)
+{
+	bool some = str_eq(w->step->value, TOOL_ENABLE);
+	int64_t have;
+	int rc = sysfs_int(dir, "sriov_numvfs", 0, UINT16_MAX, &have);
+
+	if (rc < 0) {
+		return write_failed(w, "sriov_numvfs", -rc);
+	}
+	return some == (have > 0)
+		       ? 0
+		       : err_set(&w->err,
+				 "%s: \"%s\" ended with 0, and sriov_numvfs is %d all the same; "
+				 "its log or the kernel's (dmesg) says why; it is tried again",
+				 w->at, request, (int)have);
+}
+
 int write_tool(struct writer *w, int dir)
 {
 	auto_free char *request = xprintf("%s %s", w->step->value, w->at);
@@ -224,7 +243,7 @@ int write_tool(struct writer *w, int dir)
 			       w->at, request, (int)answer.status,
 			       *answer.words ? answer.words : "it said nothing");
 	}
-	return 0;
+	return check_tool(w, dir, request);
 }
 
 int write_expect_vfs(struct writer *w, int dir)

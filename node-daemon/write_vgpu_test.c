@@ -173,6 +173,7 @@ static void begin_vendor(void)
 {
 	begin("");
 	make_vfs(4);
+	tree_file(&tree, CARD "/sriov_numvfs", "4");
 	tree_file(&tree, VF0 "/nvidia/creatable_vgpu_types",
 		  "ID    : vGPU Name\\n1147  : NVIDIA L40S-1Q\\n1148  : NVIDIA L40S-2Q");
 	tree_file(&tree, VF0 "/nvidia/current_vgpu_type", "0");
@@ -571,6 +572,7 @@ static void close_shop(pthread_t t)
 static void makes_four(void)
 {
 	make_vfs(4);
+	tree_file(&tree, CARD "/sriov_numvfs", "4");
 }
 
 static void the_tool_is_asked(void)
@@ -590,7 +592,18 @@ static void the_tool_is_asked(void)
 	t = open_shop("0 \n", NULL);
 	is_int(run(&(struct steps){steps, 2}), 1);
 	close_shop(t);
-	has(out, "0 ok \n1 no 0000:01:00.0: 0 of 4 virtual functions are there after a minute; ");
+	is_str(out,
+	       "0 no 0000:01:00.0: \"sriov-manage -e 0000:01:00.0\" ended with 0, and sriov_numvfs "
+	       "is 0 all the same; its log or the kernel's (dmesg) says why; it is tried again\n");
+	tree_file(&tree, CARD "/sriov_numvfs", "4"); /* nor taken them away */
+	t = open_shop("0 \n", NULL);
+	is_int(step(STEP_TOOL, GPU, TOOL_DISABLE), 1);
+	close_shop(t);
+	has(out, "ended with 0, and sriov_numvfs is 4 all the same; ");
+	tree_file(&tree, CARD "/sriov_numvfs", "0");
+	t = open_shop("0 \n", NULL);
+	is_int(step(STEP_TOOL, GPU, TOOL_DISABLE), 0);
+	close_shop(t);
 	t = open_shop("1 Cannot obtain unbindLock for 0000:01:00.0\n", NULL);
 	is_int(run(&(struct steps){steps, 2}), 1);
 	close_shop(t);
