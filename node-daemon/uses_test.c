@@ -478,7 +478,7 @@ static void unplugged(void)
 	uses_beat(u, now);
 	is_str(turn(), "pods; ");
 	pods("a", NULL);
-	is_str(turn(), "record a free; ");
+	is_str(turn(), "record a dirty; ");
 	ok(!uses_each(u, 0, &(struct uses_view){0}));
 	/* while it is looked at for a call, and being reset */
 	begin_held();
