@@ -478,8 +478,8 @@ static void unplugged(void)
 	uses_beat(u, now);
 	is_str(turn(), "pods; ");
 	pods("a", NULL);
-	is_str(turn(), "record a dirty; ");
-	ok(!uses_each(u, 0, &(struct uses_view){0}));
+	is_str(turn(), "record a dirty; "); /* a rescan of the bus may bring it back as it went */
+	is_str(state(0), "unproven");
 	/* while it is looked at for a call, and being reset */
 	begin_held();
 	allocate("d", "a", NULL);
@@ -676,7 +676,7 @@ TESTS({"given, held, returned, reset, free; the kubelet is asked while something
       {"a boot cleans what no reset does", cleaned_by_boot},
       {"what a host driver had is looked at anew", hosted},
       {"so is what one had while we were dead", hosted_meanwhile},
-      {"what is unplugged is forgotten when its pod is gone", unplugged},
+      {"what is unplugged is forgotten when its pod is gone, if it went clean", unplugged},
       {"answers to questions of before are not heeded", asked_before},
       {"answers that nobody asked for neither", late_answers},
       {"the lists of a kubelet that starts say nothing about who is not in them", kubelet_starts},
