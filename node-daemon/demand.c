@@ -208,29 +208,34 @@ static bool is_left(const struct journal_slot *s)
 }
 
 /* Obeying removes what the journal says is going. */
+static int record_going(struct demand *v, const struct journal_slot *s, struct err *err)
+{
+	struct journal_slot going = *s;
+
+	going.state = JOURNAL_DROPPING;
+	return obey_record(v->s.obey, &(struct journal_record){.slot = &going}, true, err);
+}
+
 void demand_remove(struct demand *v, const char *id)
 {
 	const struct journal_slot *s = demand_record(v, id);
-	struct journal_slot going;
+	bool going = s && !is_left(s);
 	struct err err;
 
+	if (s && !going && record_going(v, s, &err) < 0) {
+		log_warn("a vGPU stays", log_str("id", id), log_str("reason", err.text));
+		uses_reset_done(v->s.uses, id, false, "removal", 0, err.text, demand_now(v));
+		v->s.again(v->s.ctx);
+		return;
+	}
 	if (!is_going(v, id)) {
 		v->removing = xrealloc(v->removing, (v->n_removing + 1) * sizeof(*v->removing));
 		v->removing[v->n_removing++] = xstrdup(id);
 	}
-	if (s && !is_left(s)) {
-		return;
+	if (!going) {
+		v->s.look(v->s.ctx);
+		v->s.again(v->s.ctx);
 	}
-	if (s) {
-		going = *s;
-		going.state = JOURNAL_DROPPING;
-		if (obey_record(v->s.obey, &(struct journal_record){.slot = &going}, true, &err) <
-		    0) {
-			log_warn("a vGPU stays", log_str("id", id), log_str("reason", err.text));
-		}
-	}
-	v->s.look(v->s.ctx);
-	v->s.again(v->s.ctx);
 }
 
 /* Those that have gone since. */

@@ -68,11 +68,11 @@ static void reply(struct make *m)
 {
 	auto_buf struct buf b;
 
+	buf_init(&b, GRPC_SEND_MAX);
 	if (!m->call) {
 		refuse(m, "the kubelet does not wait any more");
 		return;
 	}
-	buf_init(&b, GRPC_SEND_MAX);
 	dpapi_write_grants(&b, m->grants, m->asks.n);
 	if (!buf_ok(&b) || grpc_reply(m->call, buf_text(&b), b.len) < 0) {
 		grpc_end(m->call, GRPC_INTERNAL, "the answer is larger than the kubelet takes");

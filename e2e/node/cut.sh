@@ -5,7 +5,7 @@
 #
 # Variables:
 #   V=dev|asan  build of vmgpu-node
-#   QUICK=1     without the tool that lies, which is only known after a minute
+#   QUICK=1     without the tool that lies
 #   TAIL=N      lines of the daemon's log after a failure (5)
 set -uo pipefail
 prog=node/cut.sh
