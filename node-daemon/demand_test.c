@@ -4,86 +4,13 @@
 
 #include "base/log.h"
 #include "node-daemon/eyes_hand_test.h"
-#include "node-daemon/grpc.h"
+#include "node-daemon/obey_hand_test.h"
 #include "node-daemon/tree_test.h"
 #include "node-daemon/vgpu_node_test.h"
 #include "node-daemon/write.h"
 
 #define R4 "nvidia.com/NVIDIA_L40S-4Q"
 #define ID(n) "0000:41:00.0/" #n
-
-/* --- obey.h and grpc.h, by hand ------------------------------------------------------------------ */
-
-static bool blind;	 /* nothing is known */
-static const char *disk; /* NULL: it takes records; else why it does not */
-static bool no_journal;
-static char said[8192];
-
-attr_printf(1, 2) static void say(const char *format, ...)
-{
-	size_t n = strlen(said);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(said + n, sizeof(said) - n, format, args);
-	va_end(args);
-}
-
-void obey_facts(attr_unused const struct obey *o, struct obey_facts *ret)
-{
-	*ret = (struct obey_facts){0};
-	if (!blind) {
-		*ret = (struct obey_facts){&card.m, &units, &books, &orders, boot, "node1"};
-	}
-}
-
-const struct journal *obey_journal(attr_unused const struct obey *o)
-{
-	return no_journal ? NULL : &journal;
-}
-
-int obey_record(attr_unused struct obey *o, const struct journal_record *r, bool sync,
-		struct err *err)
-{
-	if (disk) {
-		return err_set(err, "%s", disk);
-	}
-	if (r->slot) {
-		say("%s %d%s; ", *r->slot->state ? r->slot->state : "forget", (int)r->slot->index,
-		    sync ? " synced" : "");
-	}
-	append(r);
-	return 0;
-}
-
-struct grpc_call {
-	int number;
-};
-
-static struct grpc_call calls[8] = {{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}};
-static bool too_large;
-
-void grpc_end(struct grpc_call *c, enum grpc_code code, const char *text)
-{
-	say("end %d %d: %s; ", c->number, code, text);
-}
-
-int grpc_reply(struct grpc_call *c, const void *message, size_t n)
-{
-	const char *m = message;
-
-	if (too_large) {
-		return -1;
-	}
-	say("reply %d", c->number);
-	for (size_t i = 0; i < n; i++) { /* its texts */
-		if (m[i] >= ' ' && m[i] <= '~') {
-			say("%s%c", i && m[i - 1] >= ' ' && m[i - 1] <= '~' ? "" : " ", m[i]);
-		}
-	}
-	say("; ");
-	return 0;
-}
 
 /* --- the node -------------------------------------------------------------------------------- */
 
@@ -118,6 +45,13 @@ static void add_groups(void)
 	}
 }
 
+static void know(bool anything)
+{
+	obey_is = anything ? (struct obey_facts){&card.m, &units, &books, &orders, boot, "node1"}
+			   : (struct obey_facts){0};
+	obey_has = &journal;
+}
+
 static void restart(void)
 {
 	demand = demand ? demand_destroy(demand) : NULL;
@@ -145,7 +79,9 @@ static void begin_node(enum vgpu_face face, uint16_t device, int vfs)
 	}
 	tree = tree_make("");
 	add_groups();
-	blind = no_journal = too_large = false;
+	too_large = false;
+	know(true);
+	obey_append = append;
 	disk = no_process = pod = NULL;
 	n_has = 0;
 	restart();
@@ -209,7 +145,6 @@ static bool work_one(void)
 /* As supply.c has it. What was said since the last one. */
 static const char *turn(void)
 {
-	static char text[sizeof(said)];
 	struct uses_unit *list;
 	size_t n;
 
@@ -219,9 +154,7 @@ static const char *turn(void)
 	uses_units(uses_of, list, n, now);
 	while (work_one()) {
 	}
-	snprintf(text, sizeof(text), "%s", said);
-	said[0] = '\0';
-	return text;
+	return heard();
 }
 
 static void ask_for(int call, const char *resource, const char *id, const char *id2)
@@ -363,12 +296,12 @@ static void lists_of_types(void)
 	eyes_say(0, 0, BIND_USERS_SOME, "process 1 (x)"); /* so it is for nobody else */
 	turn();
 	is_str(list_of("L40S-4Q"), " 0 1!");
-	blind = true;
+	know(false);
 	is_str(offered(), "");
-	blind = false;
-	no_journal = true;
+	know(true);
+	obey_has = NULL;
 	is_str(offered(), "");
-	no_journal = false;
+	obey_has = &journal;
 	/* behind others, as many as there may be */
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		others[i] = (struct plugin_offer){.resource = "x.com/x"};
@@ -429,7 +362,7 @@ static void units_for_uses(void)
 	card_remove(&card, 0);
 	u = unit_said(ID(0), &times);
 	is_str(u->why, "it is not there yet");
-	blind = true;
+	know(false);
 	ok(!unit_said(ID(0), &times));
 }
 
@@ -451,7 +384,7 @@ static void preferred(void)
 	is_str(got.items[1], ID(0));
 	is_int(demand_prefer(demand, "x.com/x", &wish, &arena, &got, &err), 0);
 	is_str(got.items[0], ID(0)); /* of what nobody knows by name */
-	blind = true;
+	know(false);
 	is_int(demand_prefer(demand, R4, &wish, &arena, &got, &err), 0);
 	is_str(got.items[0], ID(0));
 }
@@ -543,7 +476,6 @@ static void several(void)
 	has(turn(), "PCI_RESOURCE_NVIDIA_COM_NVIDIA_L40S-4Q 0000:41:00.4,0000:41:00.5 % "
 		    "/dev/vfio/vfio /dev/vfio/vfio mrw # /dev/vfio/100 /dev/vfio/100 mrw # "
 		    "/dev/vfio/101 /dev/vfio/101 mrw");
-	has(said[0] ? said : "", "");
 	is_int(n_started, 0);
 	end_node();
 }
@@ -655,10 +587,10 @@ static void changed_meanwhile(void)
 	w.asks = &asks;
 	begin_node(VGPU_VENDOR, 0x26b9, 4);
 	w.deadline = now + 10000;
-	blind = true;
+	know(false);
 	demand_answer(demand, &w);
 	has(refusal(), "0000:41:00.0/0: nothing is known of this node's devices now; ");
-	blind = false;
+	know(true);
 	w.resource = "nvidia.com/other";
 	demand_answer(demand, &w);
 	has(refusal(), "0000:41:00.0/0: its card does not offer nvidia.com/other now; ask again; ");

@@ -133,10 +133,7 @@ void supply_turn(struct supply *su)
 		su->again |= supply_work(su);
 	} while (su->again);
 	su->in_turn = false;
-	if (supply_said(su) != su->reported) {
-		su->reported = supply_said(su);
-		su->s.changed(su->s.ctx);
-	}
+	supply_tell(su);
 }
 
 static void on_time(void *ctx)
@@ -216,6 +213,7 @@ struct supply *supply_create(const struct supply_settings *s)
 		&(struct resets_settings){s->loop, s->sys, on_reset, on_reset_asks, su});
 	su->eyes = eyes_create(&s->eyes);
 	su->timer = loop_timer_create(s->loop, on_time, su, "supply");
+	su->report = loop_timer_create(s->loop, supply_tell_resets, su, "resets");
 	su->uses = uses_create(facts.boot ? facts.boot : "");
 	su->demand = demand_create(&(struct demand_settings){.loop = s->loop,
 							     .eyes = &s->eyes,
@@ -243,6 +241,7 @@ struct supply *supply_destroy(struct supply *su)
 	demand_destroy(su->demand);
 	uses_destroy(su->uses);
 	loop_timer_destroy(su->timer);
+	loop_timer_destroy(su->report);
 	arena_finish(&su->arena);
 	free(su->doubts);
 	free(su);

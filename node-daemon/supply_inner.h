@@ -13,6 +13,7 @@
 #include "node-daemon/supply.h"
 
 #define SUPPLY_TURN_BYTES (16 * MiB)
+#define SUPPLY_RESETS_MS 1000 /* those that end within it are told together */
 
 struct supply {
 	struct supply_settings s;
@@ -29,8 +30,9 @@ struct supply {
 	uint64_t *doubts; /* units that they are to be asked of */
 	size_t n_doubts;
 	bool asking;
-	bool in_turn, again; /* what a turn causes is the same turn's */
-	uint64_t reported;   /* of what the report was told last */
+	bool in_turn, again;		    /* what a turn causes is the same turn's */
+	struct loop_timer *report;	    /* of resets that were not told yet */
+	uint64_t reported, reported_resets; /* of what the report was told last */
 };
 
 /* supply.c */
@@ -58,4 +60,5 @@ void supply_answer(struct supply *su, const struct uses_work *w);
 void supply_refuse(struct supply *su, struct grpc_call *call, const char *why);
 
 /* supply_report.c */
-uint64_t supply_said(const struct supply *su); /* a hash of all that supply_report says */
+void supply_tell(struct supply *su); /* who reports, what has changed since */
+void supply_tell_resets(void *ctx);  /* a struct supply: that time has come */

@@ -5,24 +5,62 @@
 #include "base/clock.h"
 #include "node-daemon/supply_inner.h"
 
-uint64_t supply_said(const struct supply *su)
+/* Of all that supply_report says, but for the resets. */
+static uint64_t said(const struct supply *su)
 {
 	uint64_t h = HASH_SEED;
 	struct uses_view v;
 
 	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
-		const char *const texts[] = {v.id, v.ns, v.pod, v.why, v.method};
-		const int64_t numbers[] = {v.state, v.ms, v.at};
+		const char *const texts[] = {v.id, v.ns, v.pod, v.why};
 
 		for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
 			h = hash_str(h, texts[k]);
 		}
-		h = hash_bytes(h, numbers, sizeof(numbers));
+		h = hash_bytes(h, &(bool[]){v.state == USES_HELD, v.state == USES_DIRTY}, 2);
 	}
 	list_each(o, &su->offers.items) {
 		h = hash_str(h, o->is && !o->offered && o->why ? o->why : "");
 	}
 	return h;
+}
+
+static uint64_t said_resets(const struct supply *su)
+{
+	uint64_t h = HASH_SEED;
+	struct uses_view v;
+
+	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
+		const int64_t numbers[] = {v.ms, v.at};
+
+		h = hash_bytes(hash_str(hash_str(h, v.id), v.method), numbers, sizeof(numbers));
+	}
+	return h;
+}
+
+static void tell(struct supply *su)
+{
+	su->reported = said(su);
+	su->reported_resets = said_resets(su);
+	loop_timer_set(su->report, INT64_MAX);
+	su->s.changed(su->s.ctx);
+}
+
+void supply_tell_resets(void *ctx)
+{
+	tell(ctx);
+}
+
+/* That one more has been reset is nothing that anybody waits for: several are told together. */
+void supply_tell(struct supply *su)
+{
+	if (said(su) != su->reported) {
+		tell(su);
+	} else if (said_resets(su) == su->reported_resets) {
+		loop_timer_set(su->report, INT64_MAX);
+	} else if (loop_timer_at(su->report) == INT64_MAX) {
+		loop_timer_set(su->report, supply_now(su) + SUPPLY_RESETS_MS);
+	}
 }
 
 static void note(struct report_obeyed *ret, uint64_t unit, const char *type, const char *status,
