@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/core.h"
 
-static const struct field node_fields[] = {OBJ_METADATA, {0}};
-static const struct type node_type = {sizeof(struct core_node), node_fields, obj_finish};
+#define T struct core_node
+static const struct field node_metadata_fields[] = {
+	FIELD(T, labels, "labels", TYPE_MAP, .flags = TYPE_INTERN),
+	{0},
+};
+static const struct type node_metadata = {sizeof(T), node_metadata_fields, NULL};
+static const struct field node_fields[] = {
+	OBJ_METADATA,
+	FIELD_INLINE("metadata", &node_metadata),
+	{0},
+};
+static const struct type node_type = {sizeof(T), node_fields, obj_finish};
+#undef T
 
 #define T struct core_ingress
 static const struct field ingress_fields[] = {

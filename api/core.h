@@ -4,7 +4,7 @@
  *
  * CustomResourceDefinitions are watched, their metadata alone (a cluster's are megabytes), to learn
  * when a neighbour comes, changes or goes, without asking again and again. Of Nodes
- * it is enough to know that they are there. Secrets have no cached type: we write them and never
+ * it is enough to know that they are there, and their labels. Secrets have no cached type: we write them and never
  * read one.
  */
 #pragma once
@@ -13,6 +13,7 @@
 
 struct core_node {
 	struct obj obj;
+	LIST(struct pair) labels;
 };
 
 struct core_ingress {

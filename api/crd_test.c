@@ -3,6 +3,7 @@
 #include "api/apps.h"
 #include "api/crd_test.h"
 #include "api/harvester.h"
+#include "api/pool.h"
 #include "api/vmgpu.h"
 
 static void vm(void)
@@ -96,6 +97,12 @@ static void gpu_node(void)
 	agree("crds/vmgpu.io_gpunodes.yaml", "status", status->sub, true);
 }
 
+static void gpu_pool(void)
+{
+	agree("crds/vmgpu.io_gpupools.yaml", "spec", &gpu_pool_spec_type, false);
+	agree("crds/vmgpu.io_gpupools.yaml", "status", &gpu_pool_status_type, false);
+}
+
 static void harvester(void)
 {
 	agree("crds/devices.harvesterhci.io_pcidevices.yaml", "status", &pci_device_status_type,
@@ -118,4 +125,5 @@ TESTS({"Harvester's kinds: tables and CRDs agree", harvester},
       {"VirtualMachine: table and CRD agree", vm}, {"VMInstance: table and CRD agree", vm_instance},
       {"VMDisk: table and CRD agree", vm_disk}, {"Kubernetes: table and CRD agree", kubernetes},
       {"every text, array and map of a tenant's spec has a maximum", limits},
+      {"GPUPool: table and CRD agree", gpu_pool},
       {"GPUNode: the controller's view is part of the CRD", gpu_node})

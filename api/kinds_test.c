@@ -12,6 +12,7 @@
 #include "api/core.h"
 #include "api/harvester.h"
 #include "api/kubevirt.h"
+#include "api/pool.h"
 #include "api/vmgpu.h"
 #include "base/test.h"
 #include "json/yaml.h"
@@ -32,7 +33,7 @@ static const struct {
 	const struct kube_kind *kind;
 	const char *object; /* its metadata without what every object has */
 } shown[] = {
-	{&kind_node, "{metadata: {}}"},
+	{&kind_node, "{metadata: {labels: {rack: b}}}"},
 	{&kind_storage_class, "{metadata: {}}"},
 	{&kind_service, "{metadata: {" MADE_BY "}, spec: {type: LoadBalancer, clusterIP: None}, "
 			"status: {loadBalancer: {ingress: [{ip: 1.2.3.4, hostname: h}]}}}"},
@@ -88,7 +89,11 @@ static const struct {
 	 "spec: {infrastructureRef: {name: m}}}"},
 	{&kind_capi_control_plane, "{metadata: {" CAPI_LABELS "}}"},
 	{&kind_flux_release, "{metadata: {" CAPI_LABELS "}}"},
-	{&kind_gpu_pool, "{metadata: {}, spec: {}}"},
+	{&kind_gpu_pool,
+	 "{metadata: {}, spec: {use: vgpu, gpus: [g], nodeNames: [n], nodeSelector: {matchLabels: "
+	 "{rack: b}, matchExpressions: [{key: k, operator: In, values: [v]}]}, "
+	 "layout: [{type: t, count: 2}], priority: 1}, status: {observedGeneration: 1, gpus: 1, "
+	 "readyGPUs: 1, inUse: 1, nodes: 1, " CONDITIONS "}}"},
 };
 
 struct walk {

@@ -72,6 +72,7 @@ static const struct field gpu_unit_fields[] = {
 	FIELD(T, aliases, "aliases", TYPE_STRS, .flags = TYPE_INTERN),
 	FIELD(T, vendor_id, "vendorID", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, device_id, "deviceID", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, subsystem, "subsystem", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, driver, "driver", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, mode, "mode", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, vgpu_framework, "vgpuFramework", TYPE_STR, .flags = TYPE_INTERN),
@@ -109,17 +110,4 @@ static const struct type gpu_node_type = {sizeof(T), gpu_node_fields, obj_finish
 
 const struct kube_kind kind_gpu_node = {
 	"vmgpu.io", "v1alpha1", "GPUNode", "gpunodes", .type = &gpu_node_type,
-};
-
-#define T struct gpu_pool
-static const struct field gpu_pool_fields[] = {
-	OBJ_METADATA,
-	FIELD(T, spec, "spec", TYPE_RAW),
-	{0},
-};
-#undef T
-static const struct type gpu_pool_type = {sizeof(struct gpu_pool), gpu_pool_fields, obj_finish};
-
-const struct kube_kind kind_gpu_pool = {
-	"vmgpu.io", "v1alpha1", "GPUPool", "gpupools", .type = &gpu_pool_type,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmgpu.h: vmgpu.io/v1alpha1: GPUNode, the one line between the controller and a node (spec =
- * orders, status = report), and GPUPool. Contract: crds/vmgpu.io_*.yaml. Here stands what the
- * controller reads; the node daemon writes its report from its own structs (node-daemon/report.c).
+ * orders, status = report). Contract: crds/vmgpu.io_gpunodes.yaml. Here stands what the controller
+ * reads; the node daemon writes its report from its own structs (node-daemon/report.c).
  */
 #pragma once
 
@@ -43,6 +43,7 @@ struct gpu_unit {
 	const char *id, *address, *name, *model;
 	LIST(const char *) aliases;
 	const char *vendor_id, *device_id; /* four hex digits, lower case */
+	const char *subsystem;		   /* "10de:157e" */
 	const char *driver, *mode, *vgpu_framework;
 	const char *physical_function; /* address of its card, NULL: it is no virtual function */
 	int64_t numa_node;
@@ -63,10 +64,5 @@ struct gpu_node {
 	struct condition_list conditions;
 };
 
-struct gpu_pool {
-	struct obj obj;
-	const char *spec;
-};
-
 extern const struct type gpu_unit_type;
-extern const struct kube_kind kind_gpu_node, kind_gpu_pool;
+extern const struct kube_kind kind_gpu_node;

@@ -174,6 +174,7 @@ json_t *cases_find(const json_t *world, const json_t *target)
 				     : str_starts(text(o, "apiVersion"), "apps.cozystack.io") ||
 					       str_starts(text(o, "apiVersion"),
 							  "devices.harvesterhci.io") ||
+					       str_eq(text(o, "kind"), "GPUPool") ||
 					       str_eq(text(o, "kind"), "KubeVirt");
 
 		if (group && str_eq(text(o, "kind"), text(target, "kind")) &&

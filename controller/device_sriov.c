@@ -8,6 +8,7 @@
 
 #include "controller/node_claims.h"
 #include "controller/plan_device.h"
+#include "controller/pool.h"
 
 struct sriov_seen {
 	struct device d; /* unit NULL: no such card is there */
@@ -139,11 +140,18 @@ static void write_status(const struct sriov_seen *s, struct plan *plan)
 
 /* --- plan ------------------------------------------------------------------------------------- */
 
+/* Those that a pool has made are the pool's: enabled, this object would have the card. */
+static bool shows_enabled(const struct sriov_seen *s)
+{
+	return s->d.unit->sriov->num_vfs > 0 &&
+	       !pool_ordered(claims_standing(s->d.node, s->d.unit->id));
+}
+
 static void fill_in(const struct sriov_seen *s, struct plan *plan)
 {
 	plan_merge(plan, &kind_sriov_gpu, NULL, s->d.name,
 		   json_pack("{s:{s:s}, s:{s:b}}", "metadata", "resourceVersion", s->have->obj.rv,
-			     "spec", "enabled", s->d.unit->sriov->num_vfs > 0),
+			     "spec", "enabled", shows_enabled(s)),
 		   "nobody has said whether it is enabled: it is as the card shows it");
 }
 

@@ -10,6 +10,7 @@
 
 #include "controller/node_claims.h"
 #include "controller/plan_device.h"
+#include "controller/pool.h"
 
 struct vgpu_seen {
 	struct device d;
@@ -211,6 +212,9 @@ static const char *first_type(const struct vgpu_seen *s)
 {
 	if (s->slot && s->slot->stands) {
 		return s->slot->stands;
+	}
+	if (pool_ordered(s->claims.before)) {
+		return NULL; /* enabled, this object would have the pool's card */
 	}
 	return s->d.slot->type && str_empty(s->d.slot->holder) &&
 			       (!s->have->spec || str_empty(s->have->spec->type_name))

@@ -8,6 +8,7 @@
 #include "api/core.h"
 #include "api/kubevirt.h"
 #include "controller/device.h"
+#include "controller/pool.h"
 
 #define WAKE_ARENA (16 * MiB)
 
@@ -416,5 +417,7 @@ const struct plan_watch node_watches[] = {
 	{&kind_sriov_gpu, node_by_sriov},
 	{&kind_vgpu_device, node_by_vgpu},
 	{&kind_kv_config, node_by_cr},
+	{&kind_gpu_pool, pool_wake_nodes},
+	{&kind_node, pool_wake_node},
 	{0},
 };

@@ -5,12 +5,14 @@
 #include "api/capi.h"
 #include "api/harvester.h"
 #include "api/kubevirt.h"
+#include "api/pool.h"
 #include "api/vmgpu.h"
 #include "controller/plan_cluster.h"
 #include "controller/plan_device.h"
 #include "controller/plan_disk.h"
 #include "controller/plan_node.h"
 #include "controller/plan_permit.h"
+#include "controller/plan_pool.h"
 #include "controller/plan_vm.h"
 
 const struct kube_kind *const controller_kinds[] = {
@@ -21,6 +23,7 @@ const struct kube_kind *const controller_kinds[] = {
 	&kind_kubernetes,
 	&kind_node,
 	&kind_gpu_node,
+	&kind_gpu_pool,
 	&kind_pci_device,
 	&kind_pci_claim,
 	&kind_sriov_gpu,
@@ -57,6 +60,7 @@ const struct reconciler *const controller_reconcilers[] = {
 	&reconcile_kubernetes,
 	&reconcile_permit,
 	&reconcile_node,
+	&reconcile_gpu_pool,
 	&reconcile_pci_device,
 	&reconcile_pci_claim,
 	&reconcile_sriov_gpu,

@@ -5,6 +5,7 @@
 
 #include "api/vf_counts.h"
 #include "controller/options.h"
+#include "controller/pool.h"
 
 #define BY_CLAIM "PCIDeviceClaim "
 #define BY_SRIOV "SRIOVGPUDevice "
@@ -189,14 +190,26 @@ const char *claims_former_driver(const struct claims *c)
 	return d && !str_empty(d->first_driver) ? d->first_driver : NULL;
 }
 
-/* Nothing is to be undone: it stays where it is, as the admin's or as one of the idle cards. */
+static bool pool_wants_it(const struct claims *c)
+{
+	const struct gpu_pool *p;
+	struct pools all;
+
+	pools_of_node(c->pass, c->node, &all);
+	p = pool_of(&all, c->unit);
+	return p && str_eq(p->spec->use, "passthrough");
+}
+
+/* Nothing is to be undone: it stays where it is, as the admin's, as a pool's or as one of the idle
+ * cards. */
 bool claims_stay(const struct claims *c)
 {
 	const struct options *o = c->pass->options;
 	const char *driver = claims_former_driver(c);
 
-	return str_eq(driver, "vfio-pci") || (!driver && !str_eq(c->before->want, "host") &&
-					      (!o || o->take != OPTIONS_TAKE_NONE));
+	return str_eq(driver, "vfio-pci") || pool_wants_it(c) ||
+	       (!driver && !str_eq(c->before->want, "host") &&
+		(!o || o->take != OPTIONS_TAKE_NONE));
 }
 
 bool claims_back(const struct claims *c)
@@ -345,7 +358,9 @@ static struct opt_int order_vfs(const struct claims *c)
 	if (vfs_go(c)) {
 		return (struct opt_int){0, true};
 	}
-	return claims_stand_cut(c) ? c->before->vfs : (struct opt_int){0};
+	return claims_stand_cut(c) || (pool_ordered(c->before) && c->before->vfs.value)
+		       ? c->before->vfs
+		       : (struct opt_int){0};
 }
 
 static bool order_cut(const struct claims *c, struct unit_order *ret)

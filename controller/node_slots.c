@@ -5,6 +5,7 @@
  */
 #include "base/listing.h"
 #include "controller/node_claims.h"
+#include "controller/pool.h"
 
 static const char *standing_type(const struct unit_order *o, const char *vf)
 {
@@ -43,7 +44,7 @@ static void add_slot(struct claims *c, const char *vf, const struct gpu_slot *sl
 		.slot = slot,
 		.device = cache_get(c->pass->cache, &kind_vgpu_device, NULL,
 				    device_name(c->pass->arena, c->node->obj.name, vf)),
-		.stands = standing_type(c->before, vf),
+		.stands = pool_ordered(c->before) ? NULL : standing_type(c->before, vf),
 	};
 	s->asked = is_enabled(s->device);
 	c->slots.n++;

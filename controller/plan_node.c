@@ -8,6 +8,7 @@
 #include "controller/cr.h"
 #include "controller/node_claims.h"
 #include "controller/options.h"
+#include "controller/pool.h"
 
 #define PERMITTED_MAX 1024 /* as the CRD has it */
 #define BY_DEFAULT "the default policy: no driver of the host has it"
@@ -67,7 +68,7 @@ static bool is_hosts(const struct gpu_unit *u)
 	return c && str_eq(c->status, "False") && str_eq(c->reason, "HostDriver");
 }
 
-/* What the claims of objects leave to it: who wants it, NULL: nobody. What was ordered once stays
+/* What the claims of objects and pools leave to it: who wants it, NULL: nobody. What was ordered once stays
  * so, whatever its daemon says of it since; but what the host still has when it is to be left to
  * it. */
 static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
@@ -89,28 +90,45 @@ static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 	return is_nobodys(u) ? BY_DEFAULT : unused && is_hosts(u) ? BY_UNUSED : NULL;
 }
 
+/* An object first, then a pool, then the default policy. False: nobody orders anything of it. */
+static bool order_unit(const struct node_seen *s, const struct pools *pools,
+		       const struct gpu_unit *u, struct unit_order *ret)
+{
+	const char *by;
+	struct claims c;
+
+	claims_of_unit(s->pass, s->node, u, &c);
+	if (claims_order(&c, ret)) {
+		if (str_eq(ret->want, "vfio")) {
+			pool_undo(pools, u, ret);
+		}
+		return true;
+	}
+	switch (pool_order(pools, u, ret)) {
+	case POOL_ORDERS:
+		return true;
+	case POOL_LEAVES:
+		return false;
+	case POOL_NOTHING:
+		break;
+	}
+	by = taken_by(s, u);
+	*ret = (struct unit_order){
+		.id = u->id, .device = claims_device(s->pass->arena, u), .want = "vfio", .by = by};
+	return by;
+}
+
 static void order_units(const struct node_seen *s, struct node_orders *ret)
 {
 	struct arena *a = s->pass->arena;
 	const struct node_orders *had = s->node->orders;
+	struct pools pools;
 
+	pools_of_node(s->pass, s->node, &pools);
 	ret->units.items =
 		arena_array(a, struct unit_order, s->node->units.n + (had ? had->units.n : 0));
 	list_each(u, &s->node->units) {
-		struct unit_order *o = &ret->units.items[ret->units.n];
-		const char *by = taken_by(s, u);
-		struct claims c;
-
-		claims_of_unit(s->pass, s->node, u, &c);
-		if (claims_order(&c, o)) {
-			ret->units.n++;
-		} else if (by) {
-			*o = (struct unit_order){.id = u->id,
-						 .device = claims_device(a, u),
-						 .want = "vfio",
-						 .by = by};
-			ret->units.n++;
-		}
+		ret->units.n += order_unit(s, &pools, u, &ret->units.items[ret->units.n]);
 	}
 }
 

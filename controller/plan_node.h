@@ -2,9 +2,9 @@
 /*
  * plan_node.h: what each node's GPUs shall be: GPUNode.spec from what the node reports. Pure.
  *
- * What PCIDeviceClaim, SRIOVGPUDevice and VGPUDevice objects ask for comes first (node_claims.h). The
- * default policy takes of the rest only what nobody else has: units that no driver has, or that stand
- * on vfio-pci already. An order stays while its card is there, so that nothing is written when a
+ * What PCIDeviceClaim, SRIOVGPUDevice and VGPUDevice objects ask for comes first (node_claims.h),
+ * then what GPUPools do (pool.h). The default policy takes of the rest only what nobody else has: units
+ * that no driver has, or that stand on vfio-pci already. An order stays while its card is there, so that nothing is written when a
  * virtual machine takes the card or gives it back.
  *
  * Orders carry the term of our leadership (pass.term), which is written to every node with orders
