@@ -9,8 +9,8 @@
  *
  * The order that stands is the memory, as for claims: its `by` is "GPUPool NAME". So a card whose pool
  * has gone, or wants something else, is brought back first: vGPUs and virtual functions that the pool
- * had made go, then the card gets the driver that it had before. Nothing here looks whether somebody
- * uses it: its node does, and waits.
+ * had made go, then the card gets the driver that it had before. What a machine has stays ordered until
+ * the report names no holder any more; of other users the node knows, and waits.
  *
  * Private to pool_*.c, plan_pool.c, plan_node.c and node_claims.c:
  *	pool_select.c	which pool has a card

@@ -279,7 +279,7 @@ static bool give(struct placer *k, struct place *p, const char *like)
 	return p->type;
 }
 
-/* What somebody has stays where it is; then what is ordered, what is there, what is empty. */
+/* What somebody has stays where it is, whatever the layout says; then what is ordered, what is there, what is empty. */
 static void place_all(struct placer *k)
 {
 	for (int turn = 0; turn < 5; turn++) {
@@ -287,7 +287,7 @@ static void place_all(struct placer *k)
 			struct place *p = &k->items[i];
 
 			if (turn == 0 && p->holder && p->made) {
-				give(k, p, p->made);
+				p->type = give(k, p, p->made) ? p->type : p->made;
 			} else if (p->holder) {
 				continue;
 			} else if (turn == 1 && p->stands) {

@@ -80,14 +80,66 @@ static bool has_vgpus(const struct gpu_unit *u)
 	return false;
 }
 
-/* "host" and not "vgpu": nothing of the card is offered any more, and each of its vGPUs goes when it is
- * free. */
+static bool any_held(const struct gpu_unit *u)
+{
+	list_each(s, &u->slots) {
+		if (!str_empty(s->holder)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void order_all_vfs(struct orderer *k)
+{
+	k->ret->vfs = (struct opt_int){k->unit->sriov ? k->unit->sriov->total_vfs : 0, true};
+}
+
+/* What machines have, and nothing else: so it becomes less. */
+static void order_held(struct orderer *k)
+{
+	want(k, "vgpu");
+	if (made_vfs(k)) {
+		order_all_vfs(k);
+	}
+	k->ret->slots.items = arena_array(k->all->pass->arena, struct slot_order, k->unit->slots.n);
+	list_each(s, &k->unit->slots) {
+		if (!str_empty(s->holder) && s->type) {
+			k->ret->slots.items[k->ret->slots.n++] =
+				(struct slot_order){s->vf, s->type};
+		}
+	}
+}
+
+/* "host" and not "vgpu", of which new ones would be offered. */
 static void order_undone(struct orderer *k)
 {
+	if (is_cut(k) && any_held(k->unit)) {
+		order_held(k);
+		return;
+	}
 	want(k, "host");
 	if (made_vfs(k)) {
 		k->ret->vfs = (struct opt_int){0, true};
 	}
+}
+
+/* As it is: by whomever, but an object that does not want it any more. */
+static enum pool_says keep(struct orderer *k)
+{
+	const struct unit_order *o = claims_standing(k->all->node, k->unit->id);
+
+	if (!o || claims_ordered(o) || !str_eq(o->device, device_of(k))) {
+		return POOL_LEAVES;
+	}
+	*k->ret = *o;
+	return POOL_ORDERS;
+}
+
+/* A machine has it whole: it follows when that has ended. */
+static bool is_held(const struct orderer *k)
+{
+	return k->unit->holder && str_eq(k->unit->mode, "vfio");
 }
 
 /* --- leaving ---------------------------------------------------------------------------------- */
@@ -117,6 +169,9 @@ static enum pool_says leave(struct orderer *k)
 	if (is_back(k) || becomes_idle(k)) {
 		return POOL_NOTHING;
 	}
+	if (is_held(k)) {
+		return keep(k);
+	}
 	order_undone(k);
 	return POOL_ORDERS;
 }
@@ -142,20 +197,8 @@ static void order_vfs(struct orderer *k)
 	int64_t total = k->unit->sriov ? k->unit->sriov->total_vfs : 0;
 
 	if (total > 0 && (made_vfs(k) || !vfs_there(k->unit))) {
-		k->ret->vfs = (struct opt_int){total, true};
+		order_all_vfs(k);
 	}
-}
-
-/* As it is: by whomever, but an object that does not want it any more. */
-static enum pool_says keep(struct orderer *k)
-{
-	const struct unit_order *o = claims_standing(k->all->node, k->unit->id);
-
-	if (!o || claims_ordered(o) || !str_eq(o->device, device_of(k))) {
-		return POOL_LEAVES;
-	}
-	*k->ret = *o;
-	return POOL_ORDERS;
 }
 
 static enum pool_says order_cut(struct orderer *k)
@@ -182,6 +225,9 @@ enum pool_says pool_order(const struct pools *all, const struct gpu_unit *u, str
 	}
 	if (!k.pool) {
 		return k.before ? leave(&k) : POOL_NOTHING;
+	}
+	if (is_held(&k) && !str_eq(k.pool->spec->use, "passthrough")) {
+		return keep(&k);
 	}
 	if (str_eq(k.pool->spec->use, "vgpu")) {
 		return order_cut(&k);

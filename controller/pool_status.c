@@ -145,6 +145,27 @@ static struct verdict doing(const struct looker *k)
 				    "has bound to vfio-pci stays there until he unbinds it");
 }
 
+/* A machine has what is to go. */
+static struct verdict held(const struct looker *k)
+{
+	const struct gpu_holder *h = k->unit->holder;
+	const char *use = k->pool->spec->use, *who = NULL;
+
+	list_each(s, &k->unit->slots) {
+		if (!str_empty(s->holder) && !str_eq(use, "vgpu")) {
+			who = device_slot_holder(k->arena, s);
+		}
+	}
+	if (h && !str_eq(use, "passthrough")) {
+		who = device_holder(k->arena, h->ns, h->pod, h->vm);
+	}
+	return who ? verdict_no("InUse", arena_printf(k->arena,
+						      "%s has it, and it follows when that has "
+						      "ended",
+						      who))
+		   : verdict_none();
+}
+
 static struct verdict waits(const struct looker *k)
 {
 	const struct condition *available = condition_find(&k->unit->conditions, "Available"),
@@ -173,6 +194,10 @@ struct verdict pool_unit_waits(const struct pools *all, const struct gpu_pool *p
 	}
 	if (v.status) {
 		v.message = arena_printf(k.arena, "%s; it is left as it is", v.message);
+		return v;
+	}
+	v = held(&k);
+	if (v.status) {
 		return v;
 	}
 	if (!ours) {

@@ -29,6 +29,7 @@ type Client struct {
 	Config
 	Agent string
 	http  *http.Client
+	table bool // objects are asked for as what kubectl shows of them
 }
 
 // Error is an answer that is not 2xx.
@@ -105,6 +106,9 @@ func (c *Client) send(ctx context.Context, method, path, kind string, body any) 
 	if strings.HasPrefix(path, "/apis?") || strings.HasPrefix(path, "/api?") {
 		r.Header.Set("Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 	}
+	if c.table {
+		r.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+	}
 	if body != nil {
 		r.Header.Set("Content-Type", kind)
 	}
@@ -152,6 +156,23 @@ func failure(what string, code int, text []byte) error {
 
 func (c *Client) Get(ctx context.Context, path string) (Object, error) {
 	return c.Do(ctx, "GET", path, "", nil)
+}
+
+// Columns is what `kubectl get -o wide` shows of an object, by the names of the columns.
+func (c *Client) Columns(ctx context.Context, path string) (Object, error) {
+	other := *c
+	other.table = true
+	t, err := other.Get(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	shown := Object{}
+	for i, column := range t.Objects("columnDefinitions") {
+		if cells := t.List("rows[0].cells"); i < len(cells) {
+			shown[column.Str("name")] = cells[i]
+		}
+	}
+	return shown, nil
 }
 
 func (c *Client) Create(ctx context.Context, path string, o any) (Object, error) {

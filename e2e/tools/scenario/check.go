@@ -14,6 +14,9 @@ func (c *Check) holds(o kube.Object, remembered map[string]any) (bool, string) {
 	if o == nil && !(c.Exists != nil && !*c.Exists) {
 		return false, "there is no such object"
 	}
+	if c.Columns != nil && !kube.Matches(map[string]any(o), map[string]any(c.Columns)) {
+		return false, fmt.Sprintf("the columns are %s, want %s", kube.Text(o), kube.Text(c.Columns))
+	}
 	got := any(map[string]any(o))
 	if c.Path != "" {
 		got = o.Get(c.Path)

@@ -93,7 +93,7 @@ func (s *stage) obey(ctx context.Context, node string, gpus []GPU) error {
 		for _, order := range o.Objects("spec.units") {
 			switch {
 			case order.Str("id") != unit["id"]:
-			case order.Str("want") == "vgpu":
+			case order.Str("want") == "vgpu" || order["vfs"] != nil:
 				cut(unit, of[i], order, permitted)
 			case order.Str("want") == "vfio":
 				bind(unit, "vfio-pci")

@@ -115,6 +115,7 @@ type Check struct {
 	Count    *int   `json:"count"`
 	Exists   *bool  `json:"exists"`
 	Gone     bool   `json:"gone"` // the object itself
+	Columns  m      `json:"columns"`
 }
 
 // Patch changes an object.
@@ -344,7 +345,7 @@ func (s *Step) check() error {
 func (c *Check) asks() int {
 	n := 0
 	for _, set := range []bool{c.Equals != nil, c.Matches != nil, c.Contains != nil, c.Lacks != nil, c.Same != "", c.Differs != "", c.Count != nil,
-		c.Exists != nil, c.Gone} {
+		c.Exists != nil, c.Gone, c.Columns != nil} {
 		if set {
 			n++
 		}

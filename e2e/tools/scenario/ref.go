@@ -43,6 +43,18 @@ func (s *stage) look(ctx context.Context, ref string) (kube.Object, error) {
 	return o, err
 }
 
+// see is the object that a check is of, or what kubectl shows of it.
+func (s *stage) see(ctx context.Context, c *Check) (kube.Object, error) {
+	if c.Columns == nil {
+		return s.look(ctx, c.Of)
+	}
+	path, err := s.path(c.Of)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Columns(ctx, path)
+}
+
 // pathOf is where an object is, or goes to.
 func (s *stage) pathOf(o kube.Object) (string, error) {
 	r, err := s.resources.Of(o)

@@ -205,6 +205,8 @@ func TestChecks(t *testing.T) {
 		`{path: metadata.uid, differs: other}`:          true,
 		`{path: metadata.uid, same: nothing}`:           false,
 		`{gone: true}`:                                  false,
+		`{columns: {spec: {t: hello world}}}`:           true,
+		`{columns: {spec: {t: moon}}}`:                  false,
 		`{path: spec.t, contains: hello, exists: true}`: true,
 		`{path: spec.t, contains: moon, exists: true}`:  false,
 	} {

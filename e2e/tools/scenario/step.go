@@ -244,7 +244,7 @@ func (s *stage) refused(ctx context.Context, r *Refused, by string) error {
 func (s *stage) await(ctx context.Context, c *Check, within time.Duration) error {
 	for end := time.Now().Add(within); ; {
 		before := s.noticed(c.Of)
-		o, err := s.look(ctx, c.Of)
+		o, err := s.see(ctx, c)
 		why := ""
 		if err == nil {
 			var ok bool
