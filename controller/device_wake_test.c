@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which change wakes which of Harvester's objects, and the orders of which node (device_wake.c). */
+/* Which change wakes which of Harvester's objects, which pool, and the orders of which node
+ * (device_wake.c, pool_wake.c). */
 #include "api/core.h"
 #include "api/harvester.h"
 #include "api/kubevirt.h"
+#include "api/pool.h"
 #include "api/vmgpu.h"
 #include "base/buf.h"
 #include "base/test.h"
@@ -322,6 +324,69 @@ static void a_kept_type_wakes_the_cr(void)
 	wakes("kubevirt");
 }
 
+/* --- pools ------------------------------------------------------------------------------------ */
+
+#define POOL(name, spec, more)                                                                     \
+	"{apiVersion: vmgpu.io/v1alpha1, kind: GPUPool, metadata: {name: " name                    \
+	"}, spec: " spec more "}\n---\n"
+#define HOST(name, labels)                                                                         \
+	"{apiVersion: v1, kind: Node, metadata: {name: " name ", uid: u-" name                     \
+	", labels: {" labels "}}}\n---\n"
+#define SELECTED "{use: host, nodeSelector: {matchLabels: {rack: b}}}"
+
+static void a_pool_wakes_the_nodes_that_it_had_or_has(void)
+{
+	start("node");
+	put(HOST("n", "rack: b") HOST("m", "rack: c"));
+	put(NODE("", "") "{apiVersion: vmgpu.io/v1alpha1, kind: GPUNode, metadata: {name: m}}");
+	put(POOL("p", SELECTED, ""));
+	wakes("n");
+	put(POOL("p", SELECTED, ", status: {gpus: 1}"));
+	wakes("");
+	put(POOL("p", "{use: host, nodeNames: [m]}", ""));
+	is_int(n_woken, 2);
+	put(POOL("p", "{use: vgpu, nodeNames: [m]}", ""));
+	wakes("m");
+	gone(&kind_gpu_pool, "p");
+	wakes("m");
+}
+
+static void labels_wake_the_orders_of_their_node(void)
+{
+	start("node");
+	put(NODE("", ""));
+	put(HOST("n", "rack: b"));
+	wakes(""); /* there is no pool */
+	put(POOL("p", SELECTED, ""));
+	put(HOST("n", "rack: c"));
+	wakes("n");
+	put("{apiVersion: v1, kind: Node, metadata: {name: n, uid: u-n, resourceVersion: \"9\", "
+	    "labels: {rack: c}}}");
+	wakes("");
+	gone(&kind_node, "n");
+	wakes("n");
+}
+
+static void what_a_pool_says_follows_reports_labels_and_other_pools(void)
+{
+	start("gpupool");
+	put(POOL("p", SELECTED, ""));
+	put(NODE("", UNIT("41", "a", "")));
+	wakes("p");
+	put(HOST("n", "rack: b"));
+	wakes("p");
+	put(HOST("n", "rack: b"));
+	wakes("");
+	put(HOST("n", "rack: b, x: y"));
+	wakes("p");
+	put(POOL("q", SELECTED, ""));
+	is_int(n_woken, 2);
+	put(POOL("q", SELECTED, ", status: {gpus: 1}"));
+	wakes("");
+	gone(&kind_gpu_pool, "q");
+	wakes("p");
+}
+
 TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_units_that_differ},
       {"a card that moves up the list differs in nothing",
        a_card_that_moves_up_the_list_differs_in_nothing},
@@ -339,4 +404,8 @@ TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_
       {"what is asked wakes the orders of its node", what_is_asked_wakes_the_orders_of_its_node},
       {"the KubeVirt CR wakes nodes with mediated devices",
        the_cr_wakes_nodes_with_mediated_devices},
-      {"a type that is kept wakes the KubeVirt CR", a_kept_type_wakes_the_cr})
+      {"a type that is kept wakes the KubeVirt CR", a_kept_type_wakes_the_cr},
+      {"a pool wakes the nodes that it had or has", a_pool_wakes_the_nodes_that_it_had_or_has},
+      {"labels wake the orders of their node", labels_wake_the_orders_of_their_node},
+      {"what a pool says follows reports, labels and other pools",
+       what_a_pool_says_follows_reports_labels_and_other_pools})
