@@ -8,6 +8,7 @@
 #include "api/resource.h"
 #include "base/listing.h"
 #include "base/map.h"
+#include "controller/node_claims.h"
 
 /* Named in a message: models, and nodes of each. */
 #define MAX_LISTED 8
@@ -131,6 +132,17 @@ static const char *node_kept(const struct gpu_node *n, const struct gpu_unit *u,
 			    str_empty(c->message) ? "it does not say why" : c->message);
 }
 
+/* What its order says against it: its node offers nothing of it, whatever it looks like. */
+static const char *order_kept(const struct gpu_node *n, const struct gpu_unit *u, struct arena *a)
+{
+	const struct unit_order *o = claims_standing(n, u->id);
+
+	return o && str_eq(o->want, "host")
+		       ? arena_printf(a, "one on %s is left to the host: %s", n->obj.name,
+				      o->by ? o->by : "so it is ordered")
+		       : NULL;
+}
+
 /*
  * What its node says of the unit against what it gives, or NULL: as a whole, or of a vGPU on it. The
  * driver offers vGPUs whether or not any machine could get them; that no more fit is said by the
@@ -164,6 +176,7 @@ static void add_whole(struct stock *m, const struct gpu_node *n, const struct gp
 	struct inventory_place *place = place_of(m, model, n->obj.name);
 	const char *kept = node_kept(n, u, false, &m->scratch);
 
+	kept = kept ? kept : order_kept(n, u, &m->scratch);
 	kept = kept ? kept : unit_kept(n, u, false, &m->scratch);
 	add_selector(m, model, u);
 	if (!model->n_aliases) {
@@ -198,10 +211,27 @@ static int64_t profile_max(const struct gpu_node *n, const struct gpu_unit *u,
 	return 0;
 }
 
+/* Where vGPUs are ordered one by one, those that nobody has: no others are made. */
+static int64_t open_of(const struct gpu_node *n, const struct gpu_unit *u,
+		       const struct gpu_profile *p)
+{
+	const struct unit_order *o = claims_standing(n, u->id);
+	int64_t open = 0;
+
+	if (!o || !o->slots.n) {
+		return p->available;
+	}
+	list_each(s, &u->slots) {
+		open += str_empty(s->holder) && s->type && str_eq(s->type, p->name);
+	}
+	return open;
+}
+
 static void add_profiles(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
 {
 	const char *kept = node_kept(n, u, true, &m->scratch), *why = NULL;
 
+	kept = kept ? kept : order_kept(n, u, &m->scratch);
 	kept = kept ? kept : unit_kept(n, u, true, &m->scratch);
 	list_each(p, &u->profiles) {
 		struct inventory_model *model = model_of(
@@ -216,7 +246,7 @@ static void add_profiles(struct stock *m, const struct gpu_node *n, const struct
 		}
 		place->total += MAX(max, p->available);
 		place->unknown |= !max;
-		place->open += kept ? 0 : p->available;
+		place->open += kept ? 0 : open_of(n, u, p);
 		if (kept && !place->why) {
 			place->why = why = why ? why : arena_strdup(&m->arena, kept);
 		}

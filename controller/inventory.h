@@ -19,7 +19,8 @@ struct inventory_place {
 	bool unknown;  /* a card does not say its `max`: there may be more than total */
 	/*
 	 * Units with Available=True that are not cut into vGPUs; the profile's `available` on units
-	 * with Available=True or VGPUsFull. None where the node is not Ready, for a reason that
+	 * with Available=True or VGPUsFull, or, where vGPUs are ordered one by one, those that nobody
+	 * has. Not what is ordered to stay with the host. None where the node is not Ready, for a reason that
 	 * concerns them. What machines have of them is not taken off: inventory_free.
 	 */
 	int64_t open;

@@ -280,6 +280,69 @@ static void vgpus_are_closed_by_what_concerns_them(void)
 	is_int(open_on("vendor-vfio", blind), 0);
 }
 
+/* Of a layout, or of VGPUDevices: what is made and free counts, not what the driver would still make. */
+static void vgpus_that_are_ordered_are_free_while_nobody_has_them(void)
+{
+	struct gpu_slot slots[] = {{.vf = "a", .type = "P"},
+				   {.vf = "b", .type = "P", .holder = "n/p"},
+				   {.vf = "c", .type = "P", .holder = ""},
+				   {.vf = "d"}};
+	struct slot_order slot = {"a", "P"};
+	struct gpu_profile profile = {.name = "P", .max = 8, .available = 5};
+	struct condition c = {.type = "Available", .status = "True", .reason = "VGPUs"};
+	struct gpu_unit unit = {.id = "i",
+				.name = "e/A",
+				.mode = "vgpu",
+				.profiles = {&profile, 1},
+				.slots = {slots, ARRAY_LEN(slots)},
+				.conditions = {&c, 1}};
+	struct unit_order order = {.id = "i", .want = "vgpu", .slots = {&slot, 1}};
+	struct node_orders orders = {.units = {&order, 1}};
+	static const struct {
+		const char *want;
+		size_t slots;
+		int64_t open;
+	} rows[] = {{"vgpu", 1, 2}, {"vgpu", 0, 5}, {"host", 0, 0}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct inventory_model *m;
+		struct world w;
+
+		order.want = rows[i].want;
+		order.slots.n = rows[i].slots;
+		world_init(&w);
+		cache_put(w.cache, &kind_gpu_node,
+			  &(struct gpu_node){.obj = {.name = "n", .rv = "1"},
+					     .orders = &orders,
+					     .units = {&unit, 1}});
+		inventory_make(&w.pass, NULL, NULL, &w.inventory);
+		m = inventory_find(&w.inventory, "e/P");
+		is_int(inventory_free(&w.inventory, m, &m->places[0]), rows[i].open);
+		world_finish(&w);
+	}
+}
+
+/* No driver has it, and yet its node offers it to nobody. */
+static void what_is_left_to_the_host_is_not_free(void)
+{
+	struct condition c = {.type = "Available", .status = "True", .reason = "Unbound"};
+	struct gpu_unit unit = {.id = "i", .name = "e/A", .mode = "unbound", .conditions = {&c, 1}};
+	struct unit_order order = {.id = "i", .want = "host", .by = "GPUPool keep"};
+	struct node_orders orders = {.units = {&order, 1}};
+	const struct inventory_model *m;
+	struct world w;
+
+	world_init(&w);
+	cache_put(w.cache, &kind_gpu_node,
+		  &(struct gpu_node){
+			  .obj = {.name = "n", .rv = "1"}, .orders = &orders, .units = {&unit, 1}});
+	inventory_make(&w.pass, NULL, NULL, &w.inventory);
+	m = inventory_find(&w.inventory, "e/A");
+	is_int(m->places[0].open, 0);
+	is_str(m->places[0].why, "one on n is left to the host: GPUPool keep");
+	world_finish(&w);
+}
+
 static void a_maximum_that_nobody_knows_is_no_limit(void)
 {
 	struct gpu_profile profile = {.name = "GRID P40-1Q", .available = 3};
@@ -354,5 +417,8 @@ TESTS({"what no node has has its own name", what_no_node_has_has_its_own_name},
       {"vGPUs need no vfio-pci, mediated devices no IOMMU", vgpus_are_closed_by_what_concerns_them},
       {"vGPUs are closed by what their card says", vgpus_are_closed_by_their_card},
       {"a maximum is said once for a model", a_maximum_is_said_once_for_a_model},
+      {"vGPUs that are ordered are free while nobody has them",
+       vgpus_that_are_ordered_are_free_while_nobody_has_them},
+      {"what is left to the host is not free", what_is_left_to_the_host_is_not_free},
       {"a maximum that nobody knows is no limit", a_maximum_that_nobody_knows_is_no_limit},
       {"a PCI id is written as KubeVirt's documents do", selectors_are_written_large})

@@ -17,6 +17,7 @@
 #   given     GPUs given to virtual machines, and taken back: vmgpu-node as a pod on a guest that is a node, with a real kubelet and containerd
 # and, since they are long, only when they are named:
 #   cut       virtual functions and vGPUs made in the guest as ordered
+#   pool      cards taken, moved and cut there by GPUPools
 #   demand    vGPUs made there as pods ask
 #   vfs       virtual functions there that are GPUs by themselves, as Intel's and AMD's
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
@@ -156,6 +157,7 @@ part_eyes() { bash e2e/node/eyes.sh; }
 part_given() { bash e2e/node/given.sh; }
 part_cut() { bash e2e/node/cut.sh; }
 part_vfs() { bash e2e/node/vfs.sh; }
+part_pool() { bash e2e/node/pool.sh; }
 part_demand() { bash e2e/node/demand.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
@@ -208,7 +210,7 @@ seeds() {
 all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut demand vfs join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -235,7 +237,7 @@ lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave th
 lane cluster hands eyes demand &
 lane faults &
 lane neighbours given &
-lane node tools programs cut vfs &
+lane node tools programs cut vfs pool &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
