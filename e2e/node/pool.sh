@@ -100,7 +100,7 @@ cut() {
 	it "and the card is left as it is" types 0000:02:00.1=NVIDIA L40S-8Q 0000:02:00.2=NVIDIA L40S-8Q
 	hold 0000:02:00.1
 	pool desktops '{"use": "vgpu", "gpus": ["10de:26b9"], "layout": [{"type": "NVIDIA L40S-8A", "count": 2}]}'
-	it "a vGPU that is open stays when the layout changes, the others follow" within 30 types 0000:02:00.1=NVIDIA L40S-8Q 0000:02:00.2=NVIDIA L40S-8A
+	it "a vGPU that is open stays when the layout changes, the others follow" within 30 types 0000:02:00.1=NVIDIA L40S-8Q 0000:02:00.3=NVIDIA L40S-8A 0000:02:00.4=NVIDIA L40S-8A
 	kubectl delete gpupool desktops >/dev/null
 	it "nor do the virtual functions go with the pool" within 20 unit_says $l40s Available '0000:02:00.1 is used by process [0-9]* (vfioprobe)'
 	it "all sixteen" numvfs 16
