@@ -54,16 +54,8 @@ const struct kube_kind *const controller_kinds[] = {
 };
 
 const struct reconciler *const controller_reconcilers[] = {
-	&reconcile_virtual_machine,
-	&reconcile_vm_instance,
-	&reconcile_vm_disk,
-	&reconcile_kubernetes,
-	&reconcile_permit,
-	&reconcile_node,
-	&reconcile_gpu_pool,
-	&reconcile_pci_device,
-	&reconcile_pci_claim,
-	&reconcile_sriov_gpu,
-	&reconcile_vgpu_device,
-	NULL,
+	&reconcile_virtual_machine, &reconcile_vm_instance, &reconcile_vm_disk,
+	&reconcile_kubernetes,	    &reconcile_permit,	    &reconcile_node,
+	&reconcile_gpu_pool,	    &reconcile_pci_device,  &reconcile_pci_claim,
+	&reconcile_sriov_gpu,	    &reconcile_vgpu_device, NULL,
 };
