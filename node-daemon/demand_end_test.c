@@ -45,7 +45,7 @@ static void who_has_it_open(void)
 /* What is not there nobody has open. */
 static void nobody_to_ask(void)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 5; i++) {
 		begin_node(VGPU_VENDOR, 0x26b9, 4);
 		give(1, ID(0));
 		show("p", ID(0), NULL);
@@ -53,6 +53,10 @@ static void nobody_to_ask(void)
 			card.numvfs = 0;
 		} else if (i == 1) {
 			journal.slots.items[0].vf = "x";
+		} else if (i == 2) {
+			journal.slots.items[0].vf = "0000:55:00.0";
+		} else if (i == 3) {
+			obey_has = NULL;
 		} else {
 			journal.slots.n = 0;
 		}
@@ -114,6 +118,7 @@ static void its_end(void)
 static void made_anew(void)
 {
 	struct journal_slot s;
+	struct uses_view v;
 
 	begin_node(VGPU_VENDOR, 0x26b9, 4);
 	give(1, ID(0));
@@ -128,6 +133,48 @@ static void made_anew(void)
 	is_str(state_of(ID(0)), "free");
 	demand_given(demand, &arena, &node.uses);
 	is_int(node.uses.n, 0);
+	for (size_t i = 0; uses_each(uses_of, i, &v); i++) {
+		if (str_eq(v.id, ID(0))) {
+			is_str(v.method, "removal");
+			is_int(v.ms, 0);
+			ok(v.reset_ok);
+		}
+	}
+	ask_for(3, R4, ID(0), NULL); /* nothing is to be made for the next one */
+	is_str(turn(), "reply 3 6 &PCI_RESOURCE_NVIDIA_COM_NVIDIA_L40S-4Q 0000:41:00.4 % "
+		       "/dev/vfio/vfio /dev/vfio/vfio mrw # /dev/vfio/100 /dev/vfio/100 mrw; ");
+	is_int(n_started, 0);
+	end_node();
+}
+
+/* Each by itself. */
+static void two_ends(void)
+{
+	begin_node(VGPU_VENDOR, 0x26b9, 4);
+	give(1, ID(0));
+	give(2, ID(1));
+	give(3, ID(2));
+	pod = "p";
+	has_ids[0] = ID(0);
+	has_ids[1] = ID(1);
+	has_ids[2] = ID(2);
+	n_has = 3;
+	now += USES_SHOW_FIRST_MS;
+	turn();
+	end_of_pod();
+	is_int(n_asked, 3);
+	eyes_see_nobody();
+	is_str(turn(), "dropping 0 synced; dropping 1 synced; dropping 2 synced; ");
+	demand_given(demand, &arena, &node.uses);
+	is_int(node.uses.n, 0);
+	journal.slots.items[1].state = JOURNAL_MADE; /* one is there again */
+	turn();
+	is_str(state_of(ID(0)), "returning");
+	is_str(state_of(ID(1)), "free");
+	is_str(state_of(ID(2)), "returning");
+	journal.slots.items[2].state = JOURNAL_MADE;
+	turn();
+	is_str(state_of(ID(2)), "free");
 	end_node();
 }
 
@@ -153,6 +200,15 @@ static void who_has_what(void)
 	is_str(report.slots.items[0].vf, "0000:41:00.5");
 	is_str(report.slots.items[0].uuid, "");
 	is_str(report.slots.items[0].holder, "n/p");
+	uses_beat(uses_of, now);
+	show("q", ID(0), ID(1));
+	report = (struct report_obeyed){0};
+	demand_report(demand, &arena, &report);
+	is_int(report.slots.n, 2);
+	is_str(report.slots.items[0].vf, "0000:41:00.4");
+	is_str(report.slots.items[0].holder, "n/q");
+	demand_given(demand, &arena, &uses_now);
+	is_str(uses_now.items[0].holder, "pod n/q");
 	boot[0]++; /* of an older boot nothing is there */
 	demand_given(demand, &arena, &uses_now);
 	is_int(uses_now.n, 0);
@@ -165,4 +221,4 @@ static void who_has_what(void)
 
 TESTS({"who has it open", who_has_it_open}, {"what is not there nobody has open", nobody_to_ask},
       {"its end is its removal", its_end}, {"made anew it is free", made_anew},
-      {"who has what", who_has_what})
+      {"each end is one by itself", two_ends}, {"who has what", who_has_what})
