@@ -197,7 +197,7 @@ static bool pool_wants_it(const struct claims *c)
 
 	pools_of_node(c->pass, c->node, &all);
 	p = pool_of(&all, c->unit);
-	return p && str_eq(p->spec->use, "passthrough");
+	return p && pool_wants_whole(p, c->unit);
 }
 
 /* Nothing is to be undone: it stays where it is, as the admin's, as a pool's or as one of the idle

@@ -69,7 +69,9 @@ static bool count_unit(struct tally *t, const struct pools *all, const struct gp
 {
 	struct verdict v;
 
-	note_overlaps(t, all, u, pool_of(all, u));
+	if (!u->physical_function) {
+		note_overlaps(t, all, u, pool_of(all, u));
+	}
 	if (pool_of(all, u) != t->s->pool) {
 		return false;
 	}
@@ -77,10 +79,13 @@ static bool count_unit(struct tally *t, const struct pools *all, const struct gp
 		t->any_claimed = true;
 		return false;
 	}
+	if (u->physical_function && str_eq(t->s->pool->spec->use, "vgpu")) {
+		return true; /* of a card that is counted */
+	}
 	v = pool_unit_waits(all, t->s->pool, u);
 	t->status->gpus++;
 	t->status->ready_gpus += !v.status;
-	t->status->in_use += pool_unit_in_use(u);
+	t->status->in_use += pool_in_use(all->node, u);
 	if (v.status) {
 		t->waits = t->waits.status ? t->waits : v;
 		listing_add(&t->waiting, "%s %s: %s", all->node->obj.name, u->id,

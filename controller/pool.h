@@ -59,6 +59,14 @@ void pools_of_node(const struct pass *pass, const struct gpu_node *n, struct poo
 bool pool_selects(const struct pools *all, const struct pool_reach *r, const struct gpu_unit *u);
 /* Who has the card, NULL: none of them. */
 const struct gpu_pool *pool_of(const struct pools *all, const struct gpu_unit *u);
+/* It is to be given whole: also a virtual function that is a unit, of a card that the pool cuts. */
+bool pool_wants_whole(const struct gpu_pool *p, const struct gpu_unit *u);
+/* The card that a virtual function is of, or NULL; and the i-th unit that is one of this card. */
+const struct gpu_unit *pool_card_of(const struct gpu_node *n, const struct gpu_unit *u);
+const struct gpu_unit *pool_function(const struct gpu_node *n, const struct gpu_unit *card,
+				     size_t i);
+/* Somebody has it, or something of it. */
+bool pool_in_use(const struct gpu_node *n, const struct gpu_unit *u);
 
 /* --- pool_order.c */
 
@@ -90,7 +98,6 @@ bool pool_same_type(const char *x, const char *y);
 /* status NULL: it stands as the pool wants it; else why it does not. */
 struct verdict pool_unit_waits(const struct pools *all, const struct gpu_pool *p,
 			       const struct gpu_unit *u);
-bool pool_unit_in_use(const struct gpu_unit *u);
 
 /* --- pool_wake.c */
 

@@ -171,6 +171,10 @@ struct verdict pool_layout_judge(const struct gpu_pool *p, const struct gpu_node
 	int64_t count = 0, most = 0;
 	struct verdict v;
 
+	if (p->spec->layout.n && pool_function(n, u, 0)) {
+		return not_carried("its virtual functions are GPUs by themselves, and there are no "
+				   "vGPU types for them: leave the layout out");
+	}
 	if (!u->profiles.n) {
 		return verdict_none();
 	}

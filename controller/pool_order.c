@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/pool.h"
 
+#include "api/vf_counts.h"
 #include "controller/node_claims.h"
 #include "controller/options.h"
 
@@ -80,19 +81,16 @@ static bool has_vgpus(const struct gpu_unit *u)
 	return false;
 }
 
-static bool any_held(const struct gpu_unit *u)
+/* As many as stand, else as many as the card has by default. */
+static void order_some_vfs(struct orderer *k)
 {
-	list_each(s, &u->slots) {
-		if (!str_empty(s->holder)) {
-			return true;
-		}
-	}
-	return false;
-}
+	const struct gpu_unit *u = k->unit;
+	int64_t total = u->sriov ? u->sriov->total_vfs : 0,
+		n = k->before && k->before->vfs.value
+			    ? k->before->vfs.value
+			    : vf_counts_default(u->vendor_id, u->device_id, total);
 
-static void order_all_vfs(struct orderer *k)
-{
-	k->ret->vfs = (struct opt_int){k->unit->sriov ? k->unit->sriov->total_vfs : 0, true};
+	k->ret->vfs = (struct opt_int){n, true};
 }
 
 /* What machines have, and nothing else: so it becomes less. */
@@ -100,7 +98,7 @@ static void order_held(struct orderer *k)
 {
 	want(k, "vgpu");
 	if (made_vfs(k)) {
-		order_all_vfs(k);
+		order_some_vfs(k);
 	}
 	k->ret->slots.items = arena_array(k->all->pass->arena, struct slot_order, k->unit->slots.n);
 	list_each(s, &k->unit->slots) {
@@ -114,7 +112,7 @@ static void order_held(struct orderer *k)
 /* "host" and not "vgpu", of which new ones would be offered. */
 static void order_undone(struct orderer *k)
 {
-	if (is_cut(k) && any_held(k->unit)) {
+	if (is_cut(k) && pool_in_use(k->all->node, k->unit)) {
 		order_held(k);
 		return;
 	}
@@ -197,7 +195,7 @@ static void order_vfs(struct orderer *k)
 	int64_t total = k->unit->sriov ? k->unit->sriov->total_vfs : 0;
 
 	if (total > 0 && (made_vfs(k) || !vfs_there(k->unit))) {
-		order_all_vfs(k);
+		order_some_vfs(k);
 	}
 }
 
@@ -226,8 +224,14 @@ enum pool_says pool_order(const struct pools *all, const struct gpu_unit *u, str
 	if (!k.pool) {
 		return k.before ? leave(&k) : POOL_NOTHING;
 	}
-	if (is_held(&k) && !str_eq(k.pool->spec->use, "passthrough")) {
+	if (is_held(&k) && !pool_wants_whole(k.pool, u)) {
 		return keep(&k);
+	}
+	if (pool_wants_whole(k.pool, u)) {
+		if (!pool_undo(all, u, ret)) {
+			want(&k, "vfio");
+		}
+		return POOL_ORDERS;
 	}
 	if (str_eq(k.pool->spec->use, "vgpu")) {
 		return order_cut(&k);
@@ -236,11 +240,5 @@ enum pool_says pool_order(const struct pools *all, const struct gpu_unit *u, str
 		order_undone(&k);
 		return POOL_ORDERS;
 	}
-	if (!str_eq(k.pool->spec->use, "passthrough")) {
-		return keep(&k); /* a use of a later version */
-	}
-	if (!pool_undo(all, u, ret)) {
-		want(&k, "vfio");
-	}
-	return POOL_ORDERS;
+	return keep(&k); /* a use of a later version */
 }

@@ -183,10 +183,67 @@ static bool has_it_already(const struct pools *all, const struct pool_reach *r,
 	return pool_ordered(o) && str_eq(o->by + strlen(POOL_BY), r->pool->obj.name);
 }
 
+const struct gpu_unit *pool_card_of(const struct gpu_node *n, const struct gpu_unit *u)
+{
+	for (size_t i = 0; u->physical_function && i < n->units.n; i++) {
+		if (str_eq(n->units.items[i].address, u->physical_function)) {
+			return &n->units.items[i];
+		}
+	}
+	return NULL;
+}
+
+const struct gpu_unit *pool_function(const struct gpu_node *n, const struct gpu_unit *card,
+				     size_t i)
+{
+	list_each(u, &n->units) {
+		if (u->physical_function && str_eq(u->physical_function, card->address) && !i--) {
+			return u;
+		}
+	}
+	return NULL;
+}
+
+bool pool_in_use(const struct gpu_node *n, const struct gpu_unit *u)
+{
+	const struct gpu_unit *vf;
+
+	list_each(s, &u->slots) {
+		if (!str_empty(s->holder)) {
+			return true;
+		}
+	}
+	for (size_t i = 0; (vf = pool_function(n, u, i)); i++) {
+		if (vf->holder) {
+			return true;
+		}
+	}
+	return u->holder;
+}
+
+bool pool_wants_whole(const struct gpu_pool *p, const struct gpu_unit *u)
+{
+	return str_eq(p->spec->use, "passthrough") ||
+	       (str_eq(p->spec->use, "vgpu") && u->physical_function);
+}
+
+/* Who cuts a card has what comes of that, whatever it is called. */
+static bool selects_function(const struct pools *all, const struct pool_reach *r,
+			     const struct gpu_unit *u)
+{
+	const struct gpu_unit *card = pool_card_of(all->node, u);
+
+	return card && !card->physical_function && pool_of(all, card) == r->pool &&
+	       !claims_ordered(claims_standing(all->node, card->id));
+}
+
 bool pool_selects(const struct pools *all, const struct pool_reach *r, const struct gpu_unit *u)
 {
 	bool called = !r->pool->spec->gpus.n;
 
+	if (u->physical_function && str_eq(r->pool->spec->use, "vgpu")) {
+		return selects_function(all, r, u);
+	}
 	for (size_t i = 0; i < r->names.n && !called; i++) {
 		called = is_called(u, r->names.items[i]);
 	}

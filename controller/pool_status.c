@@ -14,16 +14,6 @@ struct looker {
 	struct arena *arena;
 };
 
-bool pool_unit_in_use(const struct gpu_unit *u)
-{
-	list_each(s, &u->slots) {
-		if (!str_empty(s->holder)) {
-			return true;
-		}
-	}
-	return u->holder;
-}
-
 /* --- what the node says ----------------------------------------------------------------------- */
 
 static struct verdict said(const struct condition *c)
@@ -57,11 +47,36 @@ static const struct condition *unavailable(const struct gpu_unit *u)
 
 /* --- does it stand ---------------------------------------------------------------------------- */
 
+/* Virtual functions that are GPUs by themselves: how many can be given; *ret_all: how many there shall
+ * be. */
+static int64_t functions_of(const struct looker *k, int64_t *ret_all)
+{
+	const struct gpu_unit *vf;
+	int64_t n = 0;
+
+	*ret_all = k->unit->sriov ? k->unit->sriov->num_vfs : 0;
+	if (k->order->vfs.set) {
+		*ret_all = MAX(*ret_all, k->order->vfs.value);
+	}
+	for (size_t i = 0; (vf = pool_function(k->all->node, k->unit, i)); i++) {
+		n += str_eq(vf->mode, "vfio");
+	}
+	return n;
+}
+
+static bool has_functions(const struct looker *k)
+{
+	return pool_function(k->all->node, k->unit, 0);
+}
+
 /* Of the vGPUs of the layout: how many there are; *ret_all: how many there shall be. */
 static int64_t made_of(const struct looker *k, int64_t *ret_all)
 {
 	int64_t n = 0;
 
+	if (has_functions(k)) {
+		return functions_of(k, ret_all);
+	}
 	*ret_all = 0;
 	list_each(l, &k->pool->spec->layout) {
 		int64_t made = 0;
@@ -84,7 +99,8 @@ static bool is_cut(const struct looker *k)
 {
 	int64_t all, made = made_of(k, &all);
 
-	return str_eq(k->order->want, "vgpu") && str_eq(k->unit->mode, "vgpu") && made == all;
+	return str_eq(k->order->want, "vgpu") &&
+	       (str_eq(k->unit->mode, "vgpu") || has_functions(k)) && made == all;
 }
 
 static bool is_hosts(const struct looker *k)
@@ -120,8 +136,9 @@ static struct verdict making(const struct looker *k)
 		}
 	}
 	return all ? verdict_no("Making",
-				arena_printf(k->arena, "%" PRId64 " of %" PRId64 " vGPUs are made",
-					     made, all))
+				arena_printf(k->arena, "%" PRId64 " of %" PRId64 " %s", made, all,
+					     has_functions(k) ? "virtual functions can be given"
+							      : "vGPUs are made"))
 		   : verdict_no("Making", "its driver is told to cut it");
 }
 
@@ -150,11 +167,16 @@ static struct verdict held(const struct looker *k)
 {
 	const struct gpu_holder *h = k->unit->holder;
 	const char *use = k->pool->spec->use, *who = NULL;
+	const struct gpu_unit *vf;
 
 	list_each(s, &k->unit->slots) {
 		if (!str_empty(s->holder) && !str_eq(use, "vgpu")) {
 			who = device_slot_holder(k->arena, s);
 		}
+	}
+	for (size_t i = 0;
+	     !h && !str_eq(use, "vgpu") && (vf = pool_function(k->all->node, k->unit, i)); i++) {
+		h = vf->holder;
 	}
 	if (h && !str_eq(use, "passthrough")) {
 		who = device_holder(k->arena, h->ns, h->pod, h->vm);
@@ -175,7 +197,7 @@ static struct verdict waits(const struct looker *k)
 		return said(c);
 	}
 	return available && str_eq(available->status, "False") &&
-			       !str_eq(available->reason, "VGPUsFull")
+			       !str_eq(available->reason, "VGPUsFull") && !has_functions(k)
 		       ? said(available)
 		       : doing(k);
 }
@@ -210,6 +232,6 @@ struct verdict pool_unit_waits(const struct pools *all, const struct gpu_pool *p
 		return waits(&k);
 	}
 	c = trouble(u);
-	c = c ? c : unavailable(u);
+	c = c || has_functions(&k) ? c : unavailable(u);
 	return c ? said(c) : verdict_none();
 }
