@@ -68,6 +68,7 @@ static const struct field gpu_unit_fields[] = {
 	FIELD(T, id, "id", TYPE_STR),
 	FIELD(T, address, "address", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
+	FIELD(T, resource, "resource", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, model, "model", TYPE_STR, .flags = TYPE_INTERN),
 	FIELD(T, aliases, "aliases", TYPE_STRS, .flags = TYPE_INTERN),
 	FIELD(T, vendor_id, "vendorID", TYPE_STR, .flags = TYPE_INTERN),

@@ -41,6 +41,7 @@ struct gpu_holder {
 
 struct gpu_unit {
 	const char *id, *address, *name, *model;
+	const char *resource; /* that the kubelet lists it under; NULL: its name, or none */
 	LIST(const char *) aliases;
 	const char *vendor_id, *device_id; /* four hex digits, lower case */
 	const char *subsystem;		   /* "10de:157e" */

@@ -94,11 +94,51 @@ static bool is_obeyed(const struct claim_seen *s)
 	       str_starts(o->by ? o->by : "", "PCIDeviceClaim ");
 }
 
+/* The resource that the kubelet is to have it as; NULL: it has. */
+static const char *moves_to(const struct claim_seen *s)
+{
+	const struct gpu_unit *u = s->d.unit;
+	const struct unit_order *o = claims_standing(s->d.node, u->id);
+	const char *now = u->resource ? u->resource : u->name,
+		   *next = o->exclusive ? o->exclusive : o->name;
+
+	return next && !str_eq(next, now) ? next : NULL;
+}
+
+/* It is bound, and has another resource still. */
+static struct verdict moving(const struct claim_seen *s, const char *next)
+{
+	const struct gpu_unit *u = s->d.unit;
+	struct arena *a = s->d.pass->arena;
+
+	if (u->holder) {
+		return verdict_no(
+			"InUse",
+			arena_printf(a,
+				     "device %s is in use with %s as %s: stop that first, then it "
+				     "is %s",
+				     s->d.name,
+				     device_holder(a, u->holder->ns, u->holder->pod, u->holder->vm),
+				     u->resource ? u->resource : u->name, next));
+	}
+	return verdict_no("Moving", arena_printf(a, "node %s is told to list the device as %s",
+						 s->d.node_name, next));
+}
+
 static void say_waiting(const struct claim_seen *s, struct pci_claim_status *status,
 			const struct condition_list *old)
 {
 	const struct condition *c = condition_find(&s->d.unit->conditions, "Available");
 	bool no = c && str_eq(c->status, "False");
+	const char *next = is_obeyed(s) ? moves_to(s) : NULL;
+
+	if (next && (!no || s->d.unit->holder)) {
+		struct verdict v = moving(s, next);
+
+		device_say(&s->d, &status->conditions, old, s->claim->obj.generation, "Ready",
+			   v.reason, v.message);
+		return;
+	}
 
 	device_say(&s->d, &status->conditions, old, s->claim->obj.generation, "Ready",
 		   no && !str_empty(c->reason) ? c->reason : "Binding",
@@ -131,7 +171,7 @@ static void write_status(const struct claim_seen *s, const struct verdict *refus
 	} else if (!refused->status) {
 		status.driver = driver_before(s);
 		status.passthrough = is_obeyed(s) ? TRI_TRUE : TRI_FALSE;
-		if (!is_obeyed(s)) {
+		if (!is_obeyed(s) || moves_to(s)) {
 			say_waiting(s, &status, old);
 		}
 	}

@@ -85,7 +85,7 @@ static const struct gpu_function *card_of(const struct gpu_unit *u)
 	return NULL;
 }
 
-/* A name of its own, where its claim asks for that and is obeyed. */
+/* A name of its own, where its claim asks for that. */
 static const char *exclusive_name(const struct device *d)
 {
 	const struct unit_order *o = d->unit ? claims_standing(d->node, d->unit->id) : NULL;
@@ -98,7 +98,6 @@ static void say_function(const struct device *d, struct pci_device_status *ret)
 {
 	const struct gpu_function *f = d->function;
 	struct arena *a = d->pass->arena;
-	const char *exclusive = exclusive_name(d);
 
 	ret->address = f->address;
 	ret->vendor_id = f->vendor_id;
@@ -109,7 +108,7 @@ static void say_function(const struct device *d, struct pci_device_status *ret)
 	ret->description = description(a, ret->class_id, f->description);
 	ret->driver = or_null(f->driver);
 	if (device_is_gpu(f)) {
-		ret->resource_name = exclusive ? exclusive : or_null(d->unit->name);
+		ret->resource_name = d->unit->resource ? d->unit->resource : or_null(d->unit->name);
 	}
 }
 

@@ -170,23 +170,54 @@ static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u,
 				    : "its node does not say that it is available");
 }
 
-static void add_whole(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
+/* A name of its own, under which the kubelet has it now; NULL: it has that of its model. */
+static const char *own_name(const struct gpu_unit *u, const struct unit_order *o)
 {
-	struct inventory_model *model = model_of(m, u->name, u->model, false);
-	struct inventory_place *place = place_of(m, model, n->obj.name);
-	const char *kept = node_kept(n, u, false, &m->scratch);
+	return u->resource && !(o && str_eq(o->name, u->resource)) ? u->resource : NULL;
+}
 
-	kept = kept ? kept : order_kept(n, u, &m->scratch);
-	kept = kept ? kept : unit_kept(n, u, false, &m->scratch);
+/* kept: why it cannot be had, or NULL. */
+static struct inventory_model *add_card(struct stock *m, const char *name, const struct gpu_node *n,
+					const struct gpu_unit *u, const char *kept)
+{
+	struct inventory_model *model = model_of(m, name, u->model, false);
+	struct inventory_place *place = place_of(m, model, n->obj.name);
+
 	add_selector(m, model, u);
-	if (!model->n_aliases) {
-		model->aliases = u->aliases.items;
-		model->n_aliases = u->aliases.n;
-	}
 	place->total++;
 	place->open += !kept;
 	if (kept && !place->why) {
 		place->why = arena_strdup(&m->arena, kept);
+	}
+	return model;
+}
+
+/*
+ * Under the name that the kubelet lists it as. One that is ordered and not listed yet is known, so
+ * that it is permitted before it comes; meanwhile the card is nobody's next, unless somebody has it:
+ * then it counts where that machine does.
+ */
+static void add_whole(struct stock *m, const struct gpu_node *n, const struct gpu_unit *u)
+{
+	const struct unit_order *o = claims_standing(n, u->id);
+	const char *own = own_name(u, o), *kept = node_kept(n, u, false, &m->scratch);
+	const char *now = own ? own : u->name, *next = o && o->exclusive ? o->exclusive : now;
+	struct inventory_model *model;
+
+	kept = kept ? kept : order_kept(n, u, &m->scratch);
+	kept = kept ? kept : unit_kept(n, u, false, &m->scratch);
+	if (!str_eq(next, now)) {
+		const char *moves = arena_printf(
+			&m->scratch, "one on %s is listed as %s until it is idle, and as %s then",
+			n->obj.name, now, next);
+
+		add_card(m, next, n, u, kept ? kept : moves);
+		kept = kept || u->holder ? kept : moves;
+	}
+	model = add_card(m, now, n, u, kept);
+	if (!own && !model->n_aliases) {
+		model->aliases = u->aliases.items;
+		model->n_aliases = u->aliases.n;
 	}
 }
 

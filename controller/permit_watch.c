@@ -301,9 +301,10 @@ static void on_machine(const struct cache *c, const struct obj *old, const struc
 /* What nodes call their GPUs matters, not what becomes of them. */
 static bool same_units(const struct gpu_unit *a, const struct gpu_unit *b)
 {
-	if (!str_eq(a->name, b->name) || !str_eq(a->vendor_id, b->vendor_id) ||
-	    !str_eq(a->device_id, b->device_id) || !str_eq(a->vgpu_framework, b->vgpu_framework) ||
-	    a->aliases.n != b->aliases.n || a->profiles.n != b->profiles.n) {
+	if (!str_eq(a->name, b->name) || !str_eq(a->resource, b->resource) ||
+	    !str_eq(a->vendor_id, b->vendor_id) || !str_eq(a->device_id, b->device_id) ||
+	    !str_eq(a->vgpu_framework, b->vgpu_framework) || a->aliases.n != b->aliases.n ||
+	    a->profiles.n != b->profiles.n) {
 		return false;
 	}
 	for (size_t i = 0; i < a->aliases.n; i++) {
@@ -333,6 +334,31 @@ static const char *ordered_type(const struct gpu_node *n, size_t i)
 	return NULL;
 }
 
+/* The i-th order that names its unit alone, or NULL. */
+static const struct unit_order *ordered_alone(const struct gpu_node *n, size_t i)
+{
+	for (size_t u = 0; n->orders && u < n->orders->units.n; u++) {
+		if (n->orders->units.items[u].exclusive && !i--) {
+			return &n->orders->units.items[u];
+		}
+	}
+	return NULL;
+}
+
+static bool same_names(const struct gpu_node *a, const struct gpu_node *b)
+{
+	for (size_t i = 0;; i++) {
+		const struct unit_order *x = ordered_alone(a, i), *y = ordered_alone(b, i);
+
+		if (!x || !y) {
+			return x == y;
+		}
+		if (!str_eq(x->id, y->id) || !str_eq(x->exclusive, y->exclusive)) {
+			return false;
+		}
+	}
+}
+
 static bool same_orders(const struct gpu_node *a, const struct gpu_node *b)
 {
 	for (size_t i = 0;; i++) {
@@ -352,7 +378,7 @@ static void on_node(const struct cache *c, const struct obj *old, const struct o
 {
 	const struct gpu_node *a = (const struct gpu_node *)old, *b = (const struct gpu_node *)now;
 	struct waker w = {.c = c, .wake = wake, .ctx = ctx};
-	bool same = a && b && a->units.n == b->units.n && same_orders(a, b);
+	bool same = a && b && a->units.n == b->units.n && same_orders(a, b) && same_names(a, b);
 
 	for (size_t i = 0; same && i < a->units.n; i++) {
 		same = same_units(&a->units.items[i], &b->units.items[i]);

@@ -633,6 +633,10 @@ static void the_second_unit_counts(void)
 	wakes("");
 	put(NODE("{name: x}"));
 	wakes("k/kubevirt");
+	put(NODE("{name: x, resource: own}"));
+	wakes("k/kubevirt");
+	put(NODE("{name: x, resource: another}"));
+	wakes("k/kubevirt");
 }
 
 #define ORDERS(term, units)                                                                        \
@@ -653,6 +657,26 @@ static void ordered_types_wake_the_cr(void)
 	wakes("k/kubevirt");
 	put(ORDERS("2", "{id: y, slots: [{vf: b, type: q}]}"));
 	wakes("k/kubevirt");
+}
+
+static void ordered_names_wake_the_cr(void)
+{
+	start("permit");
+	put(KUBEVIRT(LISTS(L40S), ""));
+	put(ORDERS("1", "{id: x}, {id: y, exclusive: one}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: y, exclusive: one}"));
+	wakes("");
+	put(ORDERS("2", "{id: y, exclusive: two}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: x, exclusive: two}, {id: y}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: x, exclusive: two}, {id: y, exclusive: two}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: x}, {id: y}"));
+	wakes("k/kubevirt");
+	put(ORDERS("2", "{id: y}"));
+	wakes("");
 }
 
 static void a_virtual_machine_is_woken_as_an_instance_is(void)
@@ -760,6 +784,8 @@ TESTS({"node groups that get or lose GPUs wake the KubeVirt CR",
       {"the second unit of a node counts as the first", the_second_unit_counts},
       {"types that a node is ordered to make wake the KubeVirt CR, whatever else becomes of the orders",
        ordered_types_wake_the_cr},
+      {"names of single cards that a node is ordered to list wake the KubeVirt CR",
+       ordered_names_wake_the_cr},
       {"a VirtualMachine is woken as a VMInstance is",
        a_virtual_machine_is_woken_as_an_instance_is},
       {"machines wake by either list of their devices", machines_wake_by_either_list},

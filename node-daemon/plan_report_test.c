@@ -223,6 +223,27 @@ static void orders_are_answered(void)
 	is_int(w.plan.n, 0);
 }
 
+static void resources(void)
+{
+	static const char *const rows[][2] = {{"acme.com/own", "acme.com/own"},
+					      {"nvidia.com/AD102GL_L40S", NULL}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_world struct world w;
+		struct report_listed listed[] = {{0x200, "acme.com/others"}, {0x100, rows[i][0]}};
+		const struct report_obeyed obeyed = {.listed = {listed, 2}};
+		const json_t *units;
+
+		begin(&w, CARD);
+		have(&w, owned(), NULL);
+		w.obeyed = &obeyed;
+		pass(&w, NULL, NOW);
+		units = json_object_get(json_object_get(w.plan.actions[0].body, "status"), "units");
+		is_str(json_string_value(json_object_get(json_array_get(units, 0), "resource")),
+		       rows[i][1]);
+	}
+}
+
 static void adopted(void)
 {
 	auto_world struct world w;
@@ -256,5 +277,6 @@ TESTS({"a node without a GPUNode gets one, owned by its Node, once the Node's ui
       {"a look that fails: the units stay as they were, and Ready says why it is not known", blind},
       {"orders are answered by their term, and what they cannot do is said of the unit",
        orders_are_answered},
+      {"a unit that the kubelet has under another name than its model's says which", resources},
       {"a GPUNode that somebody made without an owner gets it", adopted},
       {"a GPUNode that is being deleted is left alone", going}, )

@@ -330,6 +330,15 @@ static void say_slots(struct status_unit *u, const struct report_obeyed *o)
 	}
 }
 
+static void say_resource(struct status_unit *u, uint64_t unit, const struct report_obeyed *o)
+{
+	list_each(l, &o->listed) {
+		if (l->unit == unit && !str_eq(l->resource, u->name)) {
+			u->resource = l->resource;
+		}
+	}
+}
+
 static void say_uses(struct reporter *r, struct status *ret)
 {
 	const struct report_obeyed *o = r->facts->obeyed;
@@ -341,6 +350,7 @@ static void say_uses(struct reporter *r, struct status *ret)
 		u->last_reset = old && is_same_card(old, u) ? old->last_reset : NULL;
 		if (o) {
 			say_slots(u, o);
+			say_resource(u, r->units.items[i].card->address, o);
 		}
 		for (size_t k = 0; o && k < o->uses.n; k++) {
 			if (o->uses.items[k].unit == r->units.items[i].card->address) {

@@ -26,6 +26,12 @@ struct report_use {
 	bool never;		    /* nor before it, as far as anybody knows */
 };
 
+/* The resource that the kubelet lists a unit under (offers.h). */
+struct report_listed {
+	uint64_t unit;
+	const char *resource;
+};
+
 /* The pod that has a vGPU. */
 struct report_slot {
 	const char *vf, *uuid; /* uuid "": it is none with a UUID */
@@ -38,6 +44,7 @@ struct report_obeyed {
 	struct condition obeying; /* type NULL: nothing is to be said */
 	LIST(struct report_note) notes;
 	LIST(struct report_use) uses;
+	LIST(struct report_listed) listed;
 	LIST(struct report_slot) slots;
 };
 

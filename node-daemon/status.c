@@ -114,6 +114,7 @@ static const struct field unit_fields[] = {
 	FIELD(T, id, "id", TYPE_STR),
 	FIELD(T, address, "address", TYPE_STR),
 	FIELD(T, name, "name", TYPE_STR),
+	FIELD(T, resource, "resource", TYPE_STR),
 	FIELD(T, model, "model", TYPE_STR),
 	FIELD(T, aliases, "aliases", TYPE_STRS),
 	FIELD(T, vendor_id, "vendorID", TYPE_STR),

@@ -56,7 +56,7 @@ struct status_reset {
 };
 
 struct status_unit {
-	const char *id, *address, *name, *model;
+	const char *id, *address, *name, *resource, *model;
 	LIST(const char *) aliases;
 	const char *vendor_id, *device_id, *subsystem, *class_code;
 	tri boot_display;

@@ -214,6 +214,7 @@ struct supply *supply_create(const struct supply_settings *s)
 	su->eyes = eyes_create(&s->eyes);
 	su->timer = loop_timer_create(s->loop, on_time, su, "supply");
 	su->report = loop_timer_create(s->loop, supply_tell_resets, su, "resets");
+	su->moves = moves_create();
 	su->uses = uses_create(facts.boot ? facts.boot : "");
 	su->demand = demand_create(&(struct demand_settings){.loop = s->loop,
 							     .eyes = &s->eyes,
@@ -238,6 +239,7 @@ struct supply *supply_destroy(struct supply *su)
 	podres_destroy(su->pods);
 	eyes_destroy(su->eyes);
 	resets_destroy(su->resets);
+	moves_destroy(su->moves);
 	demand_destroy(su->demand);
 	uses_destroy(su->uses);
 	loop_timer_destroy(su->timer);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "node-daemon/demand.h"
+#include "node-daemon/moves.h"
 #include "node-daemon/plugin_io.h"
 #include "node-daemon/podres.h"
 #include "node-daemon/resets.h"
@@ -24,6 +25,7 @@ struct supply {
 	struct arena arena; /* of the offers */
 	struct obey_facts facts;
 	struct offers offers;
+	struct moves *moves;
 	struct resets *resets;
 	struct demand *demand;
 	struct eyes *eyes;

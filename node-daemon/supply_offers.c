@@ -119,6 +119,8 @@ static void make_offers(struct supply *su)
 	used(su, &su->arena, &seen.uses);
 	find_dead(su, &su->arena, &seen);
 	offers_make(&seen, &su->arena, &su->offers);
+	loop_timer_set(su->timer, MIN(moves_make(su->moves, &su->offers, supply_now(su)),
+				      loop_timer_at(su->timer)));
 	demand_offer(su->demand, &su->offers, &su->arena);
 }
 

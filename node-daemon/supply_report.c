@@ -21,6 +21,7 @@ static uint64_t said(const struct supply *su)
 	}
 	list_each(o, &su->offers.items) {
 		h = hash_str(h, o->is && !o->offered && o->why ? o->why : "");
+		h = hash_str(h, o->offered ? o->resource : "");
 	}
 	return h;
 }
@@ -100,6 +101,13 @@ static void report_use(const struct supply *su, const struct uses_view *v, uint6
 	}
 }
 
+static void report_listed(const struct offer *o, struct report_obeyed *ret)
+{
+	if (o->offered) {
+		ret->listed.items[ret->listed.n++] = (struct report_listed){o->unit, o->resource};
+	}
+}
+
 /* What is ordered for virtual machines, is ready, and is not listed all the same. */
 static void note_offer(const struct supply *su, const struct offer *o, struct report_obeyed *ret)
 {
@@ -121,8 +129,10 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 	}
 	ret->notes.items = notes;
 	ret->uses.items = arena_array(a, struct report_use, su->offers.items.n);
+	ret->listed.items = arena_array(a, struct report_listed, su->offers.items.n);
 	demand_report(su->demand, a, ret);
 	list_each(o, &su->offers.items) {
+		report_listed(o, ret);
 		note_offer(su, o, ret);
 	}
 	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {

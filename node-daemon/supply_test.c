@@ -221,6 +221,8 @@ static void held_by(const char *pod)
 		loop_turn(loop, 100);
 		supply_beat(supply);
 		supply_report(supply, &a, &said);
+		is_int(said.listed.n, 1);
+		is_str(said.listed.items[0].resource, RESOURCE);
 		list_each(use, &said.uses) {
 			right |= str_eq(use->pod ? use->pod : "", pod);
 		}

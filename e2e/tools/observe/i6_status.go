@@ -87,6 +87,7 @@ func (o *Observer) reported() map[string]bool {
 	for _, node := range o.world.list("GPUNode.vmgpu.io") {
 		for _, unit := range node.Objects("status.units") {
 			all[canonical(unit.Str("name"))] = true
+			all[canonical(unit.Str("resource"))] = true
 			for _, alias := range unit.List("aliases") {
 				if s, ok := alias.(string); ok {
 					all[canonical(s)] = true

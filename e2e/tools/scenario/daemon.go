@@ -32,6 +32,14 @@ func bind(u m, driver string) {
 	u["conditions"] = []any{m{"type": "Available", "status": status, "reason": reason, "message": message, "lastTransitionTime": epoch}}
 }
 
+// list is the unit under that resource, "" for its model's.
+func list(u m, resource string) {
+	delete(u, "resource")
+	if resource != "" {
+		u["resource"] = resource
+	}
+}
+
 // cut gives a card its virtual functions, and each the vGPU that is ordered for it.
 func cut(u m, g *GPU, order kube.Object, permitted []any) {
 	unit := kube.Object(u)
@@ -97,6 +105,7 @@ func (s *stage) obey(ctx context.Context, node string, gpus []GPU) error {
 				cut(unit, of[i], order, permitted)
 			case order.Str("want") == "vfio":
 				bind(unit, "vfio-pci")
+				list(unit, order.Str("exclusive"))
 			default:
 				bind(unit, of[i].driver())
 			}
