@@ -162,8 +162,8 @@ faults: ## every scenario with one fault at each place; SHARD=1/4, ONLY=TEXT (e2
 catalogue: ## what other systems promise or test of nodes, our test of each, and what the last `make test` said of it
 	@python3 e2e/catalogue.py
 
-races: ## 50 pods for 8 GPUs, and CYCLES=200 pods that come and go while kubelet and daemon are killed: no device is with two (e2e/races.sh --help)
-	@CYCLES=$(or $(CYCLES),200) LONG=1 bash e2e/races.sh
+races: ## 50 pods for 8 GPUs, and CYCLES=200 pods that come and go while kubelet and daemon are killed, MOVES=100 changes of a card's name: no device is with two (e2e/races.sh --help)
+	@CYCLES=$(or $(CYCLES),200) MOVES=$(or $(MOVES),100) LONG=1 bash e2e/races.sh
 
 STATE ?= build/cluster
 cluster-up: ## a control plane of your own in STATE=build/cluster; then: . build/cluster/env

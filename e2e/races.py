@@ -4,6 +4,7 @@
   races.py watch STATE TREE EVENTS     until it is told to end: writes down each reset, what the kubelet says who has what, each GPUNode
   races.py crowd STATE PODS            so many pods at once, every other one with nodeName; ends when all have
   races.py cycles STATE CYCLES AT_ONCE pods that are created, run, and are deleted, until so many have run
+  races.py exact STATE MOVES AT_ONCE   cards that get a name of their own and lose it again, so often, while pods ask for it and for their model's
   races.py check STATE TREE EVENTS     the proof, from what the played runtime wrote down and what watch did
   races.py socket RESOURCE             the name of our socket for it
   races.py relay FOLDER                stands for kubelet.sock there, until it is told to end
@@ -27,7 +28,7 @@ class Server:
     def __init__(self, state):
         self.host = "127.0.0.1:" + open(state + "/port").read().strip()
         name, value = open(state + "/pki/authorization").read().strip().split(": ", 1)
-        self.headers = {name: value, "Content-Type": "application/json"}
+        self.headers = {name: value}
         self.tls = ssl.create_default_context(cafile=state + "/pki/ca.crt")
         self.local = threading.local()
 
@@ -36,7 +37,8 @@ class Server:
 
     def call(self, method, path, body=None, may=()):
         c = self.local.c = getattr(self.local, "c", None) or self.connection()
-        c.request(method, path, json.dumps(body) if body is not None else None, self.headers)
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        c.request(method, path, json.dumps(body) if body is not None else None, dict(self.headers, **{"Content-Type": kind}))
         answer = c.getresponse()
         data = answer.read()
         if answer.status >= 300 and answer.status not in may:
@@ -130,6 +132,7 @@ class Cycles:
             t.start()
         while any(t.is_alive() for t in self.workers):
             self.seen = self.server.pods()
+            self.look()
             time.sleep(0.1)
         figures(self.counts)
         late = sorted(self.started)
@@ -155,16 +158,27 @@ class Cycles:
             time.sleep(0.05)
         return self.seen.get(name)
 
+    def look(self):
+        pass
+
+    def asks(self, dice):
+        """And whether it goes straight to the node."""
+        return ({L40S: "2"} if dice.random() < 0.15 else {L40S: "1", A100: "1"} if dice.random() < 0.15 else
+                {dice.choice((L40S, L40S, A100)): "1"}), dice.random() < 0.5
+
+    def ran(self, asks):
+        self.left -= 1
+        self.counts["ran"] += 1
+
     def cycle(self, name, dice):
-        asks = {L40S: "2"} if dice.random() < 0.15 else {L40S: "1", A100: "1"} if dice.random() < 0.15 else {dice.choice((L40S, L40S, A100)): "1"}
+        asks, straight = self.asks(dice)
         begun = time.time()
-        self.server.call("POST", PODS, pod(name, asks, dice.random() < 0.5))
+        self.server.call("POST", PODS, pod(name, asks, straight))
         if dice.random() > 0.1:  # else it is deleted wherever it stands by then
             p = self.until(name, lambda p: p and p["status"]["phase"] in ("Running", "Failed", "Succeeded"))
             if p["status"]["phase"] == "Running":
                 with self.lock:
-                    self.left -= 1
-                    self.counts["ran"] += 1
+                    self.ran(asks)
                     self.started.append((time.time() - begun, until_scheduled(p)))
             else:
                 with self.lock:
@@ -179,13 +193,81 @@ class Cycles:
         self.until(name, lambda p: not p)
 
 
+class Exact(Cycles):
+    """Both A100 get a name of their own and lose it again and again, each by a claim; pods ask for these names and for their model's."""
+    CLAIMS, CARDS = "/apis/devices.harvesterhci.io/v1beta1/pcideviceclaims", ("0000:04:00.0", "0000:08:00.0")
+
+    def __init__(self, state, moves, at_once):
+        super().__init__(state, moves, at_once)
+        self.own = {"%s-%s" % (NODE, card.replace(":", "").replace(".", "")): card for card in self.CARDS}  # claim -> card
+        self.kubelet, self.looks, self.late = Kubelet(state), 0, []
+        self.workers += [threading.Thread(target=self.move, args=(claim, card)) for claim, card in self.own.items()]
+
+    def look(self):
+        has = (self.kubelet.resources("--allocatable") or {}).get("devices", [])
+        of = collections.Counter(i for d in has for i in set(d["deviceIds"]))
+        self.looks += bool(has)
+        self.broken += ["the kubelet has %s under %d resources" % (i, n) for i, n in of.items() if n > 1]
+
+    def asks(self, dice):
+        return {dice.choice((A100,) + tuple("nvidia.com/" + claim for claim in self.own)): "1"}, True
+
+    def ran(self, asks):
+        self.counts["ran, by the name of %s" % ("their model" if A100 in asks else "one card")] += 1
+
+    def listed(self, card):
+        units = self.server.call("GET", "/apis/vmgpu.io/v1alpha1/gpunodes/" + NODE)["status"]["units"]
+        return next(u for u in units if u["id"] == card).get("resource")
+
+    def order(self, claim, card, own):
+        begun = time.time()
+        self.server.call("PATCH", self.CLAIMS + "/" + claim, {"spec": {"disableResourcePooling": own}})
+        while self.listed(card) != ("nvidia.com/" + claim if own else None):
+            if time.time() - begun > PATIENCE:
+                raise RuntimeError("%s is still listed as %s" % (card, self.listed(card)))
+            time.sleep(0.1)
+        return time.time() - begun
+
+    def move(self, claim, card):
+        dice, own = random.Random(card), False
+        try:
+            self.server.call("POST", self.CLAIMS, {"apiVersion": "devices.harvesterhci.io/v1beta1", "kind": "PCIDeviceClaim",
+                                                   "metadata": {"name": claim}, "spec": {"address": card, "nodeName": NODE}})
+            while (self.left > 0 or own) and not self.broken:
+                own = not own
+                self.late.append(self.order(claim, card, own))
+                self.left -= 1
+                time.sleep(dice.uniform(0, 2))
+            self.server.call("DELETE", self.CLAIMS + "/" + claim)
+            while self.server.call("GET", self.CLAIMS + "/" + claim, may=(404,)).get("code") != 404:
+                time.sleep(0.1)
+        except Exception as e:
+            self.broken.append("%s: %r" % (claim, e))
+
+    def run(self):
+        super().run()
+        print("%d moves, %.1f s in the middle, %.1f s at most; %d lists of the kubelet" % (
+            len(self.late), sorted(self.late)[len(self.late) // 2], max(self.late), self.looks))
+        if sum(what.startswith("ran") for what in self.counts) < 2:
+            sys.exit("under one of the names none ran")
+
+
 # --- what is watched ---------------------------------------------------------------------------------------------------------
+
+class Kubelet:
+    def __init__(self, state):
+        self.socket = "%s/nodes/%s/kubelet/pod-resources/kubelet.sock" % (state, NODE)
+        self.nodekit = next(p for p in open("%s/nodes/%s/path" % (state, NODE)).read().split(":") if os.path.exists(p + "/nodekit")) + "/nodekit"
+
+    def resources(self, *args):
+        p = subprocess.run([self.nodekit, "resources", "--socket", self.socket, *args], capture_output=True, text=True)
+        return json.loads(p.stdout) if p.returncode == 0 else None
+
 
 class Watch:
     def __init__(self, state, tree, out):
         self.state, self.tree, self.out, self.lock = state, tree, open(out, "w"), threading.Lock()
-        self.socket = "%s/nodes/%s/kubelet/pod-resources/kubelet.sock" % (state, NODE)
-        self.nodekit = next(p for p in open("%s/nodes/%s/path" % (state, NODE)).read().split(":") if os.path.exists(p + "/nodekit")) + "/nodekit"
+        self.kubelet = Kubelet(state)
 
     def note(self, **event):
         with self.lock:
@@ -216,11 +298,9 @@ class Watch:
 
     def lists(self):
         while True:
-            p = subprocess.run([self.nodekit, "resources", "--socket", self.socket], capture_output=True, text=True)
-            if p.returncode == 0:
-                held = [(i, q["name"]) for q in json.loads(p.stdout).get("podResources", []) for c in q.get("containers", [])
-                        for d in c.get("devices", []) for i in d["deviceIds"]]
-                self.note(held=held)
+            of = self.kubelet.resources()
+            if of is not None:
+                self.note(held=[(i, q["name"]) for q in of.get("podResources", []) for c in q.get("containers", []) for d in c.get("devices", []) for i in d["deviceIds"]])
             time.sleep(0.5)
 
     def nodes(self):
@@ -325,7 +405,8 @@ def journal(path):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    verbs = {"watch": lambda *a: Watch(*a).run(), "crowd": crowd, "cycles": lambda *a: Cycles(*a).run(), "check": check,
+    verbs = {"watch": lambda *a: Watch(*a).run(), "crowd": crowd, "cycles": lambda *a: Cycles(*a).run(),
+             "exact": lambda *a: Exact(*a).run(), "check": check,
              "journal": journal, "socket": socket, "relay": relay}
     if len(sys.argv) < 3 or sys.argv[1] not in verbs:
         sys.exit(__doc__)

@@ -1,9 +1,10 @@
 #!/bin/bash
-# races.sh: many pods for few GPUs, and a kubelet and a daemon that are killed meanwhile: no device is ever with two pods, none goes from one
+# races.sh: many pods for few GPUs, cards that change their name, and a kubelet and a daemon that are killed meanwhile: no device is ever with two pods, none goes from one
 # to the next as it was, whoever gets none is told why, and nothing is left over. On the node of supply.sh. Prints TAP.
 #
 # Variables:
 #   CYCLES=N      that many pods are created, run and are deleted while kubelet and daemon are killed (20)
+#   MOVES=N       that often a card gets a name of its own or loses it, while pods ask for both (12)
 #   SEED=N        of when who is killed (1)
 #   LONG=1        also what takes its time: a pod that never shows, and a node at rest
 #   STATE=FOLDER  a cluster that runs, has our CRDs and no nodes; default: one of its own
@@ -99,6 +100,12 @@ cycled() {
 cycles() {
 	figures "${CYCLES:-20} pods come and go while kubelet and daemon are killed" cycled
 	nothing_left "after that" cycles
+}
+
+exact() {
+	figures "cards that are claimed for themselves, ${MOVES:-12} moves: listed under one name at a time, and who gets none is told why" \
+		races exact "$state" "${MOVES:-12}" 6
+	nothing_left "after that" exacts
 }
 
 folder() { echo "$state/nodes/n1/kubelet/device-plugins"; }
@@ -197,6 +204,8 @@ it "eight devices are counted" soon all
 crowd
 [ $failed = 0 ] || { echo "1..$n" && exit 1; }
 cycles
+[ $failed = 0 ] || { echo "1..$n" && exit 1; }
+exact
 [ $failed = 0 ] || { echo "1..$n" && exit 1; }
 kubelet_faults
 allocates
