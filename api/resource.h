@@ -10,6 +10,9 @@
 
 #include "base/arena.h"
 
+/* With each GPU goes the audio function of its board, where a virtual machine has as many of these. */
+#define RESOURCE_COMPANION "vmgpu.io/companion"
+
 /* NULL: a device plugin may register it. Else what is wrong with it, to stand behind the name. */
 const char *resource_name_refusal(const char *name);
 

@@ -39,7 +39,7 @@ counts() {
 	done
 }
 
-pod() { # NAME RESOURCE COUNT: a pod that asks for so many, straight to the node
+pod() { # NAME RESOURCE COUNT [MORE]: a pod that asks for so many (MORE: "OTHER: COUNT" besides), straight to the node
 	kubectl create -f - >/dev/null <<Y
 apiVersion: v1
 kind: Pod
@@ -48,7 +48,7 @@ spec:
   nodeName: n1
   restartPolicy: Never
   terminationGracePeriodSeconds: 1
-  containers: [{name: main, image: none, resources: {limits: {nvidia.com/$2: $3}}}]
+  containers: [{name: main, image: none, resources: {limits: {nvidia.com/$2: $3${4:+, $4}}}}]
 Y
 }
 phase() { [ "$(kubectl get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }

@@ -83,6 +83,23 @@ taken_back() {
 	it "both are free again" eval 'soon holder "$a" "" && soon counts AD102GL_L40S=2'
 }
 
+tokens() { [ "$(kubectl get node n1 -o 'jsonpath={.status.allocatable.vmgpu\.io/companion}')" = "$1" ]; }
+companion() { record "$1" | grep -o 'PCI_RESOURCE_VMGPU_IO_COMPANION=[^"]*' | cut -d= -f2; } # POD
+
+# audio CARD...: their audio functions, as virt-launcher is told of them
+audio() { printf '%s\n' "${@/%.0/.1}" | sort | paste -sd,; }
+
+companions() {
+	it "cards with an audio function have a token each" soon tokens 3
+	pod f AD102GL_L40S 2 'vmgpu.io/companion: 2'
+	it "a pod that asks for cards and tokens runs" soon phase f Running
+	it "and has the audio functions of its cards" eval 'IFS=, read -ra f <<<"$(variable f AD102GL_L40S)" && [ "$(companion f)" = "$(audio "${f[@]}")" ]'
+	it "with no more device nodes than those of their groups" [ "$(devices f | wc -w)" = 3 ]
+	it "the report says who has them" eval 'soon holder "${f[0]}" f && soon holder "${f[1]}" f'
+	end_pod f
+	it "when it has ended all are free, tokens too" eval 'soon holder "${f[0]}" "" && soon counts AD102GL_L40S=2 && tokens 3'
+}
+
 fails() {
 	local card
 	card=0000:02:00.0
@@ -116,11 +133,12 @@ ordered_back() {
 	it "and when it ends, that one is not given either" soon counts AD102GL_L40S=0
 }
 
-begin --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 || { echo "not ok 1 - a node with GPUs" && exit 1; }
+begin --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 --audio || { echo "not ok 1 - a node with GPUs" && exit 1; }
 handed_out
 [ $failed = 0 ] || { echo "1..$n" && exit 1; } # what follows needs what was handed out
 stays
 taken_back
+companions
 fails
 ordered_back
 echo "1..$n"

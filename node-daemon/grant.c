@@ -43,21 +43,6 @@ static void sort_units(struct granter *g)
 	g->units.n = n;
 }
 
-/* The audio function of the first GPU's board; NULL: it has none. */
-static const struct pci_function *companion_of(const struct granter *g, const struct unit *u)
-{
-	list_each(item, &u->functions) {
-		const struct pci_function *f = *item;
-
-		if (g->asked->companions && f->kind == PCI_COMPANION &&
-		    pcifn_slot(f->address) == pcifn_slot(u->card->address) &&
-		    str_eq(pcifn_role(&f->ids), "audio")) {
-			return f;
-		}
-	}
-	return NULL;
-}
-
 /* --- refusals ------------------------------------------------------------------------------ */
 
 static int check(struct granter *g, const struct pci_function *f)
@@ -82,7 +67,7 @@ static int check(struct granter *g, const struct pci_function *f)
 static int check_all(struct granter *g)
 {
 	list_each(u, &g->units) {
-		const struct pci_function *companion = companion_of(g, *u);
+		const struct pci_function *companion = unit_companion(*u);
 
 		if (check(g, (*u)->card) < 0 || (companion && check(g, companion) < 0)) {
 			return -1;
@@ -110,7 +95,7 @@ static void add_variables(struct granter *g)
 	buf_init(&gpus, room);
 	buf_init(&companions, room);
 	list_each(u, &g->units) {
-		const struct pci_function *companion = companion_of(g, *u);
+		const struct pci_function *companion = unit_companion(*u);
 
 		buf_printf(&gpus, "%s%s", gpus.len ? "," : "",
 			   pcifn_text((*u)->card->address, text));
@@ -121,7 +106,7 @@ static void add_variables(struct granter *g)
 	}
 	g->ret->variables.items = arena_array(g->arena, struct dpapi_variable, 2);
 	add_variable(g, g->asked->resource, arena_strdup(g->arena, buf_text(&gpus)));
-	add_variable(g, GRANT_COMPANION, arena_strdup(g->arena, buf_text(&companions)));
+	add_variable(g, RESOURCE_COMPANION, arena_strdup(g->arena, buf_text(&companions)));
 }
 
 /* --- device nodes -------------------------------------------------------------------------- */
@@ -144,7 +129,6 @@ static void add_group(struct granter *g, const struct unit *u, int64_t group)
 	}
 }
 
-/* A companion whose group is its own is left out with it: its group would come for nothing. */
 static void add_files(struct granter *g)
 {
 	size_t room = FILES_MORE;
@@ -156,7 +140,7 @@ static void add_files(struct granter *g)
 	/* Without it virt-handler gives none of the others to QEMU's user. */
 	add_file(g, "/dev/vfio/vfio");
 	list_each(u, &g->units) {
-		const struct pci_function *companion = companion_of(g, *u);
+		const struct pci_function *companion = unit_companion(*u);
 
 		add_group(g, *u, (*u)->card->group);
 		if (companion && companion->group != (*u)->card->group) {

@@ -29,15 +29,14 @@ static void begin(const char *devices)
 static struct grant_asked asked;
 
 /* "NAME=VALUE NAME=VALUE: PATH PATH" for these units, each by its number. */
-static const char *grants(const char *numbers, bool companions)
+static const char *grants(const char *numbers)
 {
 	const struct unit *which[8];
 	struct dpapi_grant grant;
 	struct err err = {""};
 	const char *text = "";
 
-	asked = (struct grant_asked){
-		.machine = &m, .resource = L40S, .units = which, .companions = companions};
+	asked = (struct grant_asked){.machine = &m, .resource = L40S, .units = which};
 	for (; *numbers; numbers++) {
 		which[asked.n++] = &units.items[*numbers - '0'];
 	}
@@ -65,26 +64,27 @@ static const char *grants(const char *numbers, bool companions)
 static void a_group_each(void)
 {
 	begin(CARD("41", "7") CARD("42", "0") CARD("43", "12"));
-	is_str(grants("0", false), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
-	is_str(grants("201", false), VARIABLE "0000:41:00.0,0000:42:00.0,0000:43:00.0: "
-					      "/dev/vfio/vfio /dev/vfio/7 /dev/vfio/0 "
-					      "/dev/vfio/12");
-	is_str(grants("121", false), VARIABLE "0000:42:00.0,0000:43:00.0: /dev/vfio/vfio "
-					      "/dev/vfio/0 /dev/vfio/12");
+	is_str(grants("0"), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
+	is_str(grants("201"), VARIABLE "0000:41:00.0,0000:42:00.0,0000:43:00.0: "
+				       "/dev/vfio/vfio /dev/vfio/7 /dev/vfio/0 "
+				       "/dev/vfio/12");
+	is_str(grants("121"), VARIABLE "0000:42:00.0,0000:43:00.0: /dev/vfio/vfio "
+				       "/dev/vfio/0 /dev/vfio/12");
 }
 
 static void nodes_of_functions(void)
 {
 	begin(CARD("41", "7") "  vfio-dev/vfio3/dev = 511:3\n" AUDIO(
 		"41", "7") "  vfio-dev/vfio0/dev = 511:0\n" CARD("42", "8"));
-	is_str(grants("01", false),
-	       VARIABLE "0000:41:00.0,0000:42:00.0: /dev/vfio/vfio /dev/vfio/7 "
-			"/dev/vfio/devices/vfio3 /dev/vfio/devices/vfio0 /dev/vfio/8");
+	is_str(grants("01"), VARIABLE
+	       "0000:41:00.0,0000:42:00.0 " COMPANION
+	       "0000:41:00.1: /dev/vfio/vfio /dev/vfio/7 /dev/vfio/devices/vfio3 /dev/vfio/devices/vfio0 /dev/vfio/8");
 	m.iommufd = true;
-	is_str(grants("1", false), VARIABLE "0000:42:00.0: /dev/vfio/vfio /dev/vfio/8 /dev/iommu");
-	is_str(grants("0", false), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7 "
-					    "/dev/vfio/devices/vfio3 /dev/vfio/devices/vfio0 "
-					    "/dev/iommu");
+	is_str(grants("1"), VARIABLE "0000:42:00.0: /dev/vfio/vfio /dev/vfio/8 /dev/iommu");
+	is_str(grants("0"),
+	       VARIABLE "0000:41:00.0 " COMPANION "0000:41:00.1: /dev/vfio/vfio /dev/vfio/7 "
+			"/dev/vfio/devices/vfio3 /dev/vfio/devices/vfio0 "
+			"/dev/iommu");
 }
 
 /* Two GPUs of one group go together, and the first is named. */
@@ -92,7 +92,7 @@ static void two_in_a_group(void)
 {
 	begin(CARD("41", "7") CARD("42", "7"));
 	is_int(units.n, 1);
-	is_str(grants("0", false), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
+	is_str(grants("0"), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
 }
 
 static void companions(void)
@@ -102,14 +102,11 @@ static void companions(void)
 		"9") "  vfio-dev/vfio5/dev = 511:5\n"
 		     "device 0000:42:00.2 id=10de:1ad8 class=0c0330 driver=vfio-pci group=10\n" CARD(
 			     "43", "11"));
-	is_str(grants("210", false),
-	       VARIABLE "0000:41:00.0,0000:42:00.0,0000:43:00.0: /dev/vfio/vfio /dev/vfio/7 "
-			"/dev/vfio/8 /dev/vfio/11");
-	is_str(grants("210", true),
+	is_str(grants("210"),
 	       VARIABLE "0000:41:00.0,0000:42:00.0,0000:43:00.0 " COMPANION
 			"0000:41:00.1,0000:42:00.1: /dev/vfio/vfio /dev/vfio/7 /dev/vfio/8 "
 			"/dev/vfio/9 /dev/vfio/devices/vfio5 /dev/vfio/11");
-	is_str(grants("2", true), VARIABLE "0000:43:00.0: /dev/vfio/vfio /dev/vfio/11");
+	is_str(grants("2"), VARIABLE "0000:43:00.0: /dev/vfio/vfio /dev/vfio/11");
 }
 
 /* Other functions of the board are with vfio, and stay behind. */
@@ -119,7 +116,7 @@ static void companions_of_other_kinds(void)
 			      "group=7\n"
 			      "device 0000:41:00.2 id=10de:22ba class=040300 driver=vfio-pci "
 			      "group=7\n");
-	is_str(grants("0", true),
+	is_str(grants("0"),
 	       VARIABLE "0000:41:00.0 " COMPANION "0000:41:00.2: /dev/vfio/vfio /dev/vfio/7");
 }
 
@@ -127,7 +124,7 @@ static void companions_of_other_kinds(void)
 static void companion_of_the_other(void)
 {
 	begin(CARD("41", "7") CARD("42", "7") AUDIO("42", "7"));
-	is_str(grants("0", true), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
+	is_str(grants("0"), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
 }
 
 static void refusals(void)
@@ -135,17 +132,15 @@ static void refusals(void)
 	begin(CARD("41", "7") AUDIO("41", "7")
 		      CARD("42", "8") "device 0000:43:00.0 id=10de:26b9 class=030200 "
 				      "driver=vfio-pci\n");
-	is_str(grants("", false), "refused: no device of " L40S " is asked for");
-	is_str(grants("02", false),
-	       "refused: 0000:43:00.0 (gpu) has no IOMMU group; the kernel log "
-	       "says why, look for its address");
+	is_str(grants(""), "refused: no device of " L40S " is asked for");
+	is_str(grants("02"), "refused: 0000:43:00.0 (gpu) has no IOMMU group; the kernel log "
+			     "says why, look for its address");
 	m.functions.items[2]->driver = "nvidia";
-	is_str(grants("01", false), "refused: 0000:42:00.0 (gpu) is not on vfio-pci but on nvidia; "
-				    "it is given when it is");
+	is_str(grants("01"), "refused: 0000:42:00.0 (gpu) is not on vfio-pci but on nvidia; "
+			     "it is given when it is");
 	m.functions.items[1]->driver = "";
-	is_str(grants("0", false), VARIABLE "0000:41:00.0: /dev/vfio/vfio /dev/vfio/7");
-	is_str(grants("0", true), "refused: 0000:41:00.1 (audio) is not on vfio-pci but on no "
-				  "driver; it is given when it is");
+	is_str(grants("0"), "refused: 0000:41:00.1 (audio) is not on vfio-pci but on no "
+			    "driver; it is given when it is");
 }
 
 static void nothing_stays(void)
@@ -157,7 +152,7 @@ static void nothing_stays(void)
 TESTS({"addresses in their order, and the nodes of their groups", a_group_each},
       {"nodes of functions and iommufd, where they are there", nodes_of_functions},
       {"of GPUs that go together the first is named", two_in_a_group},
-      {"audio goes along when it is asked for", companions},
+      {"audio goes along", companions},
       {"and nothing else of the board", companions_of_other_kinds},
       {"but not that of a GPU which is not named", companion_of_the_other},
       {"what is not with vfio is refused", refusals}, {"nothing stays", nothing_stays})

@@ -150,7 +150,7 @@ void plugin_offers(struct plugin *p, const struct plugin_offer *offers, size_t n
 	for (size_t i = 0; i < n; i++) {
 		struct resource *r = find(p, offers[i].resource);
 
-		if ((r && r->seen) || (!r && p->n >= PLUGIN_RESOURCES_MAX)) {
+		if ((r && r->seen) || (!r && p->n > PLUGIN_RESOURCES_MAX)) {
 			continue;
 		}
 		r = r ? r : resource_create(p, offers[i].resource);

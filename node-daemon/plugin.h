@@ -23,7 +23,7 @@
 #include "node-daemon/dpapi.h"
 #include "node-daemon/grpc_word.h"
 
-#define PLUGIN_RESOURCES_MAX 256
+#define PLUGIN_RESOURCES_MAX 256 /* of devices, and one of tokens */
 /* What failed is tried again at once, then after these, doubled each time, up to the maximum. */
 #define PLUGIN_CONNECT_MS 1 /* nobody answered: a socket is there a moment before it is served */
 #define PLUGIN_RETRY_MS 100 /* all else */

@@ -5,6 +5,7 @@
 #include "node-daemon/prefer.h"
 #include "node-daemon/supply_inner.h"
 #include "node-daemon/sysfs.h"
+#include "node-daemon/tokens.h"
 
 /* What each container gets, or why not. */
 static int grants(struct supply *su, const struct dpapi_asks *asks, struct arena *a,
@@ -51,6 +52,16 @@ static void answer_units(struct supply *su, struct grpc_call *call, const struct
 	if (!buf_ok(&b) || grpc_reply(call, buf_text(&b), b.len) < 0) {
 		grpc_end(call, GRPC_INTERNAL, "the answer is larger than the kubelet takes");
 	}
+}
+
+/* Nobody has one: what comes with it is the GPU's. */
+static void answer_tokens(struct grpc_call *call, const struct dpapi_asks *asks, struct arena *a)
+{
+	auto_buf struct buf b;
+
+	buf_init(&b, GRPC_SEND_MAX);
+	dpapi_write_grants(&b, arena_array(a, struct dpapi_grant, asks->n), asks->n);
+	grpc_reply(call, buf_text(&b), b.len);
 }
 
 static bool asks_vgpus(const struct dpapi_asks *asks)
@@ -154,6 +165,10 @@ void supply_allocate(void *ctx, const char *resource, struct grpc_call *call, co
 	arena_init(&a, DPAPI_ARENA_MAX);
 	if (dpapi_read_allocate(message, n, &a, &asks, &err) < 0) {
 		grpc_end(call, GRPC_INVALID_ARGUMENT, err.text);
+		return;
+	}
+	if (tokens_are(resource)) {
+		answer_tokens(call, &asks, &a);
 		return;
 	}
 	why = unfit(su, &asks, &a);

@@ -4,6 +4,7 @@
 
 #include "node-daemon/supply_inner.h"
 #include "node-daemon/sysfs.h"
+#include "node-daemon/tokens.h"
 
 /* False: nothing of the use shows. Who asks for what is just being made clean waits for that: it
  * counts as before. */
@@ -122,6 +123,7 @@ static void make_offers(struct supply *su)
 	loop_timer_set(su->timer, MIN(moves_make(su->moves, &su->offers, supply_now(su)),
 				      loop_timer_at(su->timer)));
 	demand_offer(su->demand, &su->offers, &su->arena);
+	tokens_offer(&su->offers, &su->arena);
 }
 
 const struct unit *supply_unit(const struct supply *su, const char *id)

@@ -94,6 +94,20 @@ bool unit_is_known(const struct pci_function *f)
 	return gpu_names_by_id(f->ids.vendor, f->ids.device, 0, &ignored);
 }
 
+const struct pci_function *unit_companion(const struct unit *u)
+{
+	list_each(item, &u->functions) {
+		const struct pci_function *f = *item;
+
+		if (!u->card->card && f->kind == PCI_COMPANION && f->group >= 0 &&
+		    pcifn_slot(f->address) == pcifn_slot(u->card->address) &&
+		    str_eq(pcifn_role(&f->ids), "audio")) {
+			return f;
+		}
+	}
+	return NULL;
+}
+
 static const char *card_name(const struct pci_function *f, struct arena *a, const char **ret_model)
 {
 	uint32_t subsystem = (uint32_t)f->ids.sub_vendor << 16 | f->ids.sub_device;

@@ -25,6 +25,10 @@ LIST_OF(unit_list, struct unit);
 
 void units_make(const struct machine *m, struct arena *a, struct unit_list *ret);
 
+/* The audio function on the board of its first GPU, which a virtual machine can get with that; NULL:
+ * there is none. */
+const struct pci_function *unit_companion(const struct unit *u);
+
 /* The resource of a GPU's model, nvidia.com/AD102GL_L40S, and the model in words or NULL. Lies in the
  * arena, in the machine or in the table. */
 const char *unit_name(const struct pci_function *gpu, struct arena *a, const char **ret_model);
