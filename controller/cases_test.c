@@ -3,10 +3,9 @@
  * Runs cases/<plan>/<case>.yaml (format: cases/README.md): `given` into a cache, gather and plan,
  * compared with `then`. For every case it also proves
  *	fixpoint	carried out, the plan is empty
- *	crash		carried out up to any point and planned again, it ends the same
+ *	crash, told	from any point, or from a status that tells a refusal, it ends the same
  *	order		the given objects in another order give the same plan
  *	secrets		none is written while the status says what it holds, or nothing of it
- *	told		after a status that tells a refusal, it ends the same
  *	words		what is said on the way, to the letter, stands in cases/words.txt
  *
  * cases_test [TEXT]: only cases whose path contains TEXT.
@@ -654,6 +653,7 @@ static void read_options(struct kase *k)
 		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
 			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
 						     : OPTIONS_PERMIT_AUTO,
+		.bind_companions = str_eq(text(o, "companions"), "bind"),
 		.take = str_eq(take, "none")	 ? OPTIONS_TAKE_NONE
 			: str_eq(take, "unused") ? OPTIONS_TAKE_UNUSED
 						 : OPTIONS_TAKE_IDLE,

@@ -17,7 +17,7 @@ static bool has(const char *const *items, size_t n, const char *name)
 	return false;
 }
 
-static bool gate_on(const struct kv_config *c)
+bool cr_gate(const struct kv_config *c)
 {
 	return has(c->gates.items, c->gates.n, "HostDevices") &&
 	       !has(c->disabled_gates.items, c->disabled_gates.n, "HostDevices");
@@ -40,7 +40,7 @@ void cr_find(const struct pass *pass, struct cr *ret)
 		ret->config = ret->n++ ? NULL : c;
 	}
 	ret->names = ret->n ? listing_end(&names) : NULL;
-	ret->gate = ret->config && gate_on(ret->config);
+	ret->gate = ret->config && cr_gate(ret->config);
 }
 
 /* --- whose it is ------------------------------------------------------------------------------ */

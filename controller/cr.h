@@ -22,6 +22,8 @@ struct cr {
  */
 void cr_find(const struct pass *pass, struct cr *ret);
 
+bool cr_gate(const struct kv_config *cr); /* HostDevices is on */
+
 /*
  * Why vmgpu does not write this CR ("belongs to HyperConverged"), or NULL when it does
  * (--permit). ret_reason: of the Event about it; may be NULL.

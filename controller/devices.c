@@ -2,6 +2,7 @@
 #include "controller/devices.h"
 
 #include "api/gpu_names.h"
+#include "api/resource.h"
 
 /* --- virtualGPUOptions ------------------------------------------------------------------------ */
 
@@ -300,6 +301,11 @@ void devices_write(const struct devices *all, json_t *domain_devices)
 			json_object_set_new(entry, "virtualGPUOptions", options_json(d));
 		}
 		json_array_append_new(d->host_device ? host : gpus, entry);
+	}
+	for (size_t i = 0; i < all->companions; i++) {
+		json_array_append_new(host, json_pack("{s:o, s:s}", "name",
+						      json_sprintf("companion%zu", i + 1),
+						      "deviceName", RESOURCE_COMPANION));
 	}
 	if (json_array_size(gpus)) {
 		json_object_set(domain_devices, "gpus", gpus);

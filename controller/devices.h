@@ -23,7 +23,11 @@ struct device {
 	tri display, ram_fb;  /* as asked */
 	bool show, show_fb;   /* as written */
 };
-LIST_OF(devices, struct device);
+struct devices {
+	struct device *items;
+	size_t n;
+	size_t companions; /* companions.h */
+};
 
 /* The entries that the machine was written with before; its choices bind us. */
 struct devices_before {

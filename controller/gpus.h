@@ -34,6 +34,8 @@ struct gpus {
 	const char *ns;		       /* of the asker: holders elsewhere have no name for it */
 	const char *machine;	       /* the asker's VMI, or NULL */
 	bool host_devices;	       /* some stand in hostDevices */
+	bool companions;	       /* the audio functions of their boards are asked for, too */
+	const char *left_out;	       /* they are not, and why: a sentence, or NULL */
 	struct gpus_ask *asks;	       /* in the order of first mention */
 	size_t n;
 };
@@ -65,6 +67,9 @@ const char *gpus_summary(const struct gpus *g);
 tri gpus_listed(const struct gpus *g, const char *device);
 /* Nothing asked: says nothing. */
 struct verdict gpus_permitted(const struct gpus *g);
+
+/* Does, or will it let RESOURCE_COMPANION through for what is asked? */
+struct verdict gpus_companions_permitted(const struct gpus *g);
 
 /* Nothing asked: says nothing. That the asker has them already is for the caller to see. */
 struct verdict gpus_available(const struct gpus *g);

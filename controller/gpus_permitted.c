@@ -6,6 +6,8 @@
  */
 #include "controller/gpus.h"
 
+#include "api/resource.h"
+
 /* The entry that lets a name through: one that says external before one that does not. */
 static const struct cr_entry *entry_named(const struct cr_entries *l, const char *device,
 					  const struct cr_entry *found)
@@ -142,6 +144,105 @@ static struct verdict permitted_one(const struct gpus *g, const char *device)
 			device));
 }
 
+/* --- their audio functions -------------------------------------------------------------------- */
+
+/* As entries of the token, of all that is asked for. */
+static const char *companions_to_add(const struct gpus *g)
+{
+	struct arena *a = g->pass->arena;
+	const char *text = "";
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct inventory_model *m = inventory_find(g->inventory, g->asks[i].device);
+
+		for (size_t k = 0; m && k < m->n_companions; k++) {
+			text = arena_printf(
+				a,
+				"%s%s{pciVendorSelector: \"%s\", resourceName: " RESOURCE_COMPANION
+				", externalResourceProvider: true}",
+				text, *text ? ", " : "", m->companions[k]);
+		}
+	}
+	return text;
+}
+
+/* One that would keep ours away, or NULL. */
+static const struct cr_entry *companion_in_the_way(const struct gpus *g)
+{
+	const struct cr_entry *e = NULL;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct inventory_model *m = inventory_find(g->inventory, g->asks[i].device);
+
+		for (size_t k = 0; m && k < m->n_companions && !e; k++) {
+			e = offered_as(&g->permitted.pci, m->companions[k]);
+		}
+	}
+	return e;
+}
+
+static struct verdict companions_not_listed(const struct gpus *g)
+{
+	const struct kv_config *cr = g->cr->config;
+	const struct cr_entry *e = companion_in_the_way(g);
+	const char *entries = companions_to_add(g), *hands_off;
+	struct arena *a = g->pass->arena;
+
+	if (!*entries) {
+		return verdict_no("NotListed",
+				  arena_printf(a,
+					       RESOURCE_COMPANION
+					       " is not in permittedHostDevices of KubeVirt %s/%s, "
+					       "and no node has such a GPU with an audio function",
+					       cr->obj.ns, cr->obj.name));
+	}
+	if (e) {
+		return verdict_no(
+			"ForeignEntry",
+			arena_printf(
+				a,
+				"KubeVirt's own device plugin offers these functions as %s (an "
+				"entry with externalResourceProvider false)",
+				e->resource));
+	}
+	hands_off = cr_hands_off(cr, g->options, a, NULL);
+	if (hands_off) {
+		return verdict_no("ManagedByOthers",
+				  arena_printf(a,
+					       "KubeVirt %s/%s %s: an administrator must add to "
+					       "pciHostDevices there %s",
+					       cr->obj.ns, cr->obj.name, hands_off, entries));
+	}
+	return verdict_no("Registering",
+			  arena_printf(a,
+				       RESOURCE_COMPANION
+				       " is being added to permittedHostDevices of KubeVirt %s/%s",
+				       cr->obj.ns, cr->obj.name));
+}
+
+struct verdict gpus_companions_permitted(const struct gpus *g)
+{
+	const struct cr_entry *e = g->cr->config ? listed_as(g, RESOURCE_COMPANION) : NULL;
+
+	if (!g->cr->config) {
+		return verdict_no("NoKubeVirt", "there is no KubeVirt CR");
+	}
+	if (g->permitted.absent) {
+		return verdict_yes("NoList", "every device is permitted");
+	}
+	if (!e) {
+		return companions_not_listed(g);
+	}
+	return e->external == TRI_TRUE
+		       ? verdict_yes("Listed", "the KubeVirt CR permits them")
+		       : verdict_no(
+				 "ForeignEntry", RESOURCE_COMPANION
+				 " is listed with externalResourceProvider false: KubeVirt's own "
+				 "device plugin would serve it");
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
 /* What keeps a machine longest is said first; a name that comes by itself, last. */
 static int badness(const struct verdict *v)
 {
@@ -159,7 +260,12 @@ static int badness(const struct verdict *v)
 	return 0;
 }
 
-struct verdict gpus_permitted(const struct gpus *g)
+static struct verdict worse(struct verdict a, struct verdict b)
+{
+	return badness(&b) > badness(&a) ? b : a;
+}
+
+static struct verdict permitted_all(const struct gpus *g)
 {
 	struct verdict worst;
 
@@ -192,9 +298,17 @@ struct verdict gpus_permitted(const struct gpus *g)
 	}
 	worst = permitted_one(g, g->asks[0].device);
 	for (size_t i = 1; i < g->n; i++) {
-		struct verdict v = permitted_one(g, g->asks[i].device);
-
-		worst = badness(&v) > badness(&worst) ? v : worst;
+		worst = worse(worst, permitted_one(g, g->asks[i].device));
 	}
-	return worst;
+	return g->companions ? worse(worst, gpus_companions_permitted(g)) : worst;
+}
+
+struct verdict gpus_permitted(const struct gpus *g)
+{
+	struct verdict v = permitted_all(g);
+
+	if (g->left_out && str_eq(v.status, "True")) {
+		v.message = arena_printf(g->pass->arena, "%s; %s", v.message, g->left_out);
+	}
+	return v;
 }

@@ -77,10 +77,9 @@ static struct inventory_place *place_of(struct stock *m, struct inventory_model 
 }
 
 /* "10de" and "26b9" as KubeVirt's documents write them: 10DE:26B9. */
-static const char *selector_of(struct stock *m, const struct gpu_unit *u)
+static const char *selector_of(struct stock *m, const char *vendor, const char *device)
 {
-	char *s = arena_printf(&m->scratch, "%s:%s", u->vendor_id ? u->vendor_id : "",
-			       u->device_id ? u->device_id : "");
+	char *s = arena_printf(&m->scratch, "%s:%s", vendor ? vendor : "", device ? device : "");
 
 	for (char *p = s; *p; p++) {
 		if (*p >= 'a' && *p <= 'f') {
@@ -90,29 +89,57 @@ static const char *selector_of(struct stock *m, const struct gpu_unit *u)
 	return s;
 }
 
-static void add_selector(struct stock *m, struct inventory_model *model, const struct gpu_unit *u)
+static void add_sorted(struct stock *m, const char ***list, size_t *n, const char *text)
 {
-	const char *selector = selector_of(m, u);
-	size_t at = 0, n = model->n_selectors;
+	size_t at = 0;
 
-	while (at < n && strcmp(model->selectors[at], selector) < 0) {
+	while (at < *n && strcmp((*list)[at], text) < 0) {
 		at++;
 	}
-	if (at < n && str_eq(model->selectors[at], selector)) {
+	if (at < *n && str_eq((*list)[at], text)) {
 		return;
 	}
-	if (!(n & (n - 1))) {
-		const char **more = arena_array(&m->arena, const char *, n ? 2 * n : 1);
+	if (!(*n & (*n - 1))) {
+		const char **more = arena_array(&m->arena, const char *, *n ? 2 * *n : 1);
 
-		if (n) {
-			memcpy(more, model->selectors, n * sizeof(*more));
+		if (*n) {
+			memcpy(more, *list, *n * sizeof(*more));
 		}
-		model->selectors = more;
+		*list = more;
 	}
-	memmove(model->selectors + at + 1, model->selectors + at,
-		(n - at) * sizeof(*model->selectors));
-	model->selectors[at] = arena_strdup(&m->arena, selector);
-	model->n_selectors++;
+	memmove(*list + at + 1, *list + at, (*n - at) * sizeof(**list));
+	(*list)[at] = arena_strdup(&m->arena, text);
+	(*n)++;
+}
+
+static void add_selector(struct stock *m, struct inventory_model *model, const struct gpu_unit *u)
+{
+	add_sorted(m, &model->selectors, &model->n_selectors,
+		   selector_of(m, u->vendor_id, u->device_id));
+}
+
+const struct gpu_function *inventory_companion(const struct gpu_unit *u)
+{
+	const char *dot = u->address ? strrchr(u->address, '.') : NULL;
+
+	list_each(f, &u->functions) {
+		if (dot && str_eq(f->role, "audio") && f->address &&
+		    strncmp(f->address, u->address, (size_t)(dot + 1 - u->address)) == 0) {
+			return f;
+		}
+	}
+	return NULL;
+}
+
+static void add_companion(struct stock *m, struct inventory_model *model, const struct gpu_unit *u)
+{
+	const struct gpu_function *f = inventory_companion(u);
+
+	if (f) {
+		add_sorted(m, &model->companions, &model->n_companions,
+			   selector_of(m, f->vendor_id, f->device_id));
+	}
+	model->bare += !f;
 }
 
 /*
@@ -184,6 +211,7 @@ static struct inventory_model *add_card(struct stock *m, const char *name, const
 	struct inventory_place *place = place_of(m, model, n->obj.name);
 
 	add_selector(m, model, u);
+	add_companion(m, model, u);
 	place->total++;
 	place->open += !kept;
 	if (kept && !place->why) {

@@ -37,6 +37,10 @@ struct inventory_model {
 	size_t n_selectors;
 	const char **aliases; /* other spellings that the node reports; lent */
 	size_t n_aliases;
+	/* PCI ids of the audio functions that go with cards of that name (api/resource.h), sorted. */
+	const char **companions;
+	size_t n_companions;
+	int64_t bare;	  /* cards of that name without one */
 	const char *mdev; /* mdev type name when the profile is an mdev, else NULL */
 };
 
@@ -56,6 +60,8 @@ int64_t inventory_free(const struct inventory *inv, const struct inventory_model
 		       const struct inventory_place *p);
 /* "6", or "an unknown number". In the arena. */
 const char *inventory_total(const struct inventory_place *p, struct arena *a);
+/* The audio function on the board of the unit's first GPU, or NULL. */
+const struct gpu_function *inventory_companion(const struct gpu_unit *u);
 /* NULL: the node has none of them. */
 const struct inventory_place *inventory_place_on(const struct inventory_model *m, const char *node);
 const struct inventory_model *inventory_find(const struct inventory *inv, const char *name);

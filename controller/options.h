@@ -17,6 +17,7 @@ enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT
 struct options {
 	enum options_permit permit; /* --permit */
 	enum options_take take;	    /* --take-gpus */
+	bool bind_companions;	    /* --companions=bind */
 	bool plain_naming;	    /* --naming=plain: children are named like their owner, without
 				       Cozystack's prefixes */
 	const char *images_ns; /* --images-namespace: where golden images live; NULL: cozy-public */
@@ -35,7 +36,7 @@ static inline const char *options_images_ns(const struct options *o)
 
 /* Where flag_parse puts the values of options_flags; zeroed before. */
 struct options_typed {
-	int naming, permit, take;
+	int naming, permit, take, companions;
 	bool cozy_proxy, node_ports;
 	const char *images_ns, *worker_image, *gpu_operator_chart;
 };

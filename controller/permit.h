@@ -66,6 +66,7 @@ struct permit_seen {
 	json_t *permitted; /* parsed; NULL: absent */
 	bool made_field;
 	struct permit_list lists[PERMIT_LISTS];
+	bool companions;	    /* a machine asks for RESOURCE_COMPANION */
 	const char *unknown_device; /* of a VM or VMI: a device that no node reports, or NULL */
 	const char *foreign;	    /* why an entry was not added, or NULL */
 	bool kept;		    /* an entry that nobody is known to want, because of unread */

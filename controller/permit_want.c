@@ -7,6 +7,7 @@
 #include "api/apps.h"
 #include "api/gpu_names.h"
 #include "api/harvester.h"
+#include "api/resource.h"
 
 /* --- what a spec asks for --------------------------------------------------------------------- */
 
@@ -68,12 +69,11 @@ static const char *of_interest(const struct permit_seen *s, const char *name)
 	return NULL;
 }
 
-static void add_name(struct wants *w, const char *name)
+static void add_known(struct wants *w, const char *name)
 {
 	struct permit_seen *s = w->s;
 
-	name = of_interest(s, name);
-	if (!name || permit_wanted(s, name)) {
+	if (permit_wanted(s, name)) {
 		return;
 	}
 	if (s->n_names == w->size) {
@@ -87,6 +87,14 @@ static void add_name(struct wants *w, const char *name)
 		s->names = more;
 	}
 	s->names[s->n_names++] = name;
+}
+
+static void add_name(struct wants *w, const char *name)
+{
+	name = of_interest(w->s, name);
+	if (name) {
+		add_known(w, name);
+	}
 }
 
 /* An alias of several cards wants them all: which one a VM takes is not known before it is made. */
@@ -185,6 +193,10 @@ static void from_devices(struct wants *w, const struct kv_gpu_list *devices)
 		if (str_empty(d->device_name)) {
 			continue; /* of a resource claim: the allow-list is not asked */
 		}
+		if (str_eq(d->device_name, RESOURCE_COMPANION)) {
+			w->s->companions = true;
+			continue;
+		}
 		add_name(w, d->device_name);
 		if (!inventory_find(&w->s->inventory, d->device_name) &&
 		    (!*told || strcmp(d->device_name, *told) < 0)) {
@@ -278,7 +290,59 @@ static void want_pair(struct permit_seen *s, int list, const char *selector, con
 	l->wanted[l->n_wanted++] = (struct permit_pair){selector, resource};
 }
 
-/* Models are sorted by name and their selectors sorted, so the pairs are too. */
+static int by_resource(const void *a, const void *b)
+{
+	const struct permit_pair *x = a, *y = b;
+	int c = strcmp(x->resource, y->resource);
+
+	return c ? c : strcmp(x->selector, y->selector);
+}
+
+/* Models are sorted by name and their selectors sorted, but several may have one companion. */
+static void sort_pairs(struct permit_list *l)
+{
+	size_t n = 0;
+
+	if (l->n_wanted) {
+		qsort(l->wanted, l->n_wanted, sizeof(*l->wanted), by_resource);
+	}
+	for (size_t i = 0; i < l->n_wanted; i++) {
+		if (!n || by_resource(&l->wanted[n - 1], &l->wanted[i]) != 0) {
+			l->wanted[n++] = l->wanted[i];
+		}
+	}
+	l->n_wanted = n;
+}
+
+/*
+ * Audio functions: of the cards that are wanted, where a machine asks for such, or a new one may
+ * (companions.h): then it is to be there before the machine.
+ */
+static void want_companions(struct wants *w)
+{
+	struct permit_seen *s = w->s;
+	bool pass = s->crs.gate && !(s->options && s->options->bind_companions);
+
+	for (size_t i = 0; i < s->inventory.n; i++) {
+		const struct inventory_model *m = &s->inventory.models[i];
+		bool may = pass && m->n_companions && !m->bare;
+
+		for (size_t k = 0; (may || s->companions) && k < m->n_companions; k++) {
+			if (permit_wanted(s, m->name)) {
+				want_pair(s, PERMIT_PCI, m->companions[k], RESOURCE_COMPANION);
+			}
+		}
+	}
+	for (size_t i = 0; i < s->lists[PERMIT_PCI].n_wanted; i++) {
+		s->companions |=
+			str_eq(s->lists[PERMIT_PCI].wanted[i].resource, RESOURCE_COMPANION);
+	}
+	if (s->companions) {
+		add_known(w, RESOURCE_COMPANION);
+	}
+	sort_pairs(&s->lists[PERMIT_PCI]);
+}
+
 void permit_want(struct permit_seen *s)
 {
 	struct wants w = {.s = s};
@@ -303,4 +367,5 @@ void permit_want(struct permit_seen *s)
 			want_pair(s, PERMIT_MDEV, m->mdev, m->name);
 		}
 	}
+	want_companions(&w);
 }

@@ -12,6 +12,7 @@
 #include "api/apps.h"
 #include "api/gpu_names.h"
 #include "api/harvester.h"
+#include "api/resource.h"
 
 struct waker {
 	const struct cache *c;
@@ -53,6 +54,14 @@ static bool quotes(const char *text, const char *name)
 
 /* --- a name is asked for ---------------------------------------------------------------------- */
 
+/* The list lacks the name, or that of the audio functions which go with such cards. */
+static bool is_missing(const struct kv_config *cr, const struct inventory_model *m)
+{
+	return m &&
+	       (!quotes(cr->permitted, m->name) ||
+		(m->n_companions && cr_gate(cr) && !quotes(cr->permitted, RESOURCE_COMPANION)));
+}
+
 static void on_asked(const struct waker *w, const char *asked)
 {
 	const char *names[GPU_NAMES_MAX];
@@ -60,11 +69,11 @@ static void on_asked(const struct waker *w, const char *asked)
 
 	for (const struct kv_config *cr = NULL; (cr = cache_next(w->c, &kind_kv_config, cr));) {
 		for (size_t i = 0; i < n; i++) {
-			bool reported = inventory_find(&w->inventory, names[i]);
+			const struct inventory_model *m = inventory_find(&w->inventory, names[i]);
 
 			/* Without a list, a device that nobody reports counts too: OtherDeviceVMs.
 			 */
-			if (cr->permitted ? reported && !quotes(cr->permitted, names[i]) : true) {
+			if (cr->permitted ? is_missing(cr, m) : true) {
 				w->wake(w->ctx, cr->obj.ns, cr->obj.name);
 				break;
 			}
@@ -298,6 +307,12 @@ static void on_machine(const struct cache *c, const struct obj *old, const struc
 	on_lists(c, now, &before, &after, wake, ctx);
 }
 
+static bool same_companion(const struct gpu_function *a, const struct gpu_function *b)
+{
+	return a == b ||
+	       (a && b && str_eq(a->vendor_id, b->vendor_id) && str_eq(a->device_id, b->device_id));
+}
+
 /* What nodes call their GPUs matters, not what becomes of them. */
 static bool same_units(const struct gpu_unit *a, const struct gpu_unit *b)
 {
@@ -305,6 +320,9 @@ static bool same_units(const struct gpu_unit *a, const struct gpu_unit *b)
 	    !str_eq(a->vendor_id, b->vendor_id) || !str_eq(a->device_id, b->device_id) ||
 	    !str_eq(a->vgpu_framework, b->vgpu_framework) || a->aliases.n != b->aliases.n ||
 	    a->profiles.n != b->profiles.n) {
+		return false;
+	}
+	if (!same_companion(inventory_companion(a), inventory_companion(b))) {
 		return false;
 	}
 	for (size_t i = 0; i < a->aliases.n; i++) {

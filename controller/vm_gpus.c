@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A VM's GPUs: what the KubeVirt VM was written with before binds us, and has its machine all of
  * them? */
+#include "api/resource.h"
+#include "controller/companions.h"
 #include "controller/vm.h"
 
 void vm_gpus_gather(struct vm_seen *s)
@@ -27,6 +29,7 @@ void vm_gpus_gather(struct vm_seen *s)
 		before = (struct devices_before){&s->vm->gpus, &s->vm->host_devices};
 	}
 	s->devices = devices_make(&s->spec.gpus, made ? &before : NULL, &s->asked);
+	companions_choose(&s->devices, made ? &before : NULL, &s->asked);
 }
 
 bool vm_gpus_any(const struct vm_seen *s)
@@ -58,7 +61,9 @@ bool vm_gpus_attached(const struct vm_seen *s)
 {
 	const struct kv_vmi *v = s->vmi;
 
-	if (!s->devices.n || !v || !v->node || v->gpus.n + v->host_devices.n != s->devices.n) {
+	if (!s->devices.n || !v || !v->node ||
+	    v->gpus.n + v->host_devices.n !=
+		    s->devices.n + (size_t)count_in(&v->host_devices, RESOURCE_COMPANION)) {
 		return false;
 	}
 	for (size_t i = 0; i < s->asked.n; i++) {

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "api/resource.h"
 #include "controller/start_failure.h"
 
 /* --- what we look at -------------------------------------------------------------------------- */
@@ -342,6 +343,7 @@ static struct verdict unschedulable(const struct vm_seen *s)
 	for (size_t i = 0; i < s->devices.n; i++) {
 		gpu |= strstr(why, s->devices.items[i].device) != NULL;
 	}
+	gpu |= s->devices.companions && strstr(why, RESOURCE_COMPANION);
 	return gpu ? verdict_no("WaitingForGPU", in_our_words(s, why))
 		   : verdict_no("Unschedulable", why);
 }

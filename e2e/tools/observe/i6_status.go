@@ -51,8 +51,11 @@ func (o *Observer) dishonest(add adder) {
 			}
 			asks, has := asked(object), int64(0)
 			for name, count := range devices(vm, "spec.template.spec") {
+				if name == "vmgpu.io/companion" {
+					continue // comes along with a GPU
+				}
 				has += count
-				if name != "vmgpu.io/companion" && !reported[canonical(name)] && ready.Str("reason") == "Running" {
+				if !reported[canonical(name)] && ready.Str("reason") == "Running" {
 					add("I6", who, o.ReadyGrace, "Ready is True with %s, which no node reports", name)
 				}
 			}

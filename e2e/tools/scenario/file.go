@@ -63,6 +63,7 @@ type GPU struct {
 	Aliases []string `json:"aliases"`
 	Count   int      `json:"count"`  // default 1
 	Driver  string   `json:"driver"` // default vfio-pci
+	Audio   string   `json:"audio"`  // vendor:device of the audio function beside it, "": it has none
 	VFs     int      `json:"vfs"`    // virtual functions that it can have, at most 4
 	Types   []string `json:"types"`  // of vGPUs, mediated devices, once it has virtual functions
 }

@@ -40,6 +40,10 @@ func gpuNodeStatus(gpus []GPU) m {
 			u := m{"id": address, "address": address, "name": g.Name, "model": g.Model, "aliases": g.Aliases, "vendorID": vendor,
 				"deviceID": device, "class": "030200", "functions": []any{function},
 				"iommuGroup": m{"id": 40 + len(units), "members": []string{address}}, "numaNode": 0}
+			if vendor, device, has := strings.Cut(g.Audio, ":"); has {
+				u["functions"] = []any{function, m{"address": address[:11] + "1", "role": "audio", "vendorID": vendor, "deviceID": device,
+					"class": "040300", "driver": g.driver()}}
+			}
 			if g.VFs > 0 {
 				u["sriov"] = m{"totalVFs": g.VFs, "numVFs": 0}
 			}
