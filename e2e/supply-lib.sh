@@ -85,7 +85,7 @@ begin() {
 	# shellcheck source=/dev/null
 	. "$state/env"
 	python3 e2e/bench/mktree.py "$tree" "$@" >/dev/null || return 1
-	TREE=$tree kubelet start || return 1
+	TREE=$tree kubelet start --v=2 || return 1
 	build/dev/vmgpu-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metrics-bind-address=0 --health-probe-bind-address=0 >"$work/controller.log" 2>&1 &
 	controller=$!
 	processes
