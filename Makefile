@@ -126,6 +126,13 @@ endef
 $(foreach l,$(LAYERS) $(PROGRAMS),$(eval $(call tests,$(l))))
 $(B)/controller/cases_test $(B)/controller/device_test: $(B)/controller/cases_world.o
 
+# NVIDIA's library as the tests want it, and one that is old.
+FAKENVML := $(B)/e2e/node/fakenvml.so $(B)/e2e/node/fakenvml-old.so
+$(FAKENVML): e2e/node/fakenvml.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -fvisibility=hidden -Wno-missing-prototypes $(if $(findstring -old,$@),-DOLD) -o $@ $<
+$(patsubst %,$(B)/node-daemon/%_test,nvml reader eyes): | $(FAKENVML)
+
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster
 	@for t in $(TESTS); do ./$$t || exit 1; done

@@ -33,7 +33,7 @@ uevent       256 -         node-daemon/uevent.c
 journal     2048 json.dict node-daemon/journal.c
 steps        512 -         node-daemon/steps.c
 holders      512 -         node-daemon/holders.c
-eyes_wire   1024 json.dict node-daemon/eyes_wire.c
+eyes_wire   1024 json.dict node-daemon/eyes_wire.c node-daemon/reading.c
 tool         512 -         node-daemon/tool.c
 grpc        1024 -         node-daemon/grpc.c node-daemon/grpc_server.c node-daemon/grpc_client.c node-daemon/grpc_word.c
 dpapi        512 -         node-daemon/dpapi.c

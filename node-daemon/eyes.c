@@ -28,9 +28,11 @@ struct ask {
 	struct link link;
 	struct arena arena;
 	struct eyes_question question;
+	struct reading_question cards;
 	const char *why; /* it has failed already */
 	int64_t deadline_ms;
 	eyes_fn *fn;
+	eyes_read_fn *read; /* instead of fn: cards are asked for */
 	void *ctx;
 	int fd; /* -1: no socket */
 	struct loop_io *io;
@@ -88,10 +90,20 @@ static void tell(struct ask *k, const struct eyes_answer *answer)
 	k->fn(k->ctx, answer);
 }
 
+static void tell_reading(struct ask *k, const struct reading *reading)
+{
+	ask_close(k);
+	k->read(k->ctx, reading);
+}
+
 static void tell_unknown(struct ask *k, const char *why)
 {
 	struct eyes_answer answer;
 
+	if (k->read) {
+		tell_reading(k, &(struct reading){.why = why, .library = "", .driver = ""});
+		return;
+	}
 	eyes_answer_unknown(&k->question, why, &k->arena, &answer);
 	tell(k, &answer);
 }
@@ -99,10 +111,15 @@ static void tell_unknown(struct ask *k, const char *why)
 static void tell_line(struct ask *k, const char *bytes, size_t n)
 {
 	struct eyes_answer answer;
+	struct reading reading;
 	struct err err;
+	int rc = k->read ? reading_read(bytes, n, &k->cards, &k->arena, &reading, &err)
+			 : eyes_answer_read(bytes, n, &k->question, &k->arena, &answer, &err);
 
-	if (eyes_answer_read(bytes, n, &k->question, &k->arena, &answer, &err) < 0) {
+	if (rc < 0) {
 		tell_unknown(k, arena_printf(&k->arena, "the answer cannot be read: %s", err.text));
+	} else if (k->read) {
+		tell_reading(k, &reading);
 	} else {
 		tell(k, &answer);
 	}
@@ -194,7 +211,8 @@ static int say(struct ask *k, struct err *err)
 {
 	auto_buf struct buf line = {.max = 2 * EYES_MAX_LINE};
 
-	if (eyes_question_write(&k->question, &line) < 0) {
+	if ((k->read ? reading_question_write(&k->cards, &line)
+		     : eyes_question_write(&k->question, &line)) < 0) {
 		return err_set(err, "the question is too long");
 	}
 	if (send(k->fd, line.bytes, line.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)line.len) {
@@ -240,6 +258,9 @@ static void begin(struct ask *k)
 
 	if (e->n > EYES_AT_ONCE) {
 		k->why = "it was asked too often at once, or looks before hang in the kernel";
+	} else if (!*e->socket && k->read) {
+		k->why =
+			"cards are read by vmgpu-node observe alone, and there is no --eyes-socket";
 	} else if (!*e->socket && look(k, &err) == 0) {
 		return;
 	} else if (!*e->socket) {
@@ -251,17 +272,35 @@ static void begin(struct ask *k)
 	loop_timer_set(k->timer, k->why ? now : now + k->deadline_ms);
 }
 
-void eyes_ask(struct eyes *e, const struct eyes_question *q, int64_t deadline_ms, eyes_fn *fn,
-	      void *ctx)
+static struct ask *ask_new(struct eyes *e, int64_t deadline_ms, void *ctx)
 {
 	struct ask *k = xcalloc(1, sizeof(*k));
 
-	*k = (struct ask){.e = e, .deadline_ms = deadline_ms, .fn = fn, .ctx = ctx, .fd = -1};
+	*k = (struct ask){.e = e, .deadline_ms = deadline_ms, .ctx = ctx, .fd = -1};
 	link_init(&k->link);
 	link_append(&e->asks, &k->link);
 	e->n++;
 	arena_init(&k->arena, ASK_BYTES);
+	return k;
+}
+
+void eyes_ask(struct eyes *e, const struct eyes_question *q, int64_t deadline_ms, eyes_fn *fn,
+	      void *ctx)
+{
+	struct ask *k = ask_new(e, deadline_ms, ctx);
+
+	k->fn = fn;
 	question_copy(q, &k->arena, &k->question);
+	begin(k);
+}
+
+void eyes_read(struct eyes *e, const struct reading_question *q, int64_t deadline_ms,
+	       eyes_read_fn *fn, void *ctx)
+{
+	struct ask *k = ask_new(e, deadline_ms, ctx);
+
+	k->read = fn;
+	reading_question_copy(q, &k->arena, &k->cards);
 	begin(k);
 }
 

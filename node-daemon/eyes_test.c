@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/test.h"
+#include "node-daemon/fakenvml_test.h"
 #include "node-daemon/observe.h"
 #include "node-daemon/tree_test.h"
 #include "node-daemon/users.h"
@@ -343,14 +344,24 @@ static void a_look_that_hangs_counts_until_it_ends(void)
 
 /* --- observe ------------------------------------------------------------------------------- */
 
-static struct observe *observe_with(int (*run)(void *, int))
+static struct observe *observe_reading(int (*run)(void *, int), const char *nvml)
 {
 	struct err err;
-	struct observe *o =
-		observe_create(&(struct observe_settings){loop, path, tree.fd, tree.fd, run}, &err);
+	struct observe *o = observe_create(&(struct observe_settings){.loop = loop,
+								      .socket = path,
+								      .sys = tree.fd,
+								      .proc = tree.fd,
+								      .run = run,
+								      .nvml = nvml},
+					   &err);
 
 	ok(o);
 	return o;
+}
+
+static struct observe *observe_with(int (*run)(void *, int))
+{
+	return observe_reading(run, "/nowhere/libnvidia-ml.so.1");
 }
 
 static void observe_answers(void)
@@ -471,7 +482,10 @@ static void observe_needs_a_socket(void)
 
 	begin();
 	far = xprintf("%s/a/b/sock", tree.root);
-	ok(!observe_create(&(struct observe_settings){loop, far, tree.fd, tree.fd, NULL}, &err));
+	ok(!observe_create(
+		&(struct observe_settings){
+			.loop = loop, .socket = far, .sys = tree.fd, .proc = tree.fd, .nvml = "x"},
+		&err));
 	has(err.text, "a/b/sock: No such file or directory; its folder must be there and writable");
 	end();
 }
@@ -506,6 +520,149 @@ static void the_whole_way(void)
 	end();
 }
 
+/* --- cards --------------------------------------------------------------------------------- */
+
+static char card[512];
+static int readings;
+
+static void on_reading(attr_unused void *ctx, const struct reading *r)
+{
+	readings++;
+	snprintf(card, sizeof(card), "%d %zu %s", (int)r->state, r->cards.n, r->why);
+	loop_stop(loop);
+}
+
+static void read_later(struct eyes *e)
+{
+	static uint64_t at[] = {0x4100};
+
+	eyes_read(e, &(struct reading_question){at, 1}, EYES_READ_MS, on_reading, NULL);
+}
+
+static void read_card(struct eyes *e)
+{
+	readings = 0;
+	read_later(e);
+	is_int(readings, 0);
+	loop_run(loop);
+	is_int(readings, 1);
+}
+
+static void cards_are_read(void)
+{
+	auto_free char *library = fakenvml_path("fakenvml");
+	struct observe *o;
+	struct eyes *e;
+
+	begin();
+	fakenvml_says(FAKENVML_VERSIONS FAKENVML_CARD);
+	o = observe_reading(say_good, library);
+	e = eyes_at(path, NULL);
+	read_card(e);
+	is_str(card, "1 1 ");
+	ask(e, 5000); /* of cards that are on no driver of NVIDIA's */
+	is_str(told, "4100 none ; 4200 some process 7 (x); ");
+	read_card(e);
+	is_str(card, "1 1 ");
+	observe_destroy(o);
+	o = observe_with(say_good);
+	read_card(e);
+	has(card, "2 0 /nowhere/libnvidia-ml.so.1: ");
+	observe_destroy(o);
+	read_card(e);
+	has(card, "0 0 ");
+	has(card, "does vmgpu-node observe run?");
+	eyes_destroy(e);
+	e = eyes_at("", say_good);
+	read_card(e);
+	has(card, "0 0 cards are read by vmgpu-node observe alone");
+	eyes_destroy(e);
+	fakenvml_forget();
+	end();
+}
+
+static void eyes_of_before_read_no_cards(void)
+{
+	struct eyes *e;
+
+	begin();
+	e = eyes_at(path, NULL);
+	other_begins("{\"v\":1,\"versions\":[]}\n", 22);
+	read_card(e);
+	is_str(card, "0 0 ");
+	other_ends();
+	eyes_destroy(e);
+	end();
+}
+
+/* The library hangs, with the card open: who uses units is answered as without it. */
+static void a_hanging_library_stops_nobody(void)
+{
+	auto_free char *library = fakenvml_path("fakenvml");
+	struct observe *o;
+	struct eyes *e;
+
+	begin();
+	fakenvml_says("hang Init_v2\n");
+	o = observe_reading(say_good, library);
+	e = eyes_at(path, NULL);
+	readings = 0;
+	read_later(e);
+	turns(20);
+	is_int(readings, 0);
+	ask(e, 1000);
+	while (left || !readings) {
+		loop_run(loop);
+	}
+	is_str(told, "4100 none ; 4200 some process 7 (x); ");
+	is_str(card, "0 0 it is being looked who uses cards");
+	observe_destroy(o);
+	eyes_destroy(e);
+	fakenvml_forget();
+	end();
+}
+
+/* A reading may not even begin while it is looked, nor when a card may be taken from its driver now. */
+static void no_reading_near_a_look(void)
+{
+	auto_free char *library = fakenvml_path("fakenvml");
+	struct observe *o;
+	struct eyes *e;
+
+	begin();
+	fakenvml_says(FAKENVML_VERSIONS FAKENVML_CARD);
+	o = observe_reading(hang, library);
+	e = eyes_at(path, NULL);
+	left = 1;
+	eyes_ask(e, &question, 5000, on_answer, NULL);
+	turns(10);
+	read_card(e);
+	is_str(card, "0 0 it is being looked who uses cards");
+	observe_destroy(o);
+	while (left) {
+		loop_run(loop);
+	}
+	o = observe_reading(say_good, library);
+	functions[1].driver = "nvidia"; /* in use: nobody takes it */
+	ask(e, 5000);
+	read_card(e);
+	is_str(card, "1 1 ");
+	functions[0].driver = "nvidia";
+	functions[0].vgpus = true; /* its vGPUs were meant */
+	ask(e, 5000);
+	read_card(e);
+	is_str(card, "1 1 ");
+	functions[0].vgpus = false;
+	ask(e, 5000);
+	functions[0].driver = functions[1].driver = "amdgpu";
+	read_card(e);
+	is_str(card, "0 0 a card may be about to leave its driver");
+	observe_destroy(o);
+	eyes_destroy(e);
+	fakenvml_forget();
+	end();
+}
+
 TESTS({"whatever goes wrong, nothing is known, and why", whatever_goes_wrong_is_unknown},
       {"where nobody is, nothing is known", nobody_there_is_unknown},
       {"without a socket a child looks", looks_here_in_a_child},
@@ -515,4 +672,7 @@ TESTS({"whatever goes wrong, nothing is known, and why", whatever_goes_wrong_is_
       {"observe bears bad callers", observe_bears_bad_callers},
       {"observe ends while it looks", observe_ends_while_it_looks},
       {"observe needs a place for its socket", observe_needs_a_socket},
-      {"from the machine to who asks", the_whole_way})
+      {"from the machine to who asks", the_whole_way}, {"cards are read", cards_are_read},
+      {"eyes of before read no cards", eyes_of_before_read_no_cards},
+      {"a hanging library stops nobody", a_hanging_library_stops_nobody},
+      {"there is no reading near a look", no_reading_near_a_look})

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json/write.h"
+#include "node-daemon/eyes_line.h"
 #include "node-daemon/unit.h"
 
 /* --- as it stands on the wire -------------------------------------------------------------- */
@@ -72,9 +73,9 @@ static const struct type wire_type = {sizeof(struct wire), wire_fields, NULL};
 static const char *const users_words[] = {
 	[BIND_USERS_UNKNOWN] = "unknown", [BIND_USERS_NONE] = "none", [BIND_USERS_SOME] = "some"};
 
-static int write_line(const struct wire *w, struct buf *out)
+int eyes_line_write(const struct type *t, const void *object, struct buf *out)
 {
-	json_t *json = type_json(&wire_type, w);
+	json_t *json = type_json(t, object);
 
 	json_write(json, out);
 	json_decref(json);
@@ -82,40 +83,50 @@ static int write_line(const struct wire *w, struct buf *out)
 	return buf_ok(out) && out->len <= EYES_MAX_LINE ? 0 : -1;
 }
 
-static int read_line(const char *bytes, size_t n, struct arena *a, struct wire *ret,
-		     struct err *err)
+int eyes_line_read(const struct type *t, const char *bytes, size_t n, struct arena *a, void *ret,
+		   struct err *err)
 {
 	if (!n || n > EYES_MAX_LINE || bytes[n - 1] != '\n' || memchr(bytes, '\0', n)) {
 		return err_set(err, "it is not one whole line");
 	}
-	if (type_read_text(&wire_type, arena_strndup(a, bytes, n - 1), a, ret, err) < 0) {
-		return -1;
-	}
-	if (ret->v != EYES_VERSION) {
-		return err_set(err,
-			       "it is of version %" PRId64
-			       ", and this program speaks %d; run both of one release",
-			       ret->v, EYES_VERSION);
-	}
-	if (ret->units.n > EYES_MAX_UNITS || ret->versions.n > EYES_MAX_VERSIONS) {
-		return err_set(err, "it names more than %d units or %d versions", EYES_MAX_UNITS,
-			       EYES_MAX_VERSIONS);
-	}
-	return 0;
+	return type_read_text(t, arena_strndup(a, bytes, n - 1), a, ret, err);
 }
 
-static const char *text_of(uint64_t address, struct arena *a)
+int eyes_line_version(int64_t v, struct err *err)
+{
+	return v == EYES_VERSION ? 0
+				 : err_set(err,
+					   "it is of version %" PRId64
+					   ", and this program speaks %d; run both of one release",
+					   v, EYES_VERSION);
+}
+
+const char *eyes_line_address(uint64_t address, struct arena *a)
 {
 	char text[PCIFN_TEXT_MAX];
 
 	return arena_strdup(a, pcifn_text(address, text));
 }
 
-static int address_of(const char *text, uint64_t *ret, struct err *err)
+int eyes_line_parse(const char *text, uint64_t *ret, struct err *err)
 {
 	return text && pcifn_parse(text, ret) == 0
 		       ? 0
 		       : err_set(err, "\"%.32s\" is no PCI address", text ? text : "");
+}
+
+static int read_line(const char *bytes, size_t n, struct arena *a, struct wire *ret,
+		     struct err *err)
+{
+	if (eyes_line_read(&wire_type, bytes, n, a, ret, err) < 0 ||
+	    eyes_line_version(ret->v, err) < 0) {
+		return -1;
+	}
+	if (ret->units.n > EYES_MAX_UNITS || ret->versions.n > EYES_MAX_VERSIONS) {
+		return err_set(err, "it names more than %d units or %d versions", EYES_MAX_UNITS,
+			       EYES_MAX_VERSIONS);
+	}
+	return 0;
 }
 
 /* --- the question -------------------------------------------------------------------------- */
@@ -145,15 +156,17 @@ int eyes_question_write(const struct eyes_question *q, struct buf *out)
 	list_each(u, q) {
 		struct wire_unit *to = &w.units.items[w.units.n++];
 
-		*to = (struct wire_unit){.id = text_of(u->id, &a), .group = {u->group, true}};
+		*to = (struct wire_unit){.id = eyes_line_address(u->id, &a),
+					 .group = {u->group, true}};
 		to->functions.items = arena_array(&a, struct wire_function, u->functions.n);
 		list_each(f, &u->functions) {
-			to->functions.items[to->functions.n++] = (struct wire_function){
-				text_of(f->at, &a), f->driver, str_empty(f->uuid) ? NULL : f->uuid,
-				f->vgpus ? TRI_TRUE : TRI_UNSET};
+			to->functions.items[to->functions.n++] =
+				(struct wire_function){eyes_line_address(f->at, &a), f->driver,
+						       str_empty(f->uuid) ? NULL : f->uuid,
+						       f->vgpus ? TRI_TRUE : TRI_UNSET};
 		}
 	}
-	return q->n <= EYES_MAX_UNITS ? write_line(&w, out) : -1;
+	return q->n <= EYES_MAX_UNITS ? eyes_line_write(&wire_type, &w, out) : -1;
 }
 
 static int unit_read(const struct wire_unit *w, struct arena *a, struct eyes_unit *ret,
@@ -161,7 +174,7 @@ static int unit_read(const struct wire_unit *w, struct arena *a, struct eyes_uni
 {
 	*ret = (struct eyes_unit){.group = opt_int_or(w->group, -1)};
 	ret->functions.items = arena_array(a, struct eyes_function, w->functions.n);
-	if (address_of(w->id, &ret->id, err) < 0) {
+	if (eyes_line_parse(w->id, &ret->id, err) < 0) {
 		return -1;
 	}
 	if (w->functions.n > EYES_MAX_FUNCTIONS || ret->group < -1 || ret->group > INT32_MAX) {
@@ -171,7 +184,7 @@ static int unit_read(const struct wire_unit *w, struct arena *a, struct eyes_uni
 	list_each(f, &w->functions) {
 		struct eyes_function *to = &ret->functions.items[ret->functions.n++];
 
-		if (address_of(f->at, &to->at, err) < 0) {
+		if (eyes_line_parse(f->at, &to->at, err) < 0) {
 			return -1;
 		}
 		if (str_empty(f->driver)) {
@@ -212,13 +225,14 @@ int eyes_answer_write(const struct eyes_answer *answer, struct buf *out)
 	w.units.items = arena_array(&a, struct wire_unit, answer->units.n);
 	w.versions.items = arena_array(&a, struct wire_version, answer->versions.n);
 	list_each(u, &answer->units) {
-		w.units.items[w.units.n++] = (struct wire_unit){
-			.id = text_of(u->id, &a), .users = users_words[u->users], .who = u->who};
+		w.units.items[w.units.n++] = (struct wire_unit){.id = eyes_line_address(u->id, &a),
+								.users = users_words[u->users],
+								.who = u->who};
 	}
 	list_each(v, &answer->versions) {
 		w.versions.items[w.versions.n++] = (struct wire_version){v->name, v->version};
 	}
-	return write_line(&w, out);
+	return eyes_line_write(&wire_type, &w, out);
 }
 
 /* An answer that names a unit twice may have meant either. */
@@ -272,7 +286,7 @@ int eyes_answer_read(const char *bytes, size_t n, const struct eyes_question *q,
 	}
 	eyes_answer_unknown(q, "", a, &answer);
 	list_each(u, &answer.units) {
-		says_read(answer_of(&w, text_of(u->id, a)), u);
+		says_read(answer_of(&w, eyes_line_address(u->id, a)), u);
 	}
 	answer.versions.items = arena_array(a, struct eyes_version, w.versions.n);
 	list_each(v, &w.versions) {

@@ -273,6 +273,8 @@ static const struct {
 	 ", which watches the card for DCGM: stop it, DCGM 4.5 and later let go by themselves"},
 	{"dcgm-exporter",
 	 ", which watches the card for DCGM: stop it, DCGM 4.5 and later let go by themselves"},
+	{"vmgpu-nvml",
+	 ", which read the card for us and hangs in NVIDIA's driver: the kernel log says more"},
 	{"Xorg", ", a display server: stop it, or keep the card out of its configuration"},
 	{"Xwayland", ", a display server: stop it, or keep the card out of its configuration"},
 	{"gnome-shell", ", a display server: stop it, or keep the card out of its configuration"},

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node-daemon/daemon.h"
+#include "node-daemon/nvml.h"
 #include "node-daemon/observe.h"
 #include "node-daemon/plugin_io.h"
 #include "node-daemon/podres.h"
@@ -197,18 +198,21 @@ static int run(struct settings *s, struct err *err)
 
 /* It asks no API server: of program_flags it has two. */
 struct observe_typed {
-	const char *socket, *sys_root, *proc_root;
+	struct observe_options of;
 	struct program_options common;
 };
 
 static const struct flag observe_flags[] = {
-	{"eyes-socket", 0, FLAG_STRING, offsetof(struct observe_typed, socket),
+	{"eyes-socket", 0, FLAG_STRING, offsetof(struct observe_typed, of.socket),
 	 .value = "/run/vmgpu/eyes.sock", .arg = "PATH",
 	 .help = "where to answer; in a folder that vmgpu-node sees too"},
-	{"sys-root", 0, FLAG_STRING, offsetof(struct observe_typed, sys_root), .value = "/sys",
+	{"sys-root", 0, FLAG_STRING, offsetof(struct observe_typed, of.sys_root), .value = "/sys",
 	 .arg = "DIR", .help = "where the machine's /sys is; read-only is enough"},
-	{"proc-root", 0, FLAG_STRING, offsetof(struct observe_typed, proc_root), .value = "/proc",
-	 .arg = "DIR", .help = "where the machine's /proc is"},
+	{"proc-root", 0, FLAG_STRING, offsetof(struct observe_typed, of.proc_root),
+	 .value = "/proc", .arg = "DIR", .help = "where the machine's /proc is"},
+	{"nvml", 0, FLAG_STRING, offsetof(struct observe_typed, of.nvml), .value = NVML_LIBRARY,
+	 .arg = "FILE",
+	 .help = "NVIDIA's management library; where there is none, cards are not read, and all else goes on"},
 	{"log-level", 0, FLAG_CHOICE, offsetof(struct observe_typed, common.log_level),
 	 .value = "info", .choices = LOG_LEVELS, .help = "least severe level that is logged"},
 	{"version", 0, FLAG_BOOL, offsetof(struct observe_typed, common.version),
@@ -221,11 +225,13 @@ static int observe(int argc, char **argv, struct err *err)
 	static const struct flag_text text = {
 		.program = "vmgpu-node observe",
 		.about =
-			"Answers vmgpu-node on a unix socket which processes of this machine use a GPU, and writes nothing.\n\n"
+			"Answers vmgpu-node on a unix socket which processes of this machine use a GPU, and what NVIDIA's cards say of themselves, and writes nothing.\n\n"
 			"A process uses a GPU while it has one of its device nodes open or mapped, in whatever container. To see that of all "
 			"processes it needs the machine's PID namespace (hostPID) and the capabilities SYS_PTRACE and DAC_READ_SEARCH; so it "
 			"runs apart from vmgpu-node, which writes to the machine and needs none of them. It looks only when it is asked. What it "
-			"cannot see it says so of, and vmgpu-node then leaves the GPU alone; so it does when nobody answers.",
+			"cannot see it says so of, and vmgpu-node then leaves the GPU alone; so it does when nobody answers.\n\n"
+			"Cards on NVIDIA's driver are read through its management library: versions, NVLinks, temperature, memory. That is done by a "
+			"short-lived child without any capability, never while somebody asks who uses a card, and never right before one may be taken.",
 		.examples = "  vmgpu-node observe --eyes-socket /run/vmgpu/eyes.sock\n"
 			    "  vmgpu-node --node-name gpu-1 --eyes-socket /run/vmgpu/eyes.sock",
 	};
@@ -243,7 +249,7 @@ static int observe(int argc, char **argv, struct err *err)
 			       argv[1]);
 	}
 	log_setup((enum log_level)typed.common.log_level, STDERR_FILENO, "vmgpu-node observe");
-	return observe_run(typed.socket, typed.sys_root, typed.proc_root, err);
+	return observe_run(&typed.of, err);
 }
 
 /* --- which of them ------------------------------------------------------------------------- */

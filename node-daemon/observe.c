@@ -15,11 +15,16 @@
 #include "base/link.h"
 #include "base/log.h"
 #include "node-daemon/eyes.h"
+#include "node-daemon/reader.h"
+
+#define QUESTION_BYTES (4 * MiB)
 
 struct observe {
 	struct observe_settings s;
 	char *socket;
 	struct eyes *eyes; /* which look here */
+	struct reader *reader;
+	size_t looking; /* callers */
 	int fd;
 	struct loop_io *io;
 	struct link callers;
@@ -29,6 +34,8 @@ struct observe {
 struct caller {
 	struct observe *o;
 	struct link link;
+	struct arena arena;
+	struct eyes_question question;
 	int fd;
 	struct loop_io *io;
 	struct loop_timer *timer;
@@ -52,45 +59,106 @@ static void caller_free(struct caller *c)
 	caller_close(c);
 	link_remove(&c->link);
 	c->o->n--;
+	arena_finish(&c->arena);
 	free(c);
 }
 
-static void answer(struct caller *c, const struct eyes_answer *a)
+static void caller_answer(struct caller *c, bool written, const struct buf *line)
 {
-	auto_buf struct buf line = {.max = 2 * EYES_MAX_LINE};
+	if (!c->gone &&
+	    (!written || send(c->fd, line->bytes, line->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)) {
+		log_warn("an answer could not be given", log_int("bytes", line->len));
+	}
+	caller_free(c);
+}
 
-	if (eyes_answer_write(a, &line) < 0 ||
-	    send(c->fd, line.bytes, line.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-		log_warn("an answer could not be given", log_int("bytes", line.len));
+/* --- who uses units ------------------------------------------------------------------------- */
+
+/* A reading would hold it. */
+static bool is_readable(const struct eyes_unit *u)
+{
+	list_each(f, &u->functions) {
+		if (!f->vgpus && str_eq(f->driver, "nvidia")) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whoever hears that nobody uses a card may take it from its driver now. */
+static void keep_quiet(struct caller *c, const struct eyes_answer *a)
+{
+	for (size_t i = 0; i < a->units.n; i++) {
+		if (a->units.items[i].users == BIND_USERS_NONE &&
+		    is_readable(&c->question.items[i])) {
+			reader_quiet(c->o->reader);
+		}
 	}
 }
 
 static void on_answer(void *ctx, const struct eyes_answer *a)
 {
+	auto_buf struct buf line = {.max = 2 * EYES_MAX_LINE};
 	struct caller *c = ctx;
 
-	if (!c->gone) {
-		answer(c, a);
-	}
-	caller_free(c);
+	c->o->looking--;
+	keep_quiet(c, a);
+	caller_answer(c, eyes_answer_write(a, &line) == 0, &line);
 }
+
+static void on_clear(void *ctx)
+{
+	struct caller *c = ctx;
+
+	eyes_ask(c->o->eyes, &c->question, EYES_LOOK_MS, on_answer, c);
+}
+
+/* --- what cards say of themselves ----------------------------------------------------------- */
+
+static void on_reading(void *ctx, const struct reading *r)
+{
+	auto_buf struct buf line = {.max = 2 * EYES_MAX_LINE};
+
+	caller_answer(ctx, reading_write(r, &line) == 0, &line);
+}
+
+static void read_cards(struct caller *c, const struct reading_question *q)
+{
+	static const struct reading not_now = {
+		.why = "it is being looked who uses cards", .library = "", .driver = ""};
+
+	if (c->o->looking) {
+		on_reading(c, &not_now);
+	} else {
+		reader_ask(c->o->reader, q, on_reading, c);
+	}
+}
+
+/* --- questions ------------------------------------------------------------------------------ */
 
 /* What is no question is not answered: who asks takes that for unknown. */
 static void take_question(struct caller *c, const char *bytes, size_t n)
 {
-	attr_cleanup(arena_finish) struct arena a;
-	struct eyes_question q;
+	struct reading_question cards = {0};
 	struct err err;
+	int rc = reading_question_read(bytes, n, &c->arena, &cards, &err);
 
-	arena_init(&a, 4 * MiB);
-	if (eyes_question_read(bytes, n, &a, &q, &err) < 0) {
+	if (rc == 0) {
+		rc = eyes_question_read(bytes, n, &c->arena, &c->question, &err);
+	}
+	if (rc < 0) {
 		log_warn("a question cannot be read", log_str("reason", err.text));
 		caller_free(c);
 		return;
 	}
 	c->asked = true;
 	loop_timer_set(c->timer, INT64_MAX);
-	eyes_ask(c->o->eyes, &q, EYES_LOOK_MS, on_answer, c);
+	if (rc) {
+		read_cards(c, &cards);
+	} else {
+		c->o->looking++;
+		reader_clear(c->o->reader, on_clear, c);
+	}
 }
 
 static void on_packet(void *ctx, int fd, attr_unused uint32_t events)
@@ -131,6 +199,7 @@ static void on_caller(void *ctx, int fd, attr_unused uint32_t events)
 	}
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct caller){.o = o, .fd = there};
+	arena_init(&c->arena, QUESTION_BYTES);
 	link_init(&c->link);
 	link_append(&o->callers, &c->link);
 	o->n++;
@@ -195,6 +264,8 @@ struct observe *observe_create(const struct observe_settings *s, struct err *err
 	link_init(&o->callers);
 	o->eyes = eyes_create(&(struct eyes_settings){
 		.loop = s->loop, .sys = s->sys, .proc = s->proc, .run = s->run});
+	o->reader = reader_create(&(struct reader_settings){
+		.loop = s->loop, .library = s->nvml, .deadline_ms = s->read_ms});
 	o->io = loop_add(s->loop, fd, EPOLLIN, on_caller, o, "callers");
 	return o;
 }
@@ -202,6 +273,7 @@ struct observe *observe_create(const struct observe_settings *s, struct err *err
 struct observe *observe_destroy(struct observe *o)
 {
 	eyes_destroy(o->eyes);
+	reader_destroy(o->reader);
 	link_each(l, &o->callers)
 	{
 		caller_free(container_of(l, struct caller, link));
@@ -221,23 +293,28 @@ static void on_signal(void *ctx, attr_unused int signo)
 	loop_stop(ctx);
 }
 
-int observe_run(const char *socket, const char *sys_root, const char *proc_root, struct err *err)
+int observe_run(const struct observe_options *options, struct err *err)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
-	auto_close int sys = open(sys_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_close int proc = open(proc_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int sys = open(options->sys_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int proc = open(options->proc_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct loop *loop;
 	struct observe *o;
 
 	if (sys < 0 || proc < 0) {
-		return err_set(err, "--sys-root %s, --proc-root %s: %s", sys_root, proc_root,
-			       strerror(errno));
+		return err_set(err, "--sys-root %s, --proc-root %s: %s", options->sys_root,
+			       options->proc_root, strerror(errno));
 	}
 	loop = loop_create();
-	o = observe_create(&(struct observe_settings){loop, socket, sys, proc, NULL}, err);
+	o = observe_create(&(struct observe_settings){.loop = loop,
+						      .socket = options->socket,
+						      .sys = sys,
+						      .proc = proc,
+						      .nvml = options->nvml},
+			   err);
 	if (o) {
 		loop_signals(loop, signals, ARRAY_LEN(signals), on_signal, loop);
-		log_info("answers who uses GPUs", log_str("socket", socket));
+		log_info("answers who uses GPUs", log_str("socket", options->socket));
 		loop_run(loop);
 		observe_destroy(o);
 	}

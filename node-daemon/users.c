@@ -12,7 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "node-daemon/holders.h"
+#include "base/process.h"
 #include "node-daemon/users_inner.h"
 
 #define INITIAL_PID_NAMESPACE "pid:[4026531836]" /* PROC_PID_INIT_INO, linux/proc_ns.h */
@@ -384,7 +384,6 @@ int users_run(void *ctx, int out)
 	struct eyes_answer answer;
 	struct buf line;
 	struct arena a;
-	size_t from = 0;
 
 	arena_init(&a, 256 * MiB); /* the child ends with it */
 	buf_init(&line, 2 * EYES_MAX_LINE);
@@ -392,13 +391,5 @@ int users_run(void *ctx, int out)
 	if (eyes_answer_write(&answer, &line) < 0) {
 		return 1;
 	}
-	while (from < line.len) {
-		ssize_t n = write(out, line.bytes + from, line.len - from);
-
-		if (n < 0 && errno != EINTR) {
-			return 2;
-		}
-		from += (size_t)MAX(n, 0);
-	}
-	return 0;
+	return process_say(out, line.bytes, line.len) < 0 ? 2 : 0;
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "node-daemon/sysfs.h"
 #include "node-daemon/write_inner.h"
 
@@ -508,19 +509,10 @@ static int do_step(struct writer *w, const struct step *step)
 static int say(int out, size_t i, bool done, const char *text)
 {
 	attr_cleanup(buf_finish) struct buf line;
-	size_t from = 0;
 
 	buf_init(&line, 2 * STEPS_LINE_MAX);
 	steps_say(&line, i, done, text);
-	while (from < line.len) {
-		ssize_t n = write(out, line.bytes + from, line.len - from);
-
-		if (n < 0 && errno != EINTR) {
-			return -1;
-		}
-		from += (size_t)MAX(n, 0);
-	}
-	return 0;
+	return process_say(out, line.bytes, line.len);
 }
 
 int write_steps(int sys, int proc, const char *tool, const struct steps *s, int out)

@@ -198,6 +198,14 @@ static void on_deadline(void *ctx)
 	look_later(c);
 }
 
+void process_end(struct process *c)
+{
+	if (!c->killed) {
+		kill_group(c);
+		loop_timer_set(c->timer, loop_now(c->loop) + STUCK_MS);
+	}
+}
+
 struct process *process_kill(struct process *c)
 {
 	if (c) {
@@ -300,6 +308,20 @@ _Noreturn static void run_forked(const struct process_spec *s, const struct ends
 		_exit(127);
 	}
 	_exit(s->run(s->ctx, STDOUT_FILENO));
+}
+
+int process_say(int out, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t said = write(out, bytes, n);
+
+		if (said < 0 && errno != EINTR) {
+			return -1;
+		}
+		bytes += MAX(said, 0);
+		n -= (size_t)MAX(said, 0);
+	}
+	return 0;
 }
 
 static int fork_run(const struct process_spec *s, const struct ends *e, pid_t *ret)

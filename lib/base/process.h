@@ -49,6 +49,11 @@ struct process_spec {
 
 /* NULL and err when it cannot be started. */
 struct process *process_start(struct loop *l, const struct process_spec *spec, struct err *err);
+/* As if its deadline had come: SIGKILL now, and done is told, though not that it timed out. */
+void process_end(struct process *c);
 /* SIGKILL, and neither done nor ended will be called. NULL. c lives until done, or until ended where
  * done said `stuck` and ended is wanted. */
 struct process *process_kill(struct process *c);
+
+/* In a function of ours: all of it to `out`. 0 or -1. */
+int process_say(int out, const char *bytes, size_t n);
