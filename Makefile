@@ -131,7 +131,7 @@ FAKENVML := $(B)/e2e/node/fakenvml.so $(B)/e2e/node/fakenvml-old.so
 $(FAKENVML): e2e/node/fakenvml.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -fvisibility=hidden -Wno-missing-prototypes $(if $(findstring -old,$@),-DOLD) -o $@ $<
-$(patsubst %,$(B)/node-daemon/%_test,nvml reader eyes): | $(FAKENVML)
+$(patsubst %,$(B)/node-daemon/%_test,nvml reader telemetry eyes): | $(FAKENVML)
 
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster

@@ -77,12 +77,12 @@ done | rule "each header compiles alone"
 # Purity: a plan or a step machine calls others of its kind, memory, strings and JSON, and nothing else.
 pure_objects() {
 	ls build/dev/lib/kube/{kind,obj,cache,index,intent,plan,intent_rules,queue,lease,watch,event,condition}.o \
-		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,companions,cr,devices,gpus,start_failure,volumes,device_,node_,pool_}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,dpapi,grpc_server,grpc_client,grpc_word,journal,books,steps,hands,offers,moves,tokens,grant,prefer,uses,uses_call,uses_units,holders,eyes_wire,reading,orders,fit}*.o build/dev/node-daemon/{grpc,plugin}.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o -e _run.o
+		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,companions,cr,devices,gpus,start_failure,volumes,device_,node_,pool_}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,dpapi,grpc_server,grpc_client,grpc_word,journal,books,steps,hands,offers,moves,tokens,grant,prefer,uses,uses_call,uses_units,holders,eyes_wire,reading,links,orders,fit}*.o build/dev/node-daemon/{grpc,plugin}.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o -e _run.o
 }
 pure_libraries() {
 	ls build/dev/lib/base/{arena,base,base64,buf,err,intern,listing,map,quantity,sha256,slab}.o build/dev/lib/json/*.o build/dev/api/*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o
 }
-pure='mem(chr|cmp|cpy|mem|move|set)|str[a-z]+|qsort|bsearch|snprintf|free|json_.*|__ctype_b_loc|__stack_chk_fail|clock_(micro_)?time|clock_parse|flag_duration|machine_group|abort|nghttp2_[a-z0-9_]+|protobuf_c_[a-z_]+|(deviceplugin|podresources)__[a-z_]+'
+pure='mem(chr|cmp|cpy|mem|move|set)|str[a-z]+|qsort|bsearch|snprintf|free|json_.*|__ctype_b_loc|__stack_chk_fail|clock_(micro_)?time|clock_parse|flag_duration|machine_(group|function)|abort|nghttp2_[a-z0-9_]+|protobuf_c_[a-z_]+|(deviceplugin|podresources)__[a-z_]+'
 impure='json_(load|dump)(f|fd|_file|_callback)|strerror.*|strftime'
 impurities() {
 	local defined o

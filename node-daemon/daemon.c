@@ -18,6 +18,7 @@
 #include "node-daemon/plan_cut.h"
 #include "node-daemon/plan_report.h"
 #include "node-daemon/supply.h"
+#include "node-daemon/telemetry.h"
 
 #define NODE_RETRY_MS 5000
 
@@ -34,6 +35,7 @@ struct daemon {
 	struct looks looks;
 	struct obey *obey;
 	struct supply *supply; /* NULL: there is no journal yet, or no kubelet is to be told */
+	struct telemetry *telemetry;
 	struct utsname kernel;
 	struct loop_timer *ask; /* for the Node */
 	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
@@ -116,6 +118,7 @@ static void on_turn(void *ctx)
 			.plugins = d->o->plugins,
 			.pods = d->o->pods,
 			.pod = d->o->pod,
+			.links = telemetry_links(d->telemetry),
 			.changed = on_change,
 			.lost = on_lost,
 			.look = want_look,
@@ -127,6 +130,9 @@ static void on_beat(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	if (!obey_writes(d->obey)) { /* a reading would hold what is to be let go of */
+		telemetry_beat(d->telemetry, &d->looks.machine);
+	}
 	if (d->supply) {
 		supply_beat(d->supply);
 	}
@@ -184,6 +190,7 @@ static const void *gather(const struct pass *pass)
 	struct daemon *d = (struct daemon *)(uintptr_t)pass->options;
 	struct report_seen *seen = arena_new(pass->arena, struct report_seen);
 	struct report_obeyed *obeyed = arena_new(pass->arena, struct report_obeyed);
+	struct report_read *read = arena_new(pass->arena, struct report_read);
 	const struct own_node *have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node);
 
 	obey_orders(d->obey, have ? have->orders : NULL, have ? &have->obj : NULL,
@@ -195,11 +202,15 @@ static const void *gather(const struct pass *pass)
 	if (d->supply) {
 		supply_report(d->supply, pass->arena, obeyed);
 	}
+	if (have && have->status) {
+		telemetry_recall(d->telemetry, &d->looks.machine, have->status);
+	}
+	telemetry_report(d->telemetry, pass->arena, read);
 	*seen = (struct report_seen){
 		.have = have,
 		.name = d->o->node,
 		.machine = &d->looks.machine,
-		.facts = {d->kernel.release, VMGPU_VERSION, d->looks.blind, obeyed},
+		.facts = {d->kernel.release, VMGPU_VERSION, d->looks.blind, obeyed, read},
 		.now_ms = pass->now_ms,
 	};
 	if (plan_report_wants_uid(seen->have) && d->node_uid) {
@@ -321,6 +332,13 @@ static void begin(struct daemon *d)
 						      .busy = busy,
 						      .given = given,
 						      .ctx = d});
+	d->telemetry = telemetry_create(&(struct telemetry_settings){
+		.eyes = {d->program->loop, d->o->eyes, d->sys, d->proc, NULL},
+		.node = d->o->node,
+		.often = monitor_metrics(d->monitor) != NULL,
+		.changed = on_change,
+		.ctx = d});
+	monitor_also(d->monitor, telemetry_metrics, d->telemetry);
 	obey_looked(d->obey, &d->looks.machine);
 	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
 	loop_timer_set(d->connect, loop_now(d->program->loop));
@@ -331,6 +349,7 @@ static void finish(struct daemon *d)
 	disconnect(d);
 	d->supply = d->supply ? supply_destroy(d->supply) : NULL;
 	obey_destroy(d->obey);
+	telemetry_destroy(d->telemetry);
 	looks_finish(&d->looks);
 	loop_timer_destroy(d->ask);
 	loop_timer_destroy(d->connect);

@@ -695,6 +695,16 @@ void obey_looked(struct obey *o, const struct machine *m)
 	turn(o);
 }
 
+bool obey_writes(const struct obey *o)
+{
+	list_each(u, &o->units) {
+		if (hands_busy(o->hands, u->card->address)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void obey_facts(const struct obey *o, struct obey_facts *ret)
 {
 	*ret = (struct obey_facts){0};

@@ -70,6 +70,8 @@ bool obey_alone(const struct obey *o);
 /* The machine as the last look saw it, lent until the next call. */
 void obey_looked(struct obey *o, const struct machine *m);
 void obey_facts(const struct obey *o, struct obey_facts *ret);
+/* A child writes to the machine now, or hangs there. */
+bool obey_writes(const struct obey *o);
 /* What the journal said when it was opened, or NULL: there is none. */
 const struct journal *obey_journal(const struct obey *o);
 /* A record of somebody else's. sync: it lies on the disk then. 0, or -1 with err. */

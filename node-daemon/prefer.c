@@ -168,6 +168,170 @@ static void take_from(const struct near *of, size_t level, size_t wanted)
 	}
 }
 
+/* --- NVLinks -------------------------------------------------------------------------------- */
+
+/* Numbers of choices, and sets of them as bits. */
+struct linked {
+	const struct choice *choices;
+	size_t n;
+	int32_t lanes[PREFER_LINKED][PREFER_LINKED], near[PREFER_LINKED][PREFER_LINKED];
+	uint64_t must, best;
+	int64_t best_score[5];
+};
+
+static int32_t nearness(const struct unit *x, const struct unit *y)
+{
+	int32_t ret = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		ret += levels[i](x, y);
+	}
+	return ret;
+}
+
+/* False: nothing is linked. */
+static bool measure(const struct links *l, struct linked *k)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < k->n; i++) {
+		const struct unit *x = k->choices[i].unit;
+
+		k->must |= (uint64_t)k->choices[i].must << i;
+		for (size_t j = 0; x && j < i; j++) {
+			const struct unit *y = k->choices[j].unit;
+
+			if (y) {
+				k->lanes[i][j] = k->lanes[j][i] = (int32_t)links_lanes(l, x, y);
+				k->near[i][j] = k->near[j][i] = nearness(x, y);
+				any |= k->lanes[i][j] > 0;
+			}
+		}
+	}
+	return any;
+}
+
+/* What counts more comes first; of what is left free only half of a pair is no use to anybody. */
+static void score(const struct linked *k, uint64_t set, int64_t ret[5])
+{
+	memset(ret, 0, 5 * sizeof(*ret));
+	for (size_t i = 0; i < k->n; i++) {
+		if (!(set >> i & 1)) {
+			continue;
+		}
+		ret[0] += k->choices[i].unit != NULL;
+		for (size_t j = 0; j < k->n; j++) {
+			bool in = set >> j & 1;
+
+			ret[in ? 1 : 3] += in ? k->lanes[i][j] : -k->lanes[i][j];
+			ret[in ? 2 : 4] += in ? k->near[i][j] : -k->near[i][j];
+		}
+	}
+}
+
+static bool beats(const int64_t x[5], const int64_t y[5])
+{
+	size_t i = 0;
+
+	while (i < 4 && x[i] == y[i]) {
+		i++;
+	}
+	return x[i] > y[i];
+}
+
+static void consider(struct linked *k, uint64_t set)
+{
+	int64_t s[5];
+
+	score(k, set, s);
+	if (!k->best || beats(s, k->best_score)) {
+		k->best = set;
+		memcpy(k->best_score, s, sizeof(s));
+	}
+}
+
+/* All sets with so many more of those from number `from` on. */
+static void try_all(struct linked *k, uint64_t set, size_t from, size_t wanted)
+{
+	if (!wanted) {
+		consider(k, set);
+	}
+	for (size_t i = from; wanted && i + wanted <= k->n; i++) {
+		if (!(set >> i & 1)) {
+			try_all(k, set | 1ULL << i, i + 1, wanted - 1);
+		}
+	}
+}
+
+/* Adds what is best by itself, one by one. */
+static uint64_t grow(struct linked *k, uint64_t set, size_t wanted)
+{
+	while (wanted--) {
+		uint64_t from = set;
+
+		k->best = 0;
+		for (size_t i = 0; i < k->n; i++) {
+			if (!(from >> i & 1)) {
+				consider(k, from | 1ULL << i);
+			}
+		}
+		set = k->best;
+	}
+	return set;
+}
+
+/* From whatever must be there; where nothing must, from each. */
+static void try_some(struct linked *k, size_t wanted)
+{
+	uint64_t sets[PREFER_LINKED];
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n && (n == 0 || !k->must); i++) {
+		sets[n++] = k->must ? grow(k, k->must, wanted) : grow(k, 1ULL << i, wanted - 1);
+	}
+	k->best = 0;
+	for (size_t i = 0; i < n; i++) {
+		consider(k, sets[i]);
+	}
+}
+
+static bool are_few(size_t n, size_t wanted)
+{
+	uint64_t sets = 1;
+
+	wanted = MIN(wanted, n - wanted);
+	for (size_t i = 0; i < wanted && sets <= PREFER_TRIES; i++) {
+		sets = sets * (n - i) / (i + 1);
+	}
+	return sets <= PREFER_TRIES;
+}
+
+/* False: no NVLink is between any of them. wanted: at most what is free. */
+static bool take_linked(struct choice *c, size_t n, size_t free, size_t wanted,
+			const struct links *links, struct arena *a)
+{
+	struct linked *k;
+
+	if (!links || !links->n || n > PREFER_LINKED || !wanted) {
+		return false;
+	}
+	k = arena_new(a, struct linked);
+	k->choices = c;
+	k->n = n;
+	if (!measure(links, k)) {
+		return false;
+	}
+	if (are_few(free, wanted)) {
+		try_all(k, k->must, 0, wanted);
+	} else {
+		try_some(k, wanted);
+	}
+	for (size_t i = 0; i < n; i++) {
+		c[i].taken = k->best >> i & 1;
+	}
+	return true;
+}
+
 /* --- the whole ------------------------------------------------------------------------------ */
 
 static int compare_unit(const void *key, const void *item)
@@ -221,10 +385,11 @@ static size_t count_taken(const struct choice *c, size_t n)
 	return taken;
 }
 
-int prefer_make(const struct unit_list *units, const struct dpapi_wish *wish, struct arena *a,
-		struct dpapi_ids *ret, struct err *err)
+int prefer_make(const struct unit_list *units, const struct links *links,
+		const struct dpapi_wish *wish, struct arena *a, struct dpapi_ids *ret,
+		struct err *err)
 {
-	size_t n, must;
+	size_t n, must, wanted;
 	struct choice *c = choices(units, wish, a, &n);
 
 	must = count_taken(c, n);
@@ -235,8 +400,10 @@ int prefer_make(const struct unit_list *units, const struct dpapi_wish *wish, st
 		return err_set(err, "%" PRId64 " devices are wanted, and %zu are there", wish->size,
 			       n);
 	}
-	take_from(&(struct near){.first = c, .n = n, .free = n - must}, 0,
-		  (size_t)wish->size - must);
+	wanted = (size_t)wish->size - must;
+	if (!take_linked(c, n, n - must, wanted, links, a)) {
+		take_from(&(struct near){.first = c, .n = n, .free = n - must}, 0, wanted);
+	}
 	*ret = (struct dpapi_ids){.items = arena_array(a, const char *, (size_t)wish->size)};
 	for (int rest = 0; rest < 2; rest++) {
 		for (size_t i = 0; i < n; i++) {

@@ -99,7 +99,7 @@ static const char *prefers(const char *available, const char *must, int64_t size
 	struct dpapi_ids answer;
 	struct err err = {""};
 
-	if (prefer_make(&units, &wish, &arena, &answer, &err) < 0) {
+	if (prefer_make(&units, NULL, &wish, &arena, &answer, &err) < 0) {
 		return arena_printf(&arena, "%s", err.text);
 	}
 	return letters_of(&answer);
@@ -279,11 +279,185 @@ static void many(void)
 			arena_strdup(&arena, pcifn_text(functions[i].address, text));
 	}
 	units = (struct unit_list){.items = all, .n = MANY};
-	is_int(prefer_make(&units, &wish, &arena, &answer, &err), 0);
+	is_int(prefer_make(&units, NULL, &wish, &arena, &answer, &err), 0);
 	is_int(answer.n, 200);
 	for (size_t i = 0; i < 200; i++) {
 		is_str(answer.items[i], wish.available.items[2 * i]);
 	}
+}
+
+/* --- NVLinks ------------------------------------------------------------------------------- */
+
+static struct links links;
+
+static int lanes_of(char x, char y)
+{
+	return (int)links_lanes(&links, &made[x - 'a'], &made[y - 'a']);
+}
+
+static const char *prefers_linked(const char *available, const char *must, int64_t size)
+{
+	struct dpapi_wish wish = {ids_of(available), ids_of(must), size};
+	struct dpapi_ids answer;
+	struct err err = {""};
+
+	if (prefer_make(&units, &links, &wish, &arena, &answer, &err) < 0) {
+		return arena_printf(&arena, "%s", err.text);
+	}
+	return letters_of(&answer);
+}
+
+/* "ab2 cd1": two links between a and b, one between c and d */
+static void link_up(const char *text)
+{
+	static struct links_pair pairs[64];
+
+	links = (struct links){.items = pairs};
+	for (; *text; text += text[3] ? 4 : 3) {
+		uint64_t x = places[text[0] - 'a'].address, y = places[text[1] - 'a'].address;
+
+		pairs[links.n++] = (struct links_pair){MIN(x, y), MAX(x, y), text[2] - '0'};
+	}
+}
+
+static void linked(void)
+{
+	static const struct {
+		const char *links, *available, *must;
+		int64_t size;
+		const char *answer;
+	} rows[] = {
+		{"am4 bn4", "abcdmn", "", 2, "am"},	    /* nearer than all else */
+		{"am4 bn4", "abcdmn", "n", 2, "nb"},	    /* what must be there comes first */
+		{"am4 bn4", "abcdn", "", 2, "bn"},	    /* a has nobody */
+		{"ab2 cd2", "abcd", "", 1, "a"},	    /* all halve a pair */
+		{"ab2 cd2", "abcde", "", 1, "e"},	    /* none is halved */
+		{"ab2 cd2", "acd", "", 1, "a"},		    /* its pair is halved already */
+		{"ab2 cd2", "abcdef", "", 3, "abc"},	    /* near, though it halves one */
+		{"ab1 ac1 bc1 de9", "abcde", "", 3, "ade"}, /* nine and near is more than three */
+		{"ef3", "abcd", "", 2, "ab"},		    /* none of these is linked */
+		{"ef3", "efz", "", 2, "ef"},
+		{"ef3", "efz", "", 3, "efz"},
+		{"ef3", "efz", "z", 2, "ze"},
+		{"ef3", "ef", "ef", 2, "ef"},
+		{"ef3", "ef", "", 0, ""},
+		{"ef3", "ef", "", 3, "3 devices are wanted, and 2 are there"},
+	};
+
+	begin();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		link_up(rows[i].links);
+		is_str(prefers_linked(rows[i].available, rows[i].must, rows[i].size),
+		       rows[i].answer);
+	}
+}
+
+static int inside(const char *set)
+{
+	int lanes = 0;
+
+	for (const char *x = set; *x; x++) {
+		for (const char *y = x + 1; *y; y++) {
+			lanes += lanes_of(*x, *y);
+		}
+	}
+	return lanes;
+}
+
+/* The most links that so many of these can have, with all that must be there. */
+static int most(const char *available, const char *must, size_t size)
+{
+	size_t n = strlen(available);
+	int best = -1;
+
+	for (unsigned set = 0; set < 1U << n; set++) {
+		char chosen[N + 1] = "";
+		size_t k = 0, musts = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			if (set >> i & 1) {
+				chosen[k++] = available[i];
+				musts += strchr(must, available[i]) != NULL;
+			}
+		}
+		chosen[k] = '\0';
+		if (k == size && musts == strlen(must)) {
+			best = MAX(best, inside(chosen));
+		}
+	}
+	return best;
+}
+
+/* Eight GPUs as in a DGX-1, which are not all linked with each other. */
+static void a_hybrid_cube(void)
+{
+	static const char cube[] =
+		"ab1 ac1 ad2 ae2 bc2 bd1 bf2 cd2 cg1 dh1 ef1 eg1 eh2 fg2 fh1 gh2";
+
+	begin();
+	link_up(cube);
+	is_str(prefers_linked("abcdefgh", "", 4), "abcd");
+	for (unsigned set = 0; set < 256; set++) {
+		char available[9] = "", must[2] = "";
+		size_t n = 0;
+
+		for (unsigned i = 0; i < 8; i++) {
+			if (set >> i & 1) {
+				available[n++] = (char)('a' + i);
+			}
+		}
+		available[n] = '\0';
+		must[0] = set % 3 == 1 && n ? available[n / 2] : '\0';
+		for (size_t size = strlen(must); size <= n; size++) {
+			const char *answer = prefers_linked(available, must, (int64_t)size);
+
+			is_int(strlen(answer), size);
+			is_int(strspn(answer, available), size);
+			is_int(inside(answer), most(available, must, size));
+		}
+		begin();
+	}
+}
+
+/* More sets than are looked at: four switches of NVLinks with eight each. */
+static void islands(void)
+{
+	enum { MANY = 32 };
+	static struct pci_function functions[MANY + 1];
+	static struct unit all[MANY + 1];
+	static struct links_pair pairs[MANY * 7 / 2];
+	struct dpapi_wish wish = {.size = 8};
+	struct dpapi_ids answer;
+	uint64_t first, at;
+	struct err err;
+
+	begin();
+	links = (struct links){.items = pairs};
+	wish.available.items = arena_array(&arena, const char *, MANY + 1);
+	for (size_t i = 0; i <= MANY; i++) {
+		char text[PCIFN_TEXT_MAX];
+
+		functions[i] = (struct pci_function){.address = 0x10000 + 0x100 * i, .numa = i % 2};
+		all[i] = (struct unit){.card = &functions[i]};
+		wish.available.items[wish.available.n++] =
+			arena_strdup(&arena, pcifn_text(functions[i].address, text));
+		for (size_t k = i % 4; k < i && i < MANY; k += 4) {
+			pairs[links.n++] =
+				(struct links_pair){functions[k].address, functions[i].address, 18};
+		}
+	}
+	units = (struct unit_list){.items = all, .n = MANY + 1};
+	wish.available.n = MANY;
+	is_int(prefer_make(&units, &links, &wish, &arena, &answer, &err), 0);
+	is_int(answer.n, 8);
+	ok(pcifn_parse(answer.items[0], &first) == 0);
+	for (size_t i = 0; i < 8; i++) {
+		ok(pcifn_parse(answer.items[i], &at) == 0);
+		is_int((at >> 8) % 4, (first >> 8) % 4);
+	}
+	wish.available.n = MANY + 1; /* too many: links do not count */
+	is_int(prefer_make(&units, &links, &wish, &arena, &answer, &err), 0);
+	is_str(answer.items[1], "0001:03:00.0");
 }
 
 static void nothing_stays(void)
@@ -293,4 +467,6 @@ static void nothing_stays(void)
 
 TESTS({"what is nearest to each other, and to what must be there", answers},
       {"whatever is asked: as many, each once, together if they can be", by_chance_all},
-      {"of 512 as well", many}, {"nothing stays", nothing_stays})
+      {"of 512 as well", many}, {"NVLink is nearest", linked},
+      {"the best of a hybrid cube", a_hybrid_cube}, {"many that are linked", islands},
+      {"nothing stays", nothing_stays})

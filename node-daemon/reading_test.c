@@ -86,7 +86,8 @@ static void answers_are_read_as_they_are_written(void)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(cards); i++) {
 		asked[i] = i << 8;
-		cards[i] = (struct reading_card){i << 8, "", uuid, {{0}}, {peers, READING_MAX_PEERS}};
+		cards[i] =
+			(struct reading_card){i << 8, "", uuid, {{0}}, {peers, READING_MAX_PEERS}};
 		for (int v = 0; v < READING_VALUES; v++) {
 			cards[i].values[v] = (struct opt_int){(int64_t)i * 1000000 + v, true};
 		}

@@ -163,25 +163,40 @@ static const struct status_sriov *sriov_of(struct reporter *r, const struct pci_
 	return s;
 }
 
+/* NVLinks of a unit that has some; NULL: it has none. */
+static const struct links *nvlinks(const struct reporter *r, const struct unit *u)
+{
+	const struct links *l = r->facts->read ? r->facts->read->links : NULL;
+
+	return links_any(l, u) ? l : NULL;
+}
+
+static const char *link_kind(const struct links *l, const struct unit *x, const struct unit *y)
+{
+	return x == y ? NULL : links_lanes(l, x, y) ? "nvlink" : unit_link(x, y);
+}
+
 /* The nearest say most: where there are too many, only they are told. */
 static void add_links(struct reporter *r, const struct unit *from, struct status_unit *u)
 {
+	const struct links *l = nvlinks(r, from);
 	size_t near = 0;
 
 	list_each(other, &r->units) {
-		near += other != from && unit_link(from, other);
+		near += link_kind(l, from, other) != NULL;
 	}
 	u->links.items = near ? arena_array(r->arena, struct status_link, LINKS_MAX) : NULL;
 	list_each(other, &r->units) {
-		const char *kind = other == from ? NULL : unit_link(from, other);
+		const char *kind = link_kind(l, from, other);
 
 		if (!kind || u->links.n == LINKS_MAX ||
-		    (near > LINKS_MAX && !str_eq(kind, "switch"))) {
+		    (near > LINKS_MAX && str_eq(kind, "root"))) {
 			continue;
 		}
 		u->links.items[u->links.n++] = (struct status_link){
 			.unit = address(r->arena, other->card->address),
 			.kind = kind,
+			.lanes = links_lanes(l, from, other),
 		};
 	}
 }
@@ -455,10 +470,14 @@ static const struct status_node_info *node_info(struct reporter *r)
 
 	i->kernel = r->facts->kernel;
 	i->iommu = unit_iommu_words(r->m);
-	i->versions.items = arena_array(r->arena, struct pair, 2);
+	i->versions.items = arena_array(r->arena, struct pair, 3);
 	i->versions.items[i->versions.n++] = (struct pair){"vmgpu-node", r->facts->version};
 	if (*r->m->nvidia) {
 		i->versions.items[i->versions.n++] = (struct pair){"nvidia", r->m->nvidia};
+	}
+	if (r->facts->read && *r->facts->read->library) {
+		i->versions.items[i->versions.n++] =
+			(struct pair){"libnvidia-ml", r->facts->read->library};
 	}
 	return i;
 }
@@ -557,5 +576,9 @@ void report(const struct machine *m, const struct report_facts *facts, const str
 		ret->observed_generation = facts->obeyed->generation;
 		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
 			      &facts->obeyed->obeying, now_ms);
+	}
+	if (facts->read && facts->read->condition.type) {
+		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
+			      &facts->read->condition, now_ms);
 	}
 }

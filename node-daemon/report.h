@@ -7,8 +7,7 @@
  */
 #pragma once
 
-#include "node-daemon/machine.h"
-#include "node-daemon/status.h"
+#include "node-daemon/links.h"
 
 /* A condition of a unit that its state alone does not tell. One of type Available takes the place of
  * what the state tells. */
@@ -48,6 +47,13 @@ struct report_obeyed {
 	LIST(struct report_slot) slots;
 };
 
+/* What was read of cards on NVIDIA's driver (telemetry.h). */
+struct report_read {
+	const char *library;	    /* version of its library, "": not known */
+	const struct links *links;  /* or NULL */
+	struct condition condition; /* type NULL: nothing is to be said */
+};
+
 /* What does not stand in /sys. */
 struct report_facts {
 	const char *kernel;  /* uname -r */
@@ -55,6 +61,7 @@ struct report_facts {
 	const char
 		*blind; /* why the last look failed, NULL: it did not; machine is the one before */
 	const struct report_obeyed *obeyed; /* or NULL */
+	const struct report_read *read;	    /* or NULL */
 };
 
 /* old: the last report, or NULL. Strings lie in the arena, the machine or the name tables: the

@@ -154,29 +154,62 @@ static json_t *crd_schema(json_t **ret_file)
 /* --- cases --------------------------------------------------------------------------------- */
 
 struct seen {
+	struct links links;
 	struct machine machine;
 	struct arena arena;
 	struct status status;
 	json_t *json;
 };
 
-static void see(const struct tree *t, const struct status *old, int64_t now_ms, struct seen *ret)
+/* What a case says that was read: as the eyes write it. */
+static void learn(const json_t *read, struct seen *s, struct report_read *ret)
 {
+	static uint64_t cards[READING_MAX_CARDS];
+	struct reading_question q = {cards, 0};
+	struct reading r;
+	struct err err;
+	auto_free char *text = json_dumps(read, JSON_COMPACT), *line = xprintf("%s\n", text);
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(read, "cards"), i, item) {
+		pcifn_parse(json_string_value(json_object_get(item, "at")), &cards[q.n++]);
+	}
+	if (reading_read(line, strlen(line), &q, &s->arena, &r, &err) < 0) {
+		printf("# %s\n", err.text);
+		exit(1);
+	}
+	links_learn(&s->links, &r);
+	*ret = (struct report_read){
+		r.library, &s->links, {.type = "CardsRead", .status = "True", .reason = "Read"}};
+}
+
+static void see(const struct tree *t, const json_t *read, const struct status *old, int64_t now_ms,
+		struct seen *ret)
+{
+	struct report_facts f = facts;
+	struct report_read was;
 	struct err err;
 
+	ret->links = (struct links){0};
 	machine_init(&ret->machine);
 	arena_init(&ret->arena, 64 * MiB);
 	if (scan(t->fd, &ret->machine, &err) < 0) {
 		printf("# %s\n", err.text);
 		exit(1);
 	}
-	report(&ret->machine, &facts, old, now_ms, &ret->arena, &ret->status);
+	if (read) {
+		learn(read, ret, &was);
+		f.read = &was;
+	}
+	report(&ret->machine, &f, old, now_ms, &ret->arena, &ret->status);
 	ret->json = type_json(&status_type, &ret->status);
 }
 
 static void seen_finish(struct seen *s)
 {
 	json_decref(s->json);
+	links_finish(&s->links);
 	arena_finish(&s->arena);
 	machine_finish(&s->machine);
 }
@@ -233,7 +266,7 @@ static void say_report(const json_t *status)
 static char *run_case(const json_t *c, const json_t *schema)
 {
 	const char *given = json_string_value(json_object_get(c, "tree"));
-	const json_t *then = json_object_get(c, "then");
+	const json_t *then = json_object_get(c, "then"), *read = json_object_get(c, "read");
 	auto_tree struct tree t = tree_make(given ? given : "");
 	struct seen first, again;
 	char *d;
@@ -241,8 +274,8 @@ static char *run_case(const json_t *c, const json_t *schema)
 	if (!given || !then) {
 		return xstrdup("a case has about, source, tree and then");
 	}
-	see(&t, NULL, 1000000, &first);
-	see(&t, &first.status, 9000000, &again);
+	see(&t, read, NULL, 1000000, &first);
+	see(&t, read, &first.status, 9000000, &again);
 	say_report(first.json);
 	d = differs("status", first.json, then);
 	if (!d) {
@@ -278,7 +311,7 @@ static char *full_machine(const json_t *schema)
 	}
 	auto_tree struct tree t = tree_make(buf_text(&text));
 
-	see(&t, NULL, 1000000, &seen);
+	see(&t, NULL, NULL, 1000000, &seen);
 	d = misfits("status", seen.json, schema);
 	if (!d && (seen.status.units.n != MACHINE_MAX_GPUS || seen.status.units.items[0].links.n)) {
 		d = xprintf("%zu units", seen.status.units.n);

@@ -16,6 +16,7 @@
 #include "node-daemon/obey.h"
 
 struct cut_use_list;
+struct links;
 struct supply;
 
 struct supply_settings {
@@ -26,6 +27,7 @@ struct supply_settings {
 	const char *plugins;	   /* the kubelet's folder for device plugins */
 	const char *pods;	   /* its folder for pod resources */
 	const char *pod;	   /* ours, NAMESPACE/NAME: podres.h */
+	const struct links *links; /* NVLinks, as they are at any time; or NULL */
 	loop_fn *changed;	   /* what is reported has changed */
 	loop_fn *lost;		   /* the kubelet's folder is another one by now: start anew */
 	loop_fn *look;		   /* something of the machine is not as it was looked at */

@@ -194,7 +194,7 @@ static int prefer(struct supply *su, const char *resource, const struct dpapi_wi
 		  struct arena *a, struct dpapi_ids *ret, struct err *err)
 {
 	return wishes_vgpus(wish) ? demand_prefer(su->demand, resource, wish, a, ret, err)
-				  : prefer_make(su->facts.units, wish, a, ret, err);
+				  : prefer_make(su->facts.units, su->s.links, wish, a, ret, err);
 }
 
 void supply_preferred(void *ctx, const char *resource, struct grpc_call *call, const void *message,

@@ -26,6 +26,8 @@ struct monitor {
 	struct metrics *metrics;
 	struct measure_sources sources;
 	struct serve *metrics_serve, *health_serve;
+	void (*also)(void *ctx, struct buf *out); /* or NULL */
+	void *also_ctx;
 };
 
 static bool wanted(const char *address)
@@ -46,12 +48,21 @@ struct metrics *monitor_metrics(struct monitor *m)
 	return m->metrics;
 }
 
+void monitor_also(struct monitor *m, void (*write)(void *ctx, struct buf *out), void *ctx)
+{
+	m->also = write;
+	m->also_ctx = ctx;
+}
+
 static int answer_metrics(void *ctx, struct buf *body)
 {
 	struct monitor *m = ctx;
 
 	measure_collect(m->metrics, &m->sources);
 	metrics_write(m->metrics, body);
+	if (m->also) {
+		m->also(m->also_ctx, body);
+	}
 	return 200;
 }
 

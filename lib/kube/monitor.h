@@ -25,6 +25,8 @@ extern const struct flag monitor_flags[]; /* out: struct monitor_options */
 
 struct monitor *monitor_create(const struct monitor_options *o);
 struct metrics *monitor_metrics(struct monitor *m); /* NULL where nobody can ask for them */
+/* Written behind the metrics of its own, which it lives longer than; once. */
+void monitor_also(struct monitor *m, void (*write)(void *ctx, struct buf *out), void *ctx);
 /* Listens. -1: an address is no address or taken. */
 int monitor_start(struct monitor *m, const struct measure_sources *sources, struct err *err);
 /* The ports bound, or 0. */

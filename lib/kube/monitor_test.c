@@ -132,6 +132,11 @@ static void nothing_of_others_words_is_served(void)
 	end();
 }
 
+static void write_more(void *ctx, struct buf *out)
+{
+	buf_str(out, ctx);
+}
+
 static void metrics_are_served_under_their_names(void)
 {
 	const struct monitor_options o = {"127.0.0.1:0", "0"};
@@ -145,12 +150,14 @@ static void metrics_are_served_under_their_names(void)
 	settings.metrics = monitor_metrics(m);
 	http = http_create(loop, &config, &settings, &err);
 	get_done("/x");
+	monitor_also(m, write_more, (char[]){"more 7\n"});
 	is_int(monitor_start(m, &(struct measure_sources){loop, http, NULL, NULL}, &err), 0);
 	text = ask(monitor_metrics_port(m), "/metrics");
 	ok(strstr(text, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
 	ok(strstr(text, "\nrest_client_requests_total{code=\"200\",method=\"GET\",host=\""));
 	ok(strstr(text, "\nvmgpu_connections_total 1\n"));
 	ok(strstr(text, "\n# TYPE process_cpu_seconds_total counter\n"));
+	ok(strstr(text, "\nmore 7\n"));
 	is_asked(monitor_metrics_port(m), "/healthz", "HTTP/1.1 404 ", "\n");
 	monitor_stop(m);
 	end();
