@@ -68,6 +68,9 @@ static const double divisors[READING_VALUES] = {
 struct card {
 	uint64_t at;
 	char *model;
+	char *uuid; /* of the last reading, as what follows; NULL: there was none */
+	struct opt_int values[READING_VALUES];
+	int64_t read_ms;
 };
 
 struct telemetry {
@@ -88,9 +91,9 @@ struct telemetry {
 	uint64_t reported;		 /* hash of what is */
 };
 
-static int64_t now(const struct telemetry *r)
+static int64_t now(const struct telemetry *t)
 {
-	return loop_now(r->s.eyes.loop);
+	return loop_now(t->s.eyes.loop);
 }
 
 static void keep(char **to, const char *text)
@@ -101,73 +104,89 @@ static void keep(char **to, const char *text)
 	free(old);
 }
 
-static void forget_cards(struct telemetry *r)
+static void card_free(struct card *c)
 {
-	while (r->n) {
-		free(r->cards[--r->n].model);
+	free(c->model);
+	free(c->uuid);
+}
+
+static struct card *card_at(struct card *cards, size_t n, uint64_t at)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (cards[i].at == at) {
+			return &cards[i];
+		}
 	}
+	return NULL;
 }
 
 /* Only what is news is told. */
-static void tell(struct telemetry *r)
+static void tell(struct telemetry *t)
 {
-	uint64_t h = HASH_SEED ^ (uint64_t)r->state;
+	uint64_t h = HASH_SEED ^ (uint64_t)t->state;
 
-	h = hash_bytes(h, r->why, strlen(r->why) + 1);
-	h = hash_bytes(h, r->library, strlen(r->library) + 1);
-	for (size_t i = 0; i < r->links.n; i++) {
-		h = hash_bytes(h, &r->links.items[i], sizeof(r->links.items[i]));
+	h = hash_bytes(h, t->why, strlen(t->why) + 1);
+	h = hash_bytes(h, t->library, strlen(t->library) + 1);
+	for (size_t i = 0; i < t->links.n; i++) {
+		h = hash_bytes(h, &t->links.items[i], sizeof(t->links.items[i]));
 	}
-	if (h != r->reported) {
-		r->reported = h;
-		r->s.changed(r->s.ctx);
+	if (h != t->reported) {
+		t->reported = h;
+		t->s.changed(t->s.ctx);
 	}
 }
 
 /* --- an answer ------------------------------------------------------------------------------ */
 
-static const char *model_of(const struct telemetry *r, uint64_t at)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		if (r->cards[i].at == at) {
-			return r->cards[i].model;
-		}
-	}
-	return "";
-}
-
-static void measure_card(struct telemetry *r, const struct reading_card *c)
+static void measure_card(struct telemetry *t, const struct card *c)
 {
 	const struct opt_int *total = &c->values[READING_MEMORY_TOTAL],
 			     *used = &c->values[READING_MEMORY_USED];
 	char gpu[PCIFN_TEXT_MAX];
-	const char *labels[] = {pcifn_text(c->at, gpu), c->uuid, model_of(r, c->at), r->s.node};
+	const char *labels[] = {pcifn_text(c->at, gpu), c->uuid, c->model, t->s.node};
 
 	for (size_t i = 0; i < READING_VALUES; i++) {
 		if (c->values[i].set) {
 			double by = divisors[i] > 0 ? divisors[i] : 1;
 
-			metric_set(r->metrics, i, (double)c->values[i].value / by, labels);
+			metric_set(t->metrics, i, (double)c->values[i].value / by, labels);
 		}
 	}
 	if (total->set && used->set) {
-		metric_set(r->metrics, FREE, (double)(total->value - used->value) / MiB, labels);
+		metric_set(t->metrics, FREE, (double)(total->value - used->value) / MiB, labels);
 	}
-	metric_set(r->metrics, READ_AT, (double)clock_wall_ms() / 1000, labels);
+	metric_set(t->metrics, READ_AT, (double)c->read_ms / 1000, labels);
 }
 
 /* All anew: of what is not read any more nothing may stay. */
-static void measure(struct telemetry *r, const struct reading *reading)
+static void measure(struct telemetry *t)
 {
-	r->metrics = metrics_destroy(r->metrics);
-	if (reading && r->s.often) {
-		r->metrics = metrics_create(table, GAUGES);
-		list_each(c, &reading->cards) {
-			if (!*c->trouble) {
-				measure_card(r, c);
-			}
+	t->metrics = metrics_destroy(t->metrics);
+	for (size_t i = 0; t->s.often && i < t->n; i++) {
+		if (t->cards[i].uuid) {
+			t->metrics = t->metrics ? t->metrics : metrics_create(table, GAUGES);
+			measure_card(t, &t->cards[i]);
 		}
 	}
+}
+
+/* NULL: nothing is read. */
+static void keep_numbers(struct telemetry *t, const struct reading *reading)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		free(take(t->cards[i].uuid));
+	}
+	for (size_t i = 0; reading && i < reading->cards.n; i++) {
+		const struct reading_card *from = &reading->cards.items[i];
+		struct card *c = card_at(t->cards, t->n, from->at);
+
+		if (c && !*from->trouble) {
+			c->uuid = xstrdup(from->uuid);
+			memcpy(c->values, from->values, sizeof(c->values));
+			c->read_ms = clock_wall_ms();
+		}
+	}
+	measure(t);
 }
 
 static char *first_trouble(const struct reading *reading)
@@ -182,35 +201,35 @@ static char *first_trouble(const struct reading *reading)
 	return xstrdup("");
 }
 
-static void take_done(struct telemetry *r, const struct reading *reading)
+static void take_done(struct telemetry *t, const struct reading *reading)
 {
-	free(r->why);
-	r->why = first_trouble(reading);
-	links_learn(&r->links, reading);
-	measure(r, reading);
-	r->next_at = now(r) + (r->s.often ? TELEMETRY_OFTEN_MS : TELEMETRY_SELDOM_MS);
+	free(t->why);
+	t->why = first_trouble(reading);
+	links_learn(&t->links, reading);
+	keep_numbers(t, reading);
+	t->next_at = now(t) + (t->s.often ? TELEMETRY_OFTEN_MS : TELEMETRY_SELDOM_MS);
 }
 
 static void on_reading(void *ctx, const struct reading *reading)
 {
-	struct telemetry *r = ctx;
+	struct telemetry *t = ctx;
 
-	r->asking = false;
-	r->next_at =
-		now(r) + (reading->state == READING_NONE ? TELEMETRY_OFTEN_MS : TELEMETRY_AGAIN_MS);
+	t->asking = false;
+	t->next_at =
+		now(t) + (reading->state == READING_NONE ? TELEMETRY_OFTEN_MS : TELEMETRY_AGAIN_MS);
 	if (reading->state == READING_NONE) {
 		return;
 	}
-	r->heard = true;
-	r->state = reading->state;
-	keep(&r->library, reading->library);
+	t->heard = true;
+	t->state = reading->state;
+	keep(&t->library, reading->library);
 	if (reading->state == READING_DONE) {
-		take_done(r, reading);
+		take_done(t, reading);
 	} else {
-		keep(&r->why, reading->why);
-		measure(r, NULL);
+		keep(&t->why, reading->why);
+		keep_numbers(t, NULL);
 	}
-	tell(r);
+	tell(t);
 }
 
 /* --- a question ----------------------------------------------------------------------------- */
@@ -220,72 +239,87 @@ static bool is_on_driver(const struct pci_function *f)
 	return f->kind == PCI_GPU && str_eq(f->driver, "nvidia");
 }
 
-static void collect(struct telemetry *r, const struct machine *m)
+/* What was read of those that are there still stays. */
+static void collect(struct telemetry *t, const struct machine *m)
 {
 	attr_cleanup(arena_finish) struct arena a;
+	struct card *old = xcalloc(ARRAY_LEN(t->cards), sizeof(*old)), *same;
+	size_t n = t->n;
+	const char *model;
 
+	memcpy(old, t->cards, n * sizeof(*old));
 	arena_init(&a, BYTES);
-	forget_cards(r);
+	t->n = 0;
 	list_each(item, &m->functions) {
 		const struct pci_function *f = *item;
-		const char *model;
 
-		if (is_on_driver(f) && r->n < ARRAY_LEN(r->cards)) {
-			unit_name(f, &a, &model);
-			r->cards[r->n++] = (struct card){f->address, xstrdup(model ? model : "")};
+		if (!is_on_driver(f) || t->n == ARRAY_LEN(t->cards)) {
+			continue;
 		}
+		same = card_at(old, n, f->address);
+		t->cards[t->n] = same ? *same : (struct card){.at = f->address};
+		if (same) {
+			*same = (struct card){0};
+		}
+		unit_name(f, &a, &model);
+		keep(&t->cards[t->n++].model, model ? model : "");
 	}
-	keep(&r->driver, m->nvidia);
+	for (size_t i = 0; i < n; i++) {
+		card_free(&old[i]);
+	}
+	free(old);
+	keep(&t->driver, m->nvidia);
 }
 
-static uint64_t key_of(const struct telemetry *r)
+static uint64_t key_of(const struct telemetry *t)
 {
-	uint64_t h = hash_bytes(HASH_SEED, r->driver, strlen(r->driver));
+	uint64_t h = hash_bytes(HASH_SEED, t->driver, strlen(t->driver));
 
-	for (size_t i = 0; i < r->n; i++) {
-		h = hash_bytes(h, &r->cards[i].at, sizeof(r->cards[i].at));
+	for (size_t i = 0; i < t->n; i++) {
+		h = hash_bytes(h, &t->cards[i].at, sizeof(t->cards[i].at));
 	}
 	return h | 1;
 }
 
-static void ask(struct telemetry *r)
+static void ask(struct telemetry *t)
 {
 	uint64_t cards[READING_MAX_CARDS];
 	struct reading_question q = {cards, 0};
 
-	for (size_t i = 0; i < r->n; i++) {
-		cards[q.n++] = r->cards[i].at;
+	for (size_t i = 0; i < t->n; i++) {
+		cards[q.n++] = t->cards[i].at;
 	}
-	r->asking = true;
-	eyes_read(r->eyes, &q, EYES_READ_MS, on_reading, r);
+	t->asking = true;
+	eyes_read(t->eyes, &q, EYES_READ_MS, on_reading, t);
 }
 
 /* No card is on that driver any more: what was said of it is over. */
-static void rest(struct telemetry *r)
+static void rest(struct telemetry *t)
 {
-	r->key = 0;
-	r->heard = true;
-	r->state = READING_NONE;
-	keep(&r->why, "");
-	keep(&r->library, "");
-	measure(r, NULL);
-	tell(r);
+	t->key = 0;
+	t->heard = true;
+	t->state = READING_NONE;
+	keep(&t->why, "");
+	keep(&t->library, "");
+	keep_numbers(t, NULL);
+	tell(t);
 }
 
-void telemetry_beat(struct telemetry *r, const struct machine *m)
+void telemetry_beat(struct telemetry *t, const struct machine *m)
 {
 	uint64_t key;
 
-	if (r->asking) {
+	if (t->asking) {
 		return;
 	}
-	collect(r, m);
-	key = key_of(r);
-	if (!r->n) {
-		rest(r);
-	} else if (key != r->key || now(r) >= r->next_at) {
-		r->key = key;
-		ask(r);
+	collect(t, m);
+	key = key_of(t);
+	if (!t->n) {
+		rest(t);
+	} else if (key != t->key || now(t) >= t->next_at) {
+		t->key = key;
+		measure(t);
+		ask(t);
 	}
 }
 
@@ -308,25 +342,25 @@ static void keep_or_not(char **to, const char *text)
 }
 
 /* So that a restart of the daemon, or of the eyes, is no news. */
-void telemetry_recall(struct telemetry *r, const struct machine *m, const struct status *old)
+void telemetry_recall(struct telemetry *t, const struct machine *m, const struct status *old)
 {
 	const struct condition *c = condition_find(&old->conditions, CONDITION);
 
-	if (r->heard) {
+	if (t->heard) {
 		return;
 	}
-	links_recall(&r->links, m, old);
+	links_recall(&t->links, m, old);
 	if (!on_driver(m)) {
 		return;
 	}
 	for (size_t i = 0; old->node_info && i < old->node_info->versions.n; i++) {
 		if (str_eq(old->node_info->versions.items[i].key, "libnvidia-ml")) {
-			keep(&r->library, old->node_info->versions.items[i].value);
+			keep(&t->library, old->node_info->versions.items[i].value);
 		}
 	}
-	keep_or_not(&r->status, c ? c->status : NULL);
-	keep_or_not(&r->reason, c ? c->reason : NULL);
-	keep_or_not(&r->message, c ? c->message : NULL);
+	keep_or_not(&t->status, c ? c->status : NULL);
+	keep_or_not(&t->reason, c ? c->reason : NULL);
+	keep_or_not(&t->message, c ? c->message : NULL);
 }
 
 static struct condition condition(const char *status, const char *reason, const char *message)
@@ -335,19 +369,19 @@ static struct condition condition(const char *status, const char *reason, const 
 		.type = CONDITION, .status = status, .reason = reason, .message = message};
 }
 
-static struct condition say(const struct telemetry *r, struct arena *a)
+static struct condition say(const struct telemetry *t, struct arena *a)
 {
-	switch (r->state) {
+	switch (t->state) {
 	case READING_NONE:
-		return r->heard || !r->status ? (struct condition){0}
-					      : condition(r->status, r->reason, r->message);
+		return t->heard || !t->status ? (struct condition){0}
+					      : condition(t->status, t->reason, t->message);
 	case READING_DONE:
-		return *r->why ? condition(
+		return *t->why ? condition(
 					 "False", "CardInTrouble",
 					 arena_printf(
 						 a,
-						 "NVIDIA's library reads others, but not %s; the kernel log may say more (NVRM, Xid)",
-						 r->why))
+						 "NVIDIA's library does not read %s; the kernel log may say more (NVRM, Xid)",
+						 t->why))
 			       : condition("True", "Read",
 					   "NVIDIA's library reads the cards on its driver");
 	case READING_ABSENT:
@@ -356,70 +390,72 @@ static struct condition say(const struct telemetry *r, struct arena *a)
 			arena_printf(
 				a,
 				"vmgpu-node observe finds no library of NVIDIA's driver, so NVLinks, temperature and memory of the cards on it are not known, and all else goes on: %s; give it the file with --nvml",
-				r->why));
+				t->why));
 	case READING_MISMATCH:
 		return condition(
 			"False", "VersionMismatch",
 			arena_printf(
 				a,
 				"NVIDIA's library is of version %s and the kernel module that is loaded of %s, so no program can begin to use the cards on that driver: reboot the node, or end what uses them and load the module anew (modprobe -r nvidia_drm nvidia_modeset nvidia_uvm nvidia; modprobe nvidia); cards on vfio-pci work",
-				*r->library ? r->library : "another",
-				*r->driver ? r->driver : "its own"));
+				*t->library ? t->library : "another",
+				*t->driver ? t->driver : "its own"));
 	case READING_LATE:
 		return condition(
 			"False", "Hangs",
 			arena_printf(
 				a,
 				"NVIDIA's library does not answer (%s): a card or its driver hangs; the kernel log says more (NVRM, Xid), and often only a reboot helps; it is tried again, less and less often",
-				r->why));
+				t->why));
 	case READING_REFUSED:
 		return condition("False", "Refused",
-				 arena_printf(a, "NVIDIA's library reads no card: %s", r->why));
+				 arena_printf(a, "NVIDIA's library reads no card: %s", t->why));
 	}
 	return (struct condition){0};
 }
 
-void telemetry_report(const struct telemetry *r, struct arena *a, struct report_read *ret)
+void telemetry_report(const struct telemetry *t, struct arena *a, struct report_read *ret)
 {
-	*ret = (struct report_read){r->library, &r->links, say(r, a)};
+	*ret = (struct report_read){t->library, &t->links, say(t, a)};
 }
 
-const struct links *telemetry_links(const struct telemetry *r)
+const struct links *telemetry_links(const struct telemetry *t)
 {
-	return &r->links;
+	return &t->links;
 }
 
 void telemetry_metrics(void *ctx, struct buf *out)
 {
-	const struct telemetry *r = ctx;
+	const struct telemetry *t = ctx;
 
-	metrics_write(r->metrics, out);
+	metrics_write(t->metrics, out);
 }
 
 struct telemetry *telemetry_create(const struct telemetry_settings *s)
 {
-	struct telemetry *r = xcalloc(1, sizeof(*r));
+	struct telemetry *t = xcalloc(1, sizeof(*t));
 
-	r->s = *s;
-	r->eyes = eyes_create(&s->eyes);
-	r->why = xstrdup("");
-	r->library = xstrdup("");
-	r->driver = xstrdup("");
-	return r;
+	t->s = *s;
+	t->eyes = eyes_create(&s->eyes);
+	t->why = xstrdup("");
+	t->library = xstrdup("");
+	t->driver = xstrdup("");
+	return t;
 }
 
-struct telemetry *telemetry_destroy(struct telemetry *r)
+struct telemetry *telemetry_destroy(struct telemetry *t)
 {
-	eyes_destroy(r->eyes);
-	forget_cards(r);
-	links_finish(&r->links);
-	metrics_destroy(r->metrics);
-	free(r->why);
-	free(r->library);
-	free(r->driver);
-	free(r->status);
-	free(r->reason);
-	free(r->message);
-	free(r);
+	eyes_destroy(t->eyes);
+	for (size_t i = 0; i < t->n; i++) {
+		card_free(&t->cards[i]);
+	}
+	links_finish(&t->links);
+	metrics_destroy(t->metrics);
+	free(t->why);
+	free(t->library);
+	free(t->driver);
+	free(t->status);
+	free(t->reason);
+	free(t->message);
+	free(t);
 	return NULL;
 }

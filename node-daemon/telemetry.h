@@ -33,15 +33,15 @@ struct telemetry_settings {
 };
 
 struct telemetry *telemetry_create(const struct telemetry_settings *s);
-struct telemetry *telemetry_destroy(struct telemetry *r); /* NULL */
+struct telemetry *telemetry_destroy(struct telemetry *t); /* NULL */
 
 /* m: as it is now; lent until this returns. */
-void telemetry_beat(struct telemetry *r, const struct machine *m);
+void telemetry_beat(struct telemetry *t, const struct machine *m);
 /* The last report, which is asked for NVLinks until something was read. */
-void telemetry_recall(struct telemetry *r, const struct machine *m, const struct status *old);
+void telemetry_recall(struct telemetry *t, const struct machine *m, const struct status *old);
 /* In the arena, or lent until the next turn of the loop. */
-void telemetry_report(const struct telemetry *r, struct arena *a, struct report_read *ret);
+void telemetry_report(const struct telemetry *t, struct arena *a, struct report_read *ret);
 /* As it is now, whenever it is used; lent until telemetry_destroy. */
-const struct links *telemetry_links(const struct telemetry *r);
+const struct links *telemetry_links(const struct telemetry *t);
 /* monitor_also */
-void telemetry_metrics(void *r, struct buf *out);
+void telemetry_metrics(void *t, struct buf *out);

@@ -247,7 +247,7 @@ static void why_nothing_is_read(void)
 		{"fail Init_v2 9\n",
 		 "CardsRead False Refused: NVIDIA's library reads no card: it does not begin: "},
 		{FAKENVML_VERSIONS "card 0000:41:00.0\n",
-		 "CardsRead False CardInTrouble: NVIDIA's library reads others, but not 0000:42:00.0: it "
+		 "CardsRead False CardInTrouble: NVIDIA's library does not read 0000:42:00.0: it "
 		 "does not show this card: "},
 	};
 
@@ -285,6 +285,21 @@ static void without_eyes_what_was_said_holds(void)
 	has(condition(), "CardsRead True Read");
 	has(metrics(), "\"} 41\n");
 	is_int(changes, 1);
+	observe_with(TWO);
+	end();
+}
+
+/* So it is right after it was taken: the eyes are quiet then. */
+static void of_a_card_that_left_no_number_stays(void)
+{
+	begin(TWO, true);
+	beat();
+	eyes = observe_destroy(eyes);
+	functions[0].driver = "vfio-pci";
+	beat();
+	ok(!strstr(metrics(), "0000:41:00.0"));
+	has(metrics(),
+	    "gpu=\"0000:42:00.0\",UUID=\"GPU-2\",modelName=\"H100 SXM5 80GB\",Hostname=\"gpu-1\"} 42\n");
 	observe_with(TWO);
 	end();
 }
@@ -338,4 +353,5 @@ TESTS({"cards are read, told and measured", cards_are_read},
       {"why nothing is read, and what to do", why_nothing_is_read},
       {"numbers end with the reading", numbers_end_with_the_reading},
       {"without eyes what was said holds", without_eyes_what_was_said_holds},
+      {"of a card that left no number stays", of_a_card_that_left_no_number_stays},
       {"a restart is no news", a_restart_is_no_news})

@@ -12,6 +12,9 @@
  *     0000:03:00.0/1b36:0005=10de:1db6:030200  only if the card has these ids
  *     by nature: for a slot, which may be empty now
  *   driver=0   no driver called "nvidia"
+ *   nodes=1    character devices of major 195, a minor a card, which
+ *              gpus/ADDRESS/information tells; whoever has one open uses the
+ *              card: unbindLock is refused, and an unbind waits, for ever
  *   vgpu=mdev  the "nvidia" driver registers mdev parents with nvidia-<id>
  *              types: on the GPU itself, or on each VF if it has SR-IOV
  *   vgpu=vfio  each VF is a vfio device and has nvidia/creatable_vgpu_types,
@@ -51,13 +54,14 @@
 #include "nvfake_types.h"
 
 static char *mask[32], *types[32], *card[32], *vgpu = "none";
-static int nmask, ntypes, ncard, fb = 48, hetero, driver = 1, ready_ms = 1000, taken_errno = EIO;
+static int nmask, ntypes, ncard, fb = 48, hetero, driver = 1, ready_ms = 1000, taken_errno = EIO, nodes;
 module_param_array(mask, charp, &nmask, 0444);
 module_param_array(types, charp, &ntypes, 0444);
 module_param_array(card, charp, &ncard, 0444);
 module_param(vgpu, charp, 0444);
 module_param(fb, int, 0444);
 module_param(driver, int, 0444);
+module_param(nodes, int, 0444);
 module_param(hetero, int, 0444);
 module_param(ready_ms, int, 0644);
 module_param(taken_errno, int, 0644);
@@ -213,6 +217,7 @@ struct gpu { /* as long as the module, so that what survives a driver's change d
 	bool mixed;	   /* at each start */
 	bool locked;	   /* by unbindLock: nobody may open anything */
 	int open;	   /* devices that somebody has open */
+	int minor, users;  /* of its node */
 	unsigned long ready_at;
 	struct rm_gpu rm;
 	struct proc_dir_entry *proc;
@@ -312,6 +317,7 @@ static void know_types(struct gpu *g, u16 device)
 
 static struct gpu *gpu_of(struct pci_dev *pf)
 {
+	static int minors;
 	struct gpu *g;
 	int i;
 
@@ -321,6 +327,7 @@ static struct gpu *gpu_of(struct pci_dev *pf)
 		return NULL;
 	}
 	strscpy(g->name, pci_name(pf), sizeof g->name);
+	g->minor = minors++;
 	g->face = !strcmp(vgpu, "mdev") ? MDEV : !strcmp(vgpu, "vfio") ? VFIO : NONE;
 	g->mixed = hetero;
 	for (i = 0; i < ncard; i++) {
@@ -961,7 +968,7 @@ static ssize_t lock_write(struct file *file, const char __user *buf, size_t n, l
 		return r;
 	}
 	mutex_lock(&lock);
-	g->locked = !strcmp(order, "1") && !g->open;
+	g->locked = !strcmp(order, "1") && !g->open && !g->users;
 	mutex_unlock(&lock);
 	return r;
 }
@@ -983,6 +990,54 @@ static const struct proc_ops control_ops = {.proc_open = control_open,
 					    .proc_write = control_write,
 					    .proc_lseek = seq_lseek,
 					    .proc_release = single_release};
+
+/* ---- nodes --------------------------------------------------------------- */
+#define NODES_MAJOR 195
+static int information_show(struct seq_file *s, void *unused)
+{
+	struct gpu *g = s->private;
+
+	seq_printf(s, "Model: \t\t NVIDIA Fake\nBus Location: \t %s\nDevice Minor: \t %d\n", g->name,
+		   g->minor);
+	return 0;
+}
+static int node_open(struct inode *i, struct file *f)
+{
+	struct gpu *g, *found = NULL;
+
+	mutex_lock(&lock);
+	list_for_each_entry(g, &gpus, l)
+	{
+		if (g->minor == iminor(i) && g->pf && !g->locked) {
+			found = g;
+		}
+	}
+	if (found) {
+		found->users++;
+		f->private_data = found;
+	}
+	mutex_unlock(&lock);
+	return found ? 0 : -EIO;
+}
+static int node_release(struct inode *i, struct file *f)
+{
+	struct gpu *g = f->private_data;
+
+	mutex_lock(&lock);
+	g->users--;
+	mutex_unlock(&lock);
+	return 0;
+}
+static const struct file_operations node_ops = {
+	.owner = THIS_MODULE, .open = node_open, .release = node_release};
+/* As NVIDIA's remove: with the lock of the device, for as long as it takes. */
+static void wait_for_users(struct gpu *g)
+{
+	while (READ_ONCE(g->users)) {
+		pr_info("NVRM: Attempting to remove device %s with non-zero usage count!\n", g->name);
+		msleep(500);
+	}
+}
 
 /* ---- the "nvidia" PCI driver ------------------------------------------ */
 static void with_functions(struct gpu *g, void (*call)(struct fn *))
@@ -1007,6 +1062,9 @@ static void pf_comes(struct gpu *g, struct pci_dev *p)
 	if (g->proc) {
 		proc_create_data("unbindLock", 0644, g->proc, &lock_ops, g);
 		proc_create_data("control", 0644, g->proc, &control_ops, g);
+		if (nodes) {
+			proc_create_single_data("information", 0444, g->proc, information_show, g);
+		}
 	}
 	with_functions(g, revive);
 }
@@ -1065,10 +1123,13 @@ static void nv_remove(struct pci_dev *p)
 {
 	struct fn *f;
 
-	mutex_lock(&faces);
 	mutex_lock(&lock);
 	f = fn_of(&p->dev);
 	mutex_unlock(&lock);
+	if (!p->is_virtfn) {
+		wait_for_users(f->gpu);
+	}
+	mutex_lock(&faces);
 	if (!p->is_virtfn) {
 		pf_goes(f->gpu);
 	}
@@ -1166,8 +1227,14 @@ static int __init nv_init(void)
 		proc_mkdir("driver/nvidia", NULL);
 		proc_gpus = proc_mkdir("driver/nvidia/gpus", NULL);
 	}
-	r = driver ? pci_register_driver(&nv_driver) : 0;
+	if (nodes) {
+		r = register_chrdev(NODES_MAJOR, "nvidia", &node_ops);
+	}
+	r = r ?: driver ? pci_register_driver(&nv_driver) : 0;
 	if (r) {
+		if (nodes) {
+			unregister_chrdev(NODES_MAJOR, "nvidia");
+		}
 		remove_proc_subtree("driver/nvidia", NULL);
 		mdev_unregister_driver(&md_driver);
 		return r;
@@ -1180,6 +1247,9 @@ static void __exit nv_exit(void)
 {
 	if (driver) {
 		pci_unregister_driver(&nv_driver);
+	}
+	if (nodes) {
+		unregister_chrdev(NODES_MAJOR, "nvidia");
 	}
 	mdev_unregister_driver(&md_driver);
 	remask(false);
