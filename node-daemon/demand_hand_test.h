@@ -204,7 +204,7 @@ attr_unused static void make_it(size_t i, const char *why)
 		ok(!done || card_do(&card, &job->steps->items[k]));
 		steps_say(&out, k, done, done ? "" : why);
 	}
-	process_say(p, buf_text(&out), &(struct process_result){.status = why != NULL});
+	process_says(p, buf_text(&out), &(struct process_result){.status = why != NULL});
 	buf_finish(&out);
 }
 

@@ -306,7 +306,7 @@ static void refusals(void)
 	is_str(refusal(), "the firmware says no; ");
 	begin_asked();
 	turn();
-	process_say(started[0], "", &(struct process_result){.timed_out = true, .status = 137});
+	process_says(started[0], "", &(struct process_result){.timed_out = true, .status = 137});
 	has(refusal(), "the vGPU was not made in time; ask again, or look at the kernel's log; ");
 	begin_asked();
 	turn();
@@ -391,13 +391,13 @@ static void children_that_hang(void)
 {
 	begin_asked();
 	turn();
-	process_say(started[0], "", &(struct process_result){.stuck = true, .status = -1});
+	process_says(started[0], "", &(struct process_result){.stuck = true, .status = -1});
 	has(turn(), "end 1 9: the vGPU was not made in time; ");
-	process_end(started[0]); /* after all */
+	process_ends(started[0]); /* after all */
 	is_int(n_started, 0);
 	begin_asked();
 	turn();
-	process_say(started[0], "", &(struct process_result){.stuck = true, .status = -1});
+	process_says(started[0], "", &(struct process_result){.stuck = true, .status = -1});
 	end_node(); /* nobody is told when it ends then */
 	begin_asked();
 	turn();

@@ -2,7 +2,7 @@
 /*
  * loop_hand_test.h: the loop's clock and timers (loop.h), and processes (process.h), by hand, for tests on
  * virtual time: the linker takes these instead of loop.c and process.c. Time is `now`; what is due by
- * then runs in run_timers. A process that was started waits in `started` until process_say.
+ * then runs in run_timers. A process that was started waits in `started` until process_says.
  */
 #pragma once
 
@@ -124,9 +124,20 @@ struct process *process_kill(struct process *p)
 	return NULL;
 }
 
-/* It has said this, and ends so; one that is stuck goes on until process_end. */
-attr_unused static void process_say(struct process *p, const char *out,
-				    const struct process_result *how)
+/* Nobody is looked for, nor reads, in these tests. */
+void process_end(attr_unused struct process *p)
+{
+	ok(false);
+}
+
+int process_say(attr_unused int out, attr_unused const char *bytes, attr_unused size_t n)
+{
+	return -1;
+}
+
+/* It has said this, and ends so; one that is stuck goes on until process_ends. */
+attr_unused static void process_says(struct process *p, const char *out,
+				     const struct process_result *how)
 {
 	struct process_result r = *how;
 	struct process_spec spec = p->spec;
@@ -141,7 +152,7 @@ attr_unused static void process_say(struct process *p, const char *out,
 	spec.done(spec.ctx, &r);
 }
 
-attr_unused static void process_end(struct process *p)
+attr_unused static void process_ends(struct process *p)
 {
 	struct process_spec spec = p->spec;
 

@@ -107,7 +107,7 @@ static void one(void)
 	ok(started[0]->spec.max_out > STEPS_LINE_MAX);
 	ok(!resets_asks(resets, "a"));
 	now += 70;
-	process_say(started[0], line(0, true, "flr"), &good);
+	process_says(started[0], line(0, true, "flr"), &good);
 	ok(!resets_has(resets, "a"));
 	is_str(turn(), "a good by flr in 70; ");
 	add("a", 2); /* each GPU by itself; what is no GPU is none */
@@ -115,7 +115,7 @@ static void one(void)
 	job = started[0]->spec.ctx;
 	is_int(job->steps->n, 2);
 	is_int(job->steps->items[1].at, 0x4101);
-	process_say(started[0], line(0, true, "flr"), &bad);
+	process_says(started[0], line(0, true, "flr"), &bad);
 	is_str(turn(), "a failed by flr in 0: the reset ended without a word; ");
 	end();
 }
@@ -125,11 +125,11 @@ static void failures(void)
 	begin();
 	add("a", 1);
 	turn();
-	process_say(started[0], line(0, false, "no such thing"), &bad);
+	process_says(started[0], line(0, false, "no such thing"), &bad);
 	is_str(turn(), "a failed by nothing in 0: no such thing; ");
 	add("a", 1);
 	turn();
-	process_say(started[0], "", &(struct process_result){.timed_out = true, .status = 137});
+	process_says(started[0], "", &(struct process_result){.timed_out = true, .status = 137});
 	is_str(turn(), "a hung by nothing in 0: the reset does not come to an end; ");
 	ok(!resets_has(resets, "a"));
 	no_process = "no more processes";
@@ -147,7 +147,7 @@ static void stuck(void)
 	begin();
 	add("a", 1);
 	turn();
-	process_say(started[0], "", &(struct process_result){.stuck = true, .status = -1});
+	process_says(started[0], "", &(struct process_result){.stuck = true, .status = -1});
 	is_str(turn(), "a hung by nothing in 0: the reset does not come to an end; ");
 	ok(resets_has(resets, "a"));
 	add("a", 1);
@@ -158,7 +158,7 @@ static void stuck(void)
 	}
 	turn();
 	is_int(n_started, 1 + RESETS_AT_ONCE);
-	process_end(started[0]);
+	process_ends(started[0]);
 	ok(!resets_has(resets, "a"));
 	add("a", 1);
 	is_str(turn(), "");
@@ -179,16 +179,16 @@ static void many(void)
 	is_str(turn(), "");
 	is_int(n_started, RESETS_AT_ONCE);
 	now += RESETS_FRESH_MS; /* not old yet */
-	process_say(started[0], line(0, true, "flr"), &good);
+	process_says(started[0], line(0, true, "flr"), &good);
 	is_str(turn(), "u0 good by flr in 2000; ");
 	is_int(n_started, RESETS_AT_ONCE);
 	now++;
-	process_say(started[0], line(0, true, "flr"), &good);
+	process_says(started[0], line(0, true, "flr"), &good);
 	is_str(turn(), "u1 good by flr in 2001; ask u9; ");
 	ok(resets_asks(resets, "u9") && !resets_asks(resets, "ua"));
 	is_int(n_started, RESETS_AT_ONCE - 1); /* its place is kept meanwhile */
 	is_str(turn(), "");
-	process_say(started[0], line(0, true, "flr"), &good);
+	process_says(started[0], line(0, true, "flr"), &good);
 	is_str(turn(), "u2 good by flr in 2001; ask ua; ");
 	resets_may(resets, "ua", false); /* somebody has it */
 	ok(!resets_has(resets, "ua"));
@@ -202,7 +202,7 @@ static void many(void)
 	resets_may(resets, "u9", false);
 	ok(resets_has(resets, "u9"));
 	is_str(turn(), "");
-	process_say(started[n_started - 1], line(0, true, "flr"), &good);
+	process_says(started[n_started - 1], line(0, true, "flr"), &good);
 	is_str(turn(), "u9 good by flr in 0; ask uc; ");
 	end();
 }

@@ -231,7 +231,7 @@ static void reset_works(size_t i)
 	auto_buf struct buf out = {.max = KiB};
 
 	steps_say(&out, 0, true, "flr");
-	process_say(started[i], buf_text(&out), &(struct process_result){0});
+	process_says(started[i], buf_text(&out), &(struct process_result){0});
 	run_timers();
 }
 
@@ -284,8 +284,8 @@ static void old_answers(void)
 		auto_buf struct buf out = {.max = KiB};
 
 		steps_say(&out, 0, true, "flr");
-		process_say(started[0], buf_text(&out), &(struct process_result){0});
-		process_say(started[0], buf_text(&out), &(struct process_result){0});
+		process_says(started[0], buf_text(&out), &(struct process_result){0});
+		process_says(started[0], buf_text(&out), &(struct process_result){0});
 		run_timers();
 	}
 	is_int(n_asked, 1);
