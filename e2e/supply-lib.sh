@@ -73,9 +73,9 @@ processes() {
 	ln -s 'pid:[4026531836]' "$work/proc/self/ns/pid"
 }
 
-start_daemon() {
+start_daemon() { # FLAG...
 	kubelet run node "$top/build/$V/vmgpu-node" --node-name n1 --kubeconfig "$KUBECONFIG" --lease-namespace default --beat-period 1s \
-		--eyes-socket /var/lib/vmgpu/eyes.sock
+		--eyes-socket /var/lib/vmgpu/eyes.sock "$@"
 }
 start_eyes() { kubelet run eyes "$top/build/$V/vmgpu-node" observe --eyes-socket /var/lib/vmgpu/eyes.sock --proc-root "$work/proc"; }
 

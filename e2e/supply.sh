@@ -51,6 +51,7 @@ handed_out() {
 
 stays() {
 	local before
+	b=$(variable b AD102GL_L40S)
 	kubelet end node KILL
 	start_daemon
 	it "the daemon is killed and starts again: both are listed still" soon counts AD102GL_L40S=2
@@ -64,14 +65,28 @@ stays() {
 	it "nothing was reset meanwhile" not_reset "$a"
 }
 
-taken_back() {
+again() { # FLAG...
+	kubelet end node KILL
+	start_daemon "$@"
+}
+
+# As of a kubelet that was started while the API server is away, its list says nothing when it lacks the pod that we run in.
+without_us() {
+	again --pod default/nobody
 	end_pod a
+	it "a list that lacks our own pod takes nothing back" eval 'sleep 5 && holder "$a" a && not_reset "$a"'
+	it "nor what others have" eval 'holder "$b" b && counts AD102GL_L40S=2'
+	again --pod default/b
+	it "one with it does" soon was_reset "$a"
+	again
+}
+
+taken_back() {
 	it "the pod ends: its card is reset" soon was_reset "$a"
 	it "and nobody has it" soon holder "$a" ''
 	it "the report says how it was reset" [ "$(get "{.status.units[?(@.id==\"$a\")].lastReset.method}")" = 'flr bus' ]
 	pod d AD102GL_L40S 1
 	it "the next pod gets it" eval 'soon phase d Running && [ "$(variable d AD102GL_L40S)" = "$a" ]'
-	b=$(variable b AD102GL_L40S)
 	hold "$b"
 	: >"$(device "$b")/reset"
 	end_pod b d
@@ -137,6 +152,7 @@ begin --gpus 3 --ids 10de:26b9,10de:20b5 --numa 2 --audio || { echo "not ok 1 - 
 handed_out
 [ $failed = 0 ] || { echo "1..$n" && exit 1; } # what follows needs what was handed out
 stays
+without_us
 taken_back
 companions
 fails

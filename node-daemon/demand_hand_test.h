@@ -208,14 +208,19 @@ attr_unused static void make_it(size_t i, const char *why)
 	buf_finish(&out);
 }
 
-/* The whole way of one that is asked for. */
-attr_unused static void give(int call, const char *id)
+/* The whole way of one that is asked for; and what a part of the answer is. */
+attr_unused static void give_as(int call, const char *id, const char *part)
 {
 	ask_for(call, R4, id, NULL);
 	turn();
 	is_int(n_started, 1);
 	make_it(0, NULL);
-	has(turn(), "reply ");
+	has(turn(), part);
+}
+
+attr_unused static void give(int call, const char *id)
+{
+	give_as(call, id, "reply ");
 }
 
 /* Pod p has these from now on. */

@@ -66,6 +66,17 @@ static void lists_of_types(void)
 	eyes_say(0, 0, BIND_USERS_SOME, "process 1 (x)"); /* so it is for nobody else */
 	turn();
 	is_str(list_of("L40S-4Q"), " 0 1!");
+	restart(); /* who has what is not known yet: what the kubelet was told stays so */
+	is_str(list_of("L40S-4Q"), " 0 1");
+	turn();
+	eyes_see_nobody();
+	begin_node(VGPU_VENDOR, 0x26b9, 2);
+	give(1, ID(0));
+	show("p", ID(0), NULL);
+	end_of_pod();
+	eyes_say(0, 0, BIND_USERS_SOME, "process 1 (x)");
+	turn();
+	is_str(list_of("L40S-4Q"), " 0! 1");
 	know(false);
 	is_str(offered(), "");
 	know(true);
@@ -87,7 +98,7 @@ static void lists_of_types(void)
 	is_int(o.lists.n, PLUGIN_RESOURCES_MAX);
 	/* what has no place any more has no list */
 	card.numvfs = 0;
-	is_str(offered(), "NVIDIA_L40S-4Q: 1!");
+	is_str(offered(), "NVIDIA_L40S-4Q: 0!");
 }
 
 static const struct uses_unit *unit_said(const char *id, int *ret_times)
@@ -114,8 +125,10 @@ static void units_for_uses(void)
 	int times;
 
 	begin_node(VGPU_VENDOR, 0x26b9, 2);
-	u = unit_said(ID(0), &times);
+	unit_said(ID(1), &times);
 	is_int(times, 1); /* under whatever type, it is one device */
+	u = unit_said(ID(0), &times);
+	is_int(times, 1);
 	is_str(u->place, "p/0");
 	is_str(u->resource, "");
 	is_str(u->why, "");
@@ -194,6 +207,44 @@ static void made_and_given(void)
 	is_str(turn(), "making 2 synced; ");
 	make_it(0, NULL);
 	has(turn(), "made 2; reply 2 ");
+	end_node();
+}
+
+/* The first one of all, too. */
+static void whatever_type(void)
+{
+	const char *first;
+
+	begin_node(VGPU_VENDOR, 0x26b9, 4);
+	first = offered();
+	first = xstrndup(first, strcspn(first, ":"));
+	ask_for(1, arena_printf(&arena, "nvidia.com/%s", first), ID(1), NULL);
+	is_str(turn(), "making 1 synced; ");
+	is_int(n_started, 1);
+	make_it(0, NULL);
+	has(turn(), arena_printf(&arena, "PCI_RESOURCE_NVIDIA_COM_%s 0000:41:00.4", first));
+	look();
+	{
+		const char *both[] = {ID(0), ID(1)};
+		const struct dpapi_wish wish = {{both, 2}, {NULL, 0}, 1};
+		struct dpapi_ids got;
+		struct err err;
+
+		is_int(demand_prefer(demand, arena_printf(&arena, "nvidia.com/%s", first), &wish,
+				     &arena, &got, &err),
+		       0);
+		is_str(got.items[0], ID(1)); /* that is made */
+	}
+	free((char *)(uintptr_t)first);
+	end_node();
+}
+
+static void group_0(void)
+{
+	begin_node(VGPU_VENDOR, 0x26b9, 4);
+	tree_link(&tree, "bus/pci/devices/0000:41:00.4/iommu_group",
+		  "../../../../kernel/iommu_groups/0");
+	give_as(1, ID(0), "/dev/vfio/0 mrw");
 	end_node();
 }
 
@@ -406,7 +457,8 @@ static void children_that_hang(void)
 
 TESTS({"ids", ids}, {"each type is a list", lists_of_types},
       {"each number is one device", units_for_uses}, {"what is preferred", preferred},
-      {"one is made and given", made_and_given}, {"with iommufd its node is given, too", iommufd},
+      {"one is made and given", made_and_given}, {"of any type", whatever_type},
+      {"IOMMU group 0 is one", group_0}, {"with iommufd its node is given, too", iommufd},
       {"mediated devices by their UUIDs", mediated},
       {"several are made one behind the other", several},
       {"an Allocate has one deadline for the whole", one_deadline},
