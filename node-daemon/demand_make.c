@@ -66,7 +66,7 @@ static void refuse(struct make *m, const char *why)
 
 static void reply(struct make *m)
 {
-	auto_buf struct buf b;
+	auto_buf struct buf b = {.max = GRPC_SEND_MAX};
 
 	buf_init(&b, GRPC_SEND_MAX);
 	if (!m->call) {
