@@ -207,8 +207,8 @@ static bool is_left(const struct journal_slot *s)
 	return !s || !str_eq(s->state, JOURNAL_DROPPING);
 }
 
-/* Obeying removes what the journal says is going. */
-static int record_going(struct demand *v, const struct journal_slot *s, struct err *err)
+/* On the disk: that it goes. */
+static int record_end(struct demand *v, const struct journal_slot *s, struct err *err)
 {
 	struct journal_slot going = *s;
 
@@ -216,14 +216,13 @@ static int record_going(struct demand *v, const struct journal_slot *s, struct e
 	return obey_record(v->s.obey, &(struct journal_record){.slot = &going}, true, err);
 }
 
+/* Obeying removes what the journal says is going, and nobody has any more: since it is listed here. */
 void demand_remove(struct demand *v, const char *id)
 {
 	const struct journal_slot *s = demand_record(v, id);
-	bool going = s && !is_left(s);
 	struct err err;
 
-	if (s && !going && record_going(v, s, &err) < 0) {
-		log_warn("a vGPU stays", log_str("id", id), log_str("reason", err.text));
+	if (s && is_left(s) && record_end(v, s, &err) < 0) {
 		uses_reset_done(v->s.uses, id, false, "removal", 0, err.text, demand_now(v));
 		v->s.again(v->s.ctx);
 		return;
@@ -232,10 +231,8 @@ void demand_remove(struct demand *v, const char *id)
 		v->removing = xrealloc(v->removing, (v->n_removing + 1) * sizeof(*v->removing));
 		v->removing[v->n_removing++] = xstrdup(id);
 	}
-	if (!going) {
-		v->s.look(v->s.ctx);
-		v->s.again(v->s.ctx);
-	}
+	v->s.look(v->s.ctx);
+	v->s.again(v->s.ctx);
 }
 
 /* Those that have gone since. */
