@@ -64,6 +64,8 @@ static int record(struct obey *o, const struct journal_record *r, bool sync)
 	if (journal_file_add(&o->file, r, sync, &err) < 0) {
 		log_warn("the journal takes no record", log_str("reason", err.text));
 		o->unrecorded = true;
+		free(o->unwritten);
+		o->unwritten = xstrdup(err.text);
 		return -1;
 	}
 	return 0;
@@ -492,6 +494,7 @@ static void plan_all(struct obey *o)
 		want_nothing(o);
 		loop_timer_set(o->timer, loop_now(o->s.loop) + OPEN_AGAIN_MS);
 	} else {
+		free(take(o->unwritten));
 		hands_run_due(o->run);
 		inuse_ask(o->inuse);
 		cuts_ask(o->cuts);
@@ -651,6 +654,7 @@ struct obey *obey_destroy(struct obey *o)
 	free(o->changed);
 	free(o->uid);
 	free(o->closed);
+	free(o->unwritten);
 	free(o->boot);
 	free(o);
 	return NULL;

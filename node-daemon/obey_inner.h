@@ -24,6 +24,7 @@ struct obey {
 	int dir;
 	struct journal_file file;
 	bool unrecorded; /* a record failed in this turn: nothing more is begun */
+	char *unwritten; /* why the last one failed; NULL: all since are written */
 	char *closed;	 /* why there is no journal, NULL: there is one */
 	struct hands *hands;
 	struct hands_run *run;

@@ -28,6 +28,12 @@ static void judge(const struct obey *o, struct arena *a, struct condition *ret)
 		say(ret, "False", "NoJournal", arena_strdup(a, o->closed));
 	} else if (*o->books.refusal) {
 		say(ret, "False", "JournalUnreadable", o->books.refusal);
+	} else if (o->unwritten) {
+		say(ret, "False", "JournalNotWritten",
+		    arena_printf(a,
+				 "%s; nothing is done that is not written down before, and it is "
+				 "tried again every few seconds",
+				 o->unwritten));
 	} else if (o->orders.stale) {
 		say(ret, "False", "StaleOrders", o->orders.stale);
 	} else if (o->orders.refused.n) {
