@@ -69,9 +69,16 @@ void use_forget(struct use *x)
 	use_go(x, REST, NEVER);
 }
 
-/* It may come back as it goes, by a rescan of the bus. */
+/* It may come back as it goes, by a rescan of the bus; a vGPU that was used and not removed by us may only
+ * be out of sight, and nothing but this remembers how it was left. */
 void use_pulled_out(struct use *x)
 {
+	if (x->vgpu && x->state == USES_RETURNING) {
+		if (x->flight != CLEAN) { /* else that it is gone is its removal */
+			use_go(x, REST, NEVER);
+		}
+		return;
+	}
 	x->owed = !x->fresh && !x->older && !x->vgpu && (x->owed || x->state != USES_FREE);
 	use_forget(x);
 }
@@ -308,6 +315,9 @@ void uses_reset_done(struct uses *u, const char *id, bool good, const char *meth
 	if (good) {
 		x->fresh = false;
 		cleaned(u, x, now);
+		if (!x->there) {
+			use_forget(x);
+		}
 		return;
 	}
 	if (x->older || x->fresh) {

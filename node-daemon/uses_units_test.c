@@ -340,7 +340,48 @@ static void in_order(void)
 	is_str(look(0).id, "20");
 }
 
-TESTS({"of a device that is not ready its pods are asked for, and it is left alone",
+/* The first of it stays as it was left when it is out of sight for a while, whoever hid it. */
+static void vgpu_out_of_sight(void)
+{
+	static const struct uses_unit vgpu = {"a", "place-a", "r", "", "removal", false, true};
+
+	for (int when = 0; when < 2; when++) {
+		u = uses_create("boot");
+		now = 1000;
+		uses_units(u, &vgpu, 1, now);
+		allocate("c", "a", NULL);
+		is_str(turn(), "record a given; answer c a; ");
+		now += USES_SHOW_FIRST_MS;
+		is_str(turn(), "pods; ");
+		pods("a", "pod");
+		is_str(turn(), "record a given n/pod; ");
+		uses_beat(u, now += 10000);
+		is_str(turn(), "pods; ");
+		if (when == 0) { /* while the pod has it, or after */
+			uses_units(u, NULL, 0, now);
+			pods(NULL, NULL);
+		} else {
+			pods(NULL, NULL);
+			is_str(turn(), "holders a; ");
+			uses_units(u, NULL, 0, now);
+			uses_holders(u, "a", USES_NOBODY, "", now);
+		}
+		is_str(turn(), "");
+		uses_units(u, &vgpu, 1, now);
+		is_str(turn(), "pods; ");
+		pods(NULL, NULL);
+		is_str(turn(), "holders a; ");
+		uses_holders(u, "a", USES_NOBODY, "", now);
+		is_str(turn(), "reset a; ");
+		uses_units(u, NULL, 0, now); /* that it is gone is its removal */
+		uses_reset_done(u, "a", true, "removal", 0, "", now);
+		is_str(turn(), "record a free; ");
+		u = uses_destroy(u);
+	}
+}
+
+TESTS({"a vGPU that was out of sight is removed before the next one has it", vgpu_out_of_sight},
+      {"of a device that is not ready its pods are asked for, and it is left alone",
        unready_while_held},
       {"what is not ready is not given", unready_while_given},
       {"another card is one that nobody knows, unless a pod has it", another_place},
