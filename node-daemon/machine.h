@@ -71,10 +71,11 @@ struct pci_function {
 	uint64_t address;
 	enum pci_kind kind;
 	struct pci_ids ids;
-	const char *driver;  /* "": none */
-	int64_t group;	     /* -1: none */
-	int64_t cdev;	     /* N of /dev/vfio/devices/vfioN, -1: there is none */
-	bool unsure;	     /* driver or group could not be read: trouble says which */
+	const char *driver; /* "": none */
+	int64_t group;	    /* -1: none */
+	int64_t cdev;	    /* N of /dev/vfio/devices/vfioN, -1: there is none */
+	bool unsure;	    /* driver or group could not be read: trouble says which */
+	bool half_seen; /* of its virtual functions and vGPUs some could not be read: one that is not shown may be there */
 	const char *trouble; /* first thing that could not be read, "": nothing */
 	const char *words; /* vendor and device for people, "": not known; filled by words.h, not by
 			      the scan */

@@ -100,10 +100,12 @@ bool cut_forbidden(const struct cut_seen *seen, struct arena *a, struct cut_plan
 		cut_refuse(p, a, "Quarantined", seen->book->why);
 	} else if (!str_empty(seen->refusal)) {
 		cut_refuse(p, a, "NothingWritten", seen->refusal);
-	} else if (seen->unit->card->unsure) {
+	} else if (seen->unit->card->unsure || seen->unit->card->half_seen) {
 		cut_refuse(p, a, "Unreadable",
 			   arena_printf(a, "%s; nothing is done with the unit until it reads",
-					seen->unit->card->trouble));
+					*seen->unit->card->trouble
+						? seen->unit->card->trouble
+						: "its virtual functions do not all show"));
 	}
 	return p->why.type;
 }

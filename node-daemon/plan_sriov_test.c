@@ -132,6 +132,9 @@ static void what_cannot_be(void)
 	card.f.trouble = "0000:41:00.0: driver: Invalid argument";
 	has(says(), "refused Unreadable: 0000:41:00.0: driver: Invalid argument; nothing is done");
 	begin_plain(4);
+	card.f.half_seen = true;
+	has(says(), "refused Unreadable: its virtual functions do not all show; nothing is done");
+	begin_plain(4);
 	book.whose = BOOK_QUARANTINED;
 	book.why = "another card";
 	is_str(says(), "refused Quarantined: another card");

@@ -514,7 +514,8 @@ void vgpu_tidy(const struct vgpu_seen *seen, const struct unit *u, uint64_t fail
 	size_t n = seen->journal->slots.n, first = 0;
 
 	*ret = (struct vgpu_tidying){0};
-	if (!b || b->whose == BOOK_QUARANTINED || *seen->books->refusal || u->card->unsure) {
+	if (!b || b->whose == BOOK_QUARANTINED || *seen->books->refusal || u->card->unsure ||
+	    u->card->half_seen) {
 		return;
 	}
 	ret->noted.items = arena_array(a, struct journal_slot, n);

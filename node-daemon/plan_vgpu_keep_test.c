@@ -133,6 +133,29 @@ static void killed(void)
 	}
 }
 
+/* What cannot be read may be there: its record stays, and nothing is made in its place. */
+static void half_seen(void)
+{
+	struct card_vgpu hidden;
+
+	begin(VGPU_VENDOR, 0x26b9, 32);
+	order_slots(2);
+	ok(settle(&none));
+	hidden = card.vgpus[0];
+	card.vgpus[0] = (struct card_vgpu){0};
+	card.f.half_seen = true;
+	card.writes = 0;
+	ok(settle(&none));
+	is_int(card.writes, 0);
+	is_int(journal.slots.n, 2);
+	is_str(journal.slots.items[0].state, JOURNAL_MADE);
+	card.vgpus[0] = hidden;
+	card.f.half_seen = false;
+	ok(settle(&none));
+	is_int(card.writes, 0);
+	is_int(journal.slots.n, 2);
+}
+
 static void nothing_stays(void)
 {
 	journal_finish(&journal);
@@ -143,4 +166,5 @@ static void nothing_stays(void)
 TESTS({"what is ordered has numbers, and is offered by them", they_have_numbers},
       {"what is not ordered any more goes, when nobody has it", not_ordered_they_go},
       {"what others have made stays", others_stay}, {"what a pod had is made anew", made_anew},
+      {"what cannot be read is not forgotten", half_seen},
       {"killed anywhere, it comes to that end", killed}, {"nothing stays", nothing_stays})

@@ -180,7 +180,7 @@ static void read_sriov(struct scan *s, struct entry *at, int dir)
 	size_t most;
 
 	if (rc < 0 && rc != -ENOENT) {
-		scan_card_trouble(s, card, card->address, "sriov_totalvfs", rc);
+		scan_half_seen(s, card, card->address, "sriov_totalvfs", rc);
 	}
 	most = (size_t)MIN(card->total_vfs, MACHINE_MAX_VFS);
 	vfs = card->vfs.items = arena_array(&s->m->arena, struct pci_vf, most);
@@ -195,12 +195,12 @@ static void read_sriov(struct scan *s, struct entry *at, int dir)
 			return;
 		}
 		if (rc < 0 || pcifn_parse(text, &vf->address) < 0) {
-			scan_card_trouble(s, card, card->address, link, rc < 0 ? rc : -EBADMSG);
+			scan_half_seen(s, card, card->address, link, rc < 0 ? rc : -EBADMSG);
 			continue;
 		}
 		e = scan_entry(s, vf->address);
 		if (e && (e->card || e->address <= card->address)) {
-			scan_card_trouble(s, card, card->address, link, -EBADMSG);
+			scan_half_seen(s, card, card->address, link, -EBADMSG);
 			continue;
 		}
 		*vf = (struct pci_vf){.address = vf->address,
@@ -217,7 +217,7 @@ static void read_sriov(struct scan *s, struct entry *at, int dir)
 	}
 	snprintf(next, sizeof(next), "virtfn%zu", most);
 	if (most == MACHINE_MAX_VFS && sysfs_link_name(dir, next, target, sizeof(target)) >= 0) {
-		scan_card_trouble(s, card, card->address, "virtual functions", -E2BIG);
+		scan_half_seen(s, card, card->address, "virtual functions", -E2BIG);
 		at->cut = true;
 	}
 }
@@ -228,6 +228,9 @@ static void look_at_stray(struct scan *s, const struct entry *e, const char *car
 	uint64_t at;
 	const struct entry *of = pcifn_parse(card, &at) < 0 ? NULL : scan_entry(s, at);
 
+	if (of && of->card && !of->vf) {
+		of->card->half_seen = true;
+	}
 	if (!of || !of->cut) {
 		scan_trouble(s, e->name, "physfn", -EBADMSG);
 	}
@@ -306,10 +309,10 @@ static void look_at_vf(struct scan *s, struct entry *e, int dir)
 	int rc;
 
 	if ((rc = scan_driver(s, dir, &e->vf->driver)) < 0) {
-		scan_card_trouble(s, e->card, e->address, "driver", rc);
+		scan_half_seen(s, e->card, e->address, "driver", rc);
 	}
 	if ((rc = scan_group(dir, &e->vf->group)) < 0) {
-		scan_card_trouble(s, e->card, e->address, "iommu_group", rc);
+		scan_half_seen(s, e->card, e->address, "iommu_group", rc);
 	}
 	scan_vf_face(s, e, dir);
 	look_at_plain_vf(s, e, dir);

@@ -44,6 +44,9 @@ void scan_trouble(struct scan *s, const char *where, const char *file, int rc);
 /* The same of a card: kept in the machine, and the first one in the card. */
 void scan_card_trouble(struct scan *s, struct pci_function *card, uint64_t at, const char *file,
 		       int rc);
+/* The same of what shows its virtual functions and vGPUs. */
+void scan_half_seen(struct scan *s, struct pci_function *card, uint64_t at, const char *file,
+		    int rc);
 
 /* Of an open function. Identity: NULL, or the file that failed, with its errno in *rc. */
 const char *scan_ids(int dir, struct pci_ids *ret, int *rc);

@@ -58,6 +58,13 @@ void scan_card_trouble(struct scan *s, struct pci_function *card, uint64_t at, c
 	}
 }
 
+void scan_half_seen(struct scan *s, struct pci_function *card, uint64_t at, const char *file,
+		    int rc)
+{
+	scan_card_trouble(s, card, at, file, rc);
+	card->half_seen = true;
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 /* The file that failed, with its errno in *rc. */

@@ -129,6 +129,37 @@ static void vfio_nodes(void)
 	}
 }
 
+/* One of its functions that cannot be read may carry a vGPU. */
+static void half_seen(void)
+{
+	static const struct {
+		const char *link, *target; /* NULL: it is gone */
+		bool half;
+	} rows[] = {
+		{"x", "y", false},
+		{"virtfn1", "../nobody", true},
+		{"virtfn1", NULL, true},
+		{"virtfn1/driver", "\033[1m", true},
+		{"virtfn1/iommu_group", "../x", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_tree struct tree t = tree_make(
+			"device 0000:41:00.0 id=10de:26b9 class=030200 driver=nvidia group=1\n"
+			"  sriov_totalvfs = 4\n"
+			"vfs 0000:41:00.0 first=0000:41:00.4 count=4 driver=nvidia group=40\n");
+		auto_free char *path = xprintf("devices/pci0000:41/0000:41:00.0/%s", rows[i].link);
+		attr_cleanup(machine_finish) struct machine m;
+
+		unlinkat(t.fd, path, 0);
+		if (rows[i].target) {
+			symlinkat(rows[i].target, t.fd, path);
+		}
+		scan_into(&t, &m);
+		is_int(machine_function(&m, 0x4100)->half_seen, rows[i].half);
+	}
+}
+
 static void iommufd_there(void)
 {
 	auto_tree struct tree t = tree_make(CARD);
@@ -614,6 +645,7 @@ TESTS({"a directory that is no /sys is an error with the remedy", no_sys},
       {"the report does not depend on the order of directories", order_of_making},
       {"while one card is plugged in and out the other stays in every report", hotplug},
       {"a node of a function's own is there where the kernel made one", vfio_nodes},
+      {"a card whose virtual functions do not all show is known for it", half_seen},
       {"iommufd is there while it is loaded", iommufd_there},
       {"more cards than a GPUNode takes are cut, and said", many_cards},
       {"more virtual functions than a GPUNode takes are cut, and said", many_vfs},

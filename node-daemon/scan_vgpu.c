@@ -29,8 +29,8 @@ void scan_vf_face(struct scan *s, struct entry *e, int dir)
 		return; /* not this interface, or a function on which the driver failed */
 	}
 	if (n < 0 || (n > 0 && parse_int(text, 0, INT32_MAX, &id) < 0)) {
-		scan_card_trouble(s, e->card, e->address, "nvidia/current_vgpu_type",
-				  n < 0 ? (int)n : -EBADMSG);
+		scan_half_seen(s, e->card, e->address, "nvidia/current_vgpu_type",
+			       n < 0 ? (int)n : -EBADMSG);
 		return;
 	}
 	vf->face = VGPU_VENDOR;
@@ -144,7 +144,7 @@ static void look_at_mdev(struct scan *s, int mdevs, const char *uuid)
 	}
 	n = sysfs_link_name(dir, "mdev_type", type, sizeof(type));
 	if (n < 0) {
-		scan_card_trouble(s, e->card, d.parent, "mdev_type", (int)n);
+		scan_half_seen(s, e->card, d.parent, "mdev_type", (int)n);
 	} else {
 		d.type = arena_strdup(&s->m->arena, type);
 	}
@@ -160,6 +160,13 @@ static int by_parent(const void *a, const void *b)
 				      : strcmp(x->uuid, y->uuid);
 }
 
+static void half_seen(struct scan *s)
+{
+	for (size_t i = 0; i < s->m->functions.n; i++) {
+		s->m->functions.items[i]->half_seen = true;
+	}
+}
+
 static void look_at_mdevs(struct scan *s)
 {
 	auto_close int mdevs = scan_note(s, sysfs_dir(s->sys, "bus/mdev/devices"));
@@ -167,12 +174,17 @@ static void look_at_mdevs(struct scan *s)
 	size_t n;
 	int rc;
 
+	if (mdevs < 0 && mdevs != -ENOENT) {
+		scan_trouble(s, "bus/mdev/devices", "list", mdevs);
+		half_seen(s);
+	}
 	if (mdevs < 0) {
 		return; /* no driver of mediated devices is loaded */
 	}
 	rc = sysfs_list(mdevs, ".", MACHINE_MAX_MDEVS, &s->m->arena, &uuids, &n);
 	if (rc < 0) {
 		scan_trouble(s, "bus/mdev/devices", "list", rc);
+		half_seen(s);
 	}
 	for (size_t i = 0; i < n; i++) {
 		look_at_mdev(s, mdevs, uuids[i]);
@@ -199,19 +211,26 @@ static int64_t described(const char *description, const char *key)
 	return value;
 }
 
-static void read_mdev_type(struct scan *s, struct pci_function *card, int types, const char *id)
+static void read_mdev_type(struct scan *s, struct pci_function *card, uint64_t place, int types,
+			   const char *id)
 {
 	auto_close int dir = scan_note(s, sysfs_dir(types, id));
 	struct vgpu_type *t = dir < 0 || strlen(id) > NAME_BYTES ? NULL : type_add(s, card);
 	char text[1024];
+	int rc;
 
 	if (!t) {
 		return;
 	}
 	t->id = arena_strdup(&s->m->arena, id);
 	t->name = t->id;
-	if (scan_note(s, (int)sysfs_read(dir, "name", text, NAME_BYTES)) > 0) {
+	rc = scan_note(s, (int)sysfs_read(dir, "name", text, NAME_BYTES));
+	if (rc > 0) {
 		t->name = arena_strdup(&s->m->arena, text);
+	} else if (rc < 0 && rc != -ENOENT) {
+		auto_free char *file = xprintf("mdev_supported_types/%s/name", id);
+
+		scan_card_trouble(s, card, place, file, rc);
 	}
 	if (scan_note(s, (int)sysfs_read(dir, "description", text, sizeof(text))) > 0) {
 		t->framebuffer_mib = described(text, "framebuffer=");
@@ -240,7 +259,7 @@ static bool read_mdev_types(struct scan *s, struct pci_function *card, uint64_t 
 		scan_card_trouble(s, card, place, "mdev_supported_types", rc);
 	}
 	for (size_t i = 0; i < n; i++) {
-		read_mdev_type(s, card, types, ids[i]);
+		read_mdev_type(s, card, place, types, ids[i]);
 	}
 	card->face = VGPU_MDEV;
 	return true;
