@@ -108,6 +108,9 @@ $(B)/bench/decode: $(B)/e2e/bench/decode.o $(ALLLIBS)
 # A device plugin on our gRPC, which is held against Go's (e2e/tools/nodekit/grpcwire).
 $(B)/e2e/grpc/echo: $(B)/e2e/grpc/echo.o $(call lib,node-daemon) $(ALLLIBS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+# What the node's side counts, against a kernel (e2e/node/fit.sh).
+$(B)/e2e/node/fitprobe: $(B)/e2e/node/fitprobe.o $(call lib,node-daemon) $(ALLLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # A test links only its own layer and those below: an upward call fails as an undefined reference.
 below_lib/base := lib/base
