@@ -34,12 +34,14 @@ static void add_type(struct demand *v, const struct vgpu_seen *seen, const char 
 {
 	struct vgpu_device_list devices;
 	struct plugin_offer *list;
+	const struct unit *unit;
 
 	vgpu_devices(seen, type, a, &devices);
-	if (!devices.n) {
+	unit = devices.n ? devices.items[0].unit : vgpu_beside(seen, type);
+	if (!unit) {
 		return;
 	}
-	list = list_of(to, demand_resource(devices.items[0].unit, type, a));
+	list = list_of(to, demand_resource(unit, type, a));
 	if (list->devices.n) {
 		return; /* two types of one name are one */
 	}

@@ -146,6 +146,14 @@ int64_t fit_more(const struct pci_function *card, const struct vgpu_type *t, enu
 	return MIN(places, mode == FIT_MIXED ? 1 : left(card, t));
 }
 
+bool fit_beside(const struct pci_function *card, const struct vgpu_type *t)
+{
+	int64_t size = size_made(card);
+
+	return size > 0 && size_of(card, t->id) == size && !vgpu_is_mig(t->name) &&
+	       fit_mode(card) == FIT_EQUAL;
+}
+
 const char *fit_creatable(const struct pci_function *card, struct arena *a)
 {
 	struct listing all;

@@ -35,6 +35,9 @@ int64_t fit_more(const struct pci_function *card, const struct vgpu_type *t, enu
 /* Why that is none, and what would be taken; "" where it is not none. In the arena. */
 const char *fit_why_not(const struct pci_function *card, const struct vgpu_type *t,
 			enum fit_mode mode, struct arena *a);
+/* A type that the driver tells of, and that takes turns with those that are made on a card of equal
+ * sizes: it has their size. */
+bool fit_beside(const struct pci_function *card, const struct vgpu_type *t);
 /* "NVIDIA L40S-2Q, NVIDIA L40S-2B", or "nothing": what the driver lists. In the arena. */
 const char *fit_creatable(const struct pci_function *card, struct arena *a);
 

@@ -58,6 +58,26 @@ bool vgpu_on_demand(const struct vgpu_seen *seen, const struct unit *u)
 	       !u->card->unsure;
 }
 
+static bool is_cut_as_ordered(const struct vgpu_seen *seen, const struct unit *u)
+{
+	const struct order *o = orders_find(seen->orders, u);
+
+	return o && o->want == WANT_VGPU && o->slots.n;
+}
+
+const struct unit *vgpu_beside(const struct vgpu_seen *seen, const char *type)
+{
+	list_each(u, seen->units) {
+		list_each(t, &u->card->types) {
+			if (is_cut_as_ordered(seen, u) && str_eq(t->name, type) &&
+			    fit_beside(u->card, t)) {
+				return u;
+			}
+		}
+	}
+	return NULL;
+}
+
 static bool is_of(const struct vgpu_seen *seen, const struct journal_slot *s, const struct unit *u)
 {
 	const struct book *b = books_find(seen->books, u->card->address);
@@ -258,6 +278,11 @@ void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret
 	list_each(u, seen->units) {
 		struct status_unit status = {0};
 
+		list_each(t, &u->card->types) {
+			if (is_cut_as_ordered(seen, u) && fit_beside(u->card, t)) {
+				add_name(names, &n, t->name);
+			}
+		}
 		if (!vgpu_on_demand(seen, u)) {
 			continue;
 		}

@@ -55,11 +55,15 @@ struct vgpu_device {
 
 LIST_OF(vgpu_device_list, struct vgpu_device);
 
-/* All types that a card which is cut on demand has or could have, by name: the resources. */
+/* All types that a card which is cut on demand has or could have, by name: the resources. Of one whose
+ * vGPUs are ordered one by one those that it has, and those that could take turns with these
+ * (fit_beside): their number is 0 as long as none is ordered, as Harvester's nodes show it (seed 003). */
 void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret, size_t *ret_n);
 /* All of one type, by card and number. */
 void vgpu_devices(const struct vgpu_seen *seen, const char *type, struct arena *a,
 		  struct vgpu_device_list *ret);
+/* Whose vGPUs are ordered one by one, and could be of that type. NULL: no card is. */
+const struct unit *vgpu_beside(const struct vgpu_seen *seen, const char *type);
 
 struct vgpu_plan {
 	const char *why; /* a sentence: it is refused, and the rest is empty; NULL: not */

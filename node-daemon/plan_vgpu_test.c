@@ -151,6 +151,36 @@ static void types_are_named(void)
 	is_str(names[0], "NVIDIA A2-4Q");
 }
 
+/* Seed 003: with 4A and 4Q ordered the node counts 4C, too, and none of it; nothing of another size. */
+static void types_that_take_turns(void)
+{
+	const char **names;
+	size_t n;
+
+	begin(VGPU_MDEV, 0x25b6, 16);
+	cut_slot(card_vf(0), "NVIDIA A2-4Q");
+	look();
+	vgpu_types(&node, &arena, &names, &n);
+	is_int(n, 0); /* nothing is made yet */
+	ok(card_create(&card, 0, 746, "6b4c2f16-0000-4000-8000-00000000abcd"));
+	look();
+	vgpu_types(&node, &arena, &names, &n);
+	is_int(n, 6); /* with the A16's */
+	is_str(names[3], "NVIDIA A2-4A");
+	is_str(names[4], "NVIDIA A2-4C");
+	is_str(devices("NVIDIA A2-4C"), "");
+	ok(vgpu_beside(&node, "NVIDIA A2-4C") == &units.items[0]);
+	ok(!vgpu_beside(&node, "NVIDIA A2-2Q"));
+	order.want = WANT_HOST;
+	ok(!vgpu_beside(&node, "NVIDIA A2-4C"));
+	begin(VGPU_VENDOR, 0x26b9, 8);
+	card.mixed = true;
+	cut_slot(card_vf(0), Q4);
+	ok(card_create(&card, 0, 1150, ""));
+	look();
+	ok(!vgpu_beside(&node, A4)); /* which sizes take turns is not told */
+}
+
 /* hypeman-kohakuriver.md H10: what is removed, and what stays. */
 static void what_is_removed(void)
 {
@@ -320,6 +350,7 @@ TESTS({"ids are a card and a number", ids},
       {"what cannot be is said, with what can", refusals},
       {"two at once do not take the same place", two_at_once},
       {"types have their resources", types_are_named},
+      {"types that take turns are counted, and none of them", types_that_take_turns},
       {"only what is ours and unused is removed", what_is_removed},
       {"one that cannot be removed keeps nobody else", one_stays},
       {"a type without a name is not taken for another", types_without_a_name},
