@@ -21,6 +21,7 @@
 #   demand    vGPUs made there as pods ask
 #   vfs       virtual functions there that are GPUs by themselves, as Intel's and AMD's
 #   fit       how many more vGPUs a card is said to take, against what the kernel there takes: 1,250 random steps
+#   vgpus     seed 003 there from the first click to the reboot, with KubeVirt, on both generations of NVIDIA's driver
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
@@ -161,6 +162,7 @@ part_vfs() { bash e2e/node/vfs.sh; }
 part_pool() { bash e2e/node/pool.sh; }
 part_demand() { bash e2e/node/demand.sh; }
 part_fit() { bash e2e/node/fit.sh; }
+part_vgpus() { bash e2e/node/vgpus.sh; }
 
 # --- the clusters: the first, on Debian's etcd, is for data, seeds, kubelet, supply, join and oldetcd, the others for cluster and faults ------------
 
@@ -212,7 +214,7 @@ seeds() {
 all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -238,7 +240,7 @@ for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.l
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster hands eyes demand fit &
 lane faults &
-lane neighbours given &
+lane neighbours given vgpus &
 lane node tools programs cut vfs pool &
 for p; do
 	read -r name seconds <&"$ended"

@@ -27,55 +27,15 @@ clean() {
 }
 trap clean EXIT
 
-soon() { within 90 "$@"; }
 unit() { get "{.status.units[?(@.id==\"$1\")]$2}"; } # ADDRESS PATH
-hands() { kubectl -n vmgpu-system logs -l app.kubernetes.io/name=vmgpu-node -c hands --tail="${TAIL:-6}"; }
 after_failure() {
 	get '{range .status.units[*]}{.id} {.driver} {.holder}: {.conditions[*].message}{"\n"}{end}{.status.conditions[*].message}{"\n"}' | sed 's/^/# /'
 	kubectl get pods -A -o wide --no-headers | cut -c1-150 | sed 's/^/# /'
 	hands 2>&1 | cut -c1-300 | sed 's/^/# hands: /'
 }
 
-# The program and what it is linked with.
-image() {
-	local bin=$top/build/$V/vmgpu-node libraries
-	mapfile -t libraries < <(ldd "$bin" | awk '$2 == "=>" { print $3 ":" $3 } $1 ~ "^/" { print $1 ":" $1 }')
-	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
-}
-
-begin() {
-	bash e2e/cluster/up.sh "$state" || return 1
-	# shellcheck source=/dev/null
-	. "$state/env"
-	NVFAKE=driver=0 CARD=nvme,serial=card KUBELET=1 bash e2e/node/run.sh "$g" && bash e2e/node/join.sh "$g" "$state" && image || return 1
-	kubectl create namespace $ns >/dev/null
-	kubectl apply --server-side -f e2e/data/instancetypes >/dev/null
-	# What stands in for a machine in its launcher needs neither the machine's memory nor its CPUs.
-	kubectl -n kubevirt patch kubevirt kubevirt --type=merge -p '{"spec": {"configuration": {"developerConfiguration": {"memoryOvercommit": 3200, "cpuAllocationRatio": 1000}}}}' >/dev/null
-	deploy
-}
-
-# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server.
-deploy() {
-	sed 's/vmgpu-node:latest/vmgpu-node:test/' manifests/node.yaml | kubectl apply -f - >/dev/null
-	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "{\"spec\": {\"template\": {\"spec\": {\"hostNetwork\": true, \"containers\": [{\"name\": \"hands\",
-		\"env\": [{\"name\": \"KUBERNETES_SERVICE_HOST\", \"value\": \"10.0.2.2\"}, {\"name\": \"KUBERNETES_SERVICE_PORT\", \"value\": \"$(cat "$state/port")\"}]}]}}}}" >/dev/null
-}
-
 counts() { [ "$(kubectl get node gpu-node -o "jsonpath={.status.allocatable.nvidia\\.com/$1}")" = "$2" ]; } # NAME NUMBER
-available() { [ "$(kubectl -n vmgpu-system get daemonset vmgpu-node -o 'jsonpath={.status.numberAvailable}')" = 1 ]; }
 status_of() { guest "grep -hE '^($2):' /proc/\$(pgrep -f '$1' | head -1)/status | tr -s '\\t' ' ' | tr '\\n' ' '"; } # COMMAND FIELDS
-vm() { # NAME GPU
-	kubectl -n $ns create -f - >/dev/null <<Y
-apiVersion: apps.cozystack.io/v1alpha1
-kind: VMInstance
-metadata: {name: $1}
-spec: {instanceType: u1.medium, gpus: [{name: nvidia.com/$2}]}
-Y
-}
-delete_vm() { kubectl -n $ns delete vminstances.apps.cozystack.io "$1" --wait=false >/dev/null; }
-launcher() { kubectl -n $ns get pod -l "vm.kubevirt.io/name=vm-instance-$1" -o name; }
-says() { kubectl -n $ns logs "$(launcher "$2" | grep . || echo pod/none)" -c compute | grep -E "$1"; } # EXPRESSION VM
 held() { [ "$(unit "$1" .holder.vm)" = "$2" ]; } # ADDRESS VM
 order() { # WANT ADDRESS DEVICE: in the place of a controller
 	kubectl patch gpunode gpu-node --type=merge -p "{\"spec\": {\"units\": [{\"id\": \"$2\", \"device\": \"$3\", \"want\": \"$1\"}]}}" >/dev/null
@@ -128,7 +88,7 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	echo "ok 1 - GPUs given to virtual machines # SKIP no QEMU (e2e/deps.sh --test)"
 	exit 0
 fi
-begin || { echo "not ok 1 - a node with GPUs" && exit 1; }
+NVFAKE=driver=0 CARD=nvme,serial=card a_node || { echo "not ok 1 - a node with GPUs" && exit 1; }
 as_a_pod
 [ $failed = 0 ] || { echo "1..$n" && exit 1; } # nothing is given without it
 given

@@ -6,6 +6,7 @@
 # addresses among themselves, and no way out. stop.sh GUEST takes the Node and its pods away, too.
 #
 # join.sh image GUEST TAR   an image of image.sh for that node
+# join.sh again GUEST       what a node does by itself when it has booted anew (run.sh --again)
 #
 # virt-handler is played (vmgpu-e2e play --handler-only, in the guest), virt-launcher is vfioprobe, and devices.kubevirt.io/tun, which
 # each launcher asks for, is a resource of nodekit's plugin. What runs in the guest writes /tmp/{containerd,kubelet,tun,handler}.log there.
@@ -16,7 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 # shellcheck source-path=SCRIPTDIR source=../cluster/lib.sh
 . "$here/../cluster/lib.sh"
-state='' cluster='' node='' port='' dir=''
+state='' cluster='' node='' port='' dir='' boot=''
 
 # --- in the guest -------------------------------------------------------------------------------------------------------
 
@@ -31,12 +32,13 @@ begin() {
 # The modules are those of the unpacked kernel, which the guest sees as it sees all files. Debian's kernel has cgroup 2 with each controller.
 modules() { modprobe -d "$cache/node/kernel" -a virtio_blk ext4 veth bridge tun; }
 
-# disk: on it, containers and what the kubelet keeps; containerd refuses overlays on overlays, and a kubelet wants to know how full it is
+# disk: on it, containers, what the kubelet keeps, and a vmgpu-node's journal; containerd refuses overlays on overlays, and a kubelet wants to
+# know how full it is
 disk() {
 	local folder
 	mkdir -p /run/disk
 	mount -t ext4 -o noatime,noinit_itable /dev/vda /run/disk
-	for folder in kubelet containerd; do
+	for folder in kubelet containerd vmgpu; do
 		mkdir -p "/run/disk/$folder" "/var/lib/$folder"
 		mount --bind "/run/disk/$folder" "/var/lib/$folder"
 	done
@@ -57,7 +59,7 @@ inside() { # KUBELET ARGUMENT...
 	mount --make-rshared / # volumes of pods may ask for what is mounted later
 	begin containerd containerd -c "$dir/containerd.toml"
 	within 120 ctr version >/dev/null 2>&1 || die "containerd does not answer; guest.sh $state cat /tmp/containerd.log"
-	begin images ctr -n k8s.io image import "$state/join/images.tar"
+	[ -n "$(ctr -n k8s.io image list -q)" ] || begin images ctr -n k8s.io image import "$state/join/images.tar"
 	begin kubelet kubelet --config="$dir/kubelet.yaml" --kubeconfig="$dir/kubeconfig" \
 		--hostname-override="$node" --node-ip=10.0.2.15 --cloud-provider=external "$@"
 	begin tun nodekit plugin --device /dev/net/tun:/dev/net/tun devices.kubevirt.io/tun tun{0..19}
@@ -131,7 +133,7 @@ await() {
 }
 
 join() { # KUBELET ARGUMENT...
-	local programs said
+	local programs argument
 	[ ! -e "$dir" ] || die "$state has joined $(cat "$state/cluster")"
 	programs=$("$here/../cluster/build.sh" kubelet nodekit)
 	make -s -C "$here/../.." build/vmgpu-e2e
@@ -148,18 +150,36 @@ join() { # KUBELET ARGUMENT...
 	ln -s "${programs[0]}/kubelet" "${programs[1]}/nodekit" "$dir/bin/"
 	configuration
 	echo "$cluster" >"$state/cluster"
-	said=$("$state/guest/gsh" monitor "$state" "hostfwd_add net tcp:127.0.0.1:$port-:$port")
-	[ -z "$said" ] || die "$said"
-	"$here/guest.sh" "$state" bash "$here/join.sh" inside "$state" "$cluster" "$@"
+	for argument; do echo "$argument"; done >"$dir/arguments"
+	start
 	await 120 "the kubelet to make its Node" is_there
 	await 30 "an address for $node" reachable
 	await 120 "$node to be Ready" is_ready
 }
 
+# start: the node's own programs, and the way to its kubelet
+start() {
+	local said arguments
+	port=$(($(cat "$cluster/port") + 7))
+	mapfile -t arguments <"$dir/arguments"
+	said=$("$state/guest/gsh" monitor "$state" "hostfwd_add net tcp:127.0.0.1:$port-:$port")
+	[ -z "$said" ] || die "$said"
+	"$here/guest.sh" "$state" bash "$here/join.sh" inside "$state" "$cluster" "${arguments[@]}"
+}
+
+# What the API server has of the Node is of the boot before until the kubelet has spoken.
+again() {
+	boot=$("$here/guest.sh" "$state" cat /proc/sys/kernel/random/boot_id)
+	start
+	await 120 "$node to be Ready" is_back
+}
+is_back() { see | grep -q "\"bootID\":\"$boot\"" && is_ready; }
+
 main() {
 	local verb=join
 	arguments 2 "$@"
-	case $1 in inside | image) verb=$1 && shift ;; esac
+	case $1 in inside | image | again) verb=$1 && shift ;; esac
+	[ "$verb" != again ] || set -- "$1" "$(cat "$1/cluster")"
 	[ $# -ge 2 ] || { usage >&2 && exit 2; }
 	[ -e "$1/.vmgpu-guest" ] || die "$1 is not a guest's folder"
 	state=$(cd "$1" && pwd -P) node=$(cat "$1/node") dir=$state/kubelet
@@ -170,7 +190,7 @@ main() {
 	[ -e "$2/.vmgpu-cluster" ] || die "$2 is not a cluster's folder"
 	cluster=$(cd "$2" && pwd -P)
 	shift 2
-	if [ "$verb" = inside ]; then inside "$@"; else timed "$node is Ready" join "$@"; fi
+	if [ "$verb" = inside ]; then inside "$@"; else timed "$node is Ready" "$verb" "$@"; fi
 }
 
 main "$@"

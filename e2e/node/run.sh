@@ -4,6 +4,9 @@
 # NVIDIA's (below), and every file of this machine at the same place, writable without effect here. It reaches servers
 # on this machine's 127.0.0.1 as 10.0.2.2; STATE/kubeconfig is KUBECONFIG with that address. stop.sh STATE ends it.
 #
+# run.sh --again STATE: its power fails and comes back. Nothing of its memory is left, all that it had on its disk is; if it was a node of a
+# cluster (join.sh), it becomes one again by itself. NVFAKE, where it is set, takes the place of what it was.
+#
 #   address          card                      group, driver
 #   01:00.0, .1      L40S and its audio        one group; nvidia, snd_hda_intel
 #   02:00.0          A100 80GB PCIe            SR-IOV, 4 functions (VFS)
@@ -51,7 +54,7 @@ machine() {
 		qemu+=(-chardev "socket,id=sh$i,path=sh$i,server=on,wait=off"
 			-device "virtserialport,bus=serial.0,chardev=sh$i,name=sh$i,nr=$((i + 1))")
 	done
-	[ ! -e join ] || qemu+=(-drive "file=$(readlink -f join)/disk,if=none,id=disk,format=raw,snapshot=on" -device virtio-blk-pci,bus=pcie.0,addr=13.0,drive=disk)
+	[ ! -e join ] || qemu+=(-drive "file=disk,if=none,id=disk,format=raw,cache=unsafe" -device virtio-blk-pci,bus=pcie.0,addr=13.0,drive=disk)
 }
 
 # shellcheck disable=SC2054
@@ -112,13 +115,44 @@ failed() {
 		tail -n 12 "$log" | cut -c1-400 >&2
 	done
 	"$here/stop.sh" --keep "$state"
+	rm -f "$state/disk"
 	say "stopped; the logs stay in $state until the next run.sh or stop.sh of this folder"
 	exit "$status"
+}
+
+# What the machine is made of, for the next time that it boots.
+settings=(NVFAKE MASK CARD VFS KERNEL_ARGS QEMU_ARGS MEM CPU)
+remember() {
+	local v
+	for v in "${settings[@]}"; do printf '%s=%q\n' "$v" "${!v:-}"; done >settings
+}
+
+power() {
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap failed EXIT
+	start
+	timed "guest is up" wait_ready
+}
+
+again() { # STATE
+	local nvfake=${NVFAKE:-}
+	[ -e "$1/settings" ] || die "$1 is not a guest's folder"
+	state=$(cd "$1" && pwd -P)
+	cd "$state"
+	# shellcheck source=/dev/null
+	. ./settings
+	NVFAKE=${nvfake:-$NVFAKE}
+	remember
+	"$here/stop.sh" --off "$state"
+	power
+	[ ! -e kubelet ] || "$here/join.sh" again "$state"
 }
 
 main() {
 	local dirs
 	arguments 1 "$@"
+	[ "$1" != --again ] || { again "$2" && return; }
 	mkdir -p "$1"
 	state=$(cd "$1" && pwd -P)
 	[ ! -e "$state/.failed" ] || rm -rf "${state:?}"/* "$state/.failed" "$state/.vmgpu-guest"
@@ -130,12 +164,12 @@ main() {
 	touch .vmgpu-guest
 	echo "${NODE:-gpu-node}" >node
 	ln -s "${dirs[0]}" guest
-	[ -z "${dirs[1]:-}" ] || ln -s "${dirs[1]}" join
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	trap failed EXIT
-	start
-	timed "guest is up" wait_ready
+	if [ -n "${dirs[1]:-}" ]; then
+		ln -s "${dirs[1]}" join
+		cp --sparse=always join/disk disk
+	fi
+	remember
+	power
 }
 
 main "$@"

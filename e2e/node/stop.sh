@@ -1,6 +1,6 @@
 #!/bin/bash
 # stop.sh STATE: ends the guest that run.sh booted in STATE and removes STATE. Silent if there is no such folder. A Node that it was
-# (join.sh) goes with its pods. With --keep before STATE the folder stays.
+# (join.sh) goes with its pods. With --keep before STATE the folder stays; with --off the Node does, too: only its power is gone (run.sh --again).
 set -euo pipefail
 prog=stop.sh
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,7 +21,7 @@ leave() {
 main() {
 	local state pid keep=''
 	arguments 1 "$@"
-	[ "$1" != --keep ] || { keep=1 && shift; }
+	case $1 in --keep | --off) keep=$1 && shift ;; esac
 	[ -d "$1" ] || return 0
 	state=$(cd "$1" && pwd -P)
 	[ -e "$state/.vmgpu-guest" ] || die "$state is not a guest's folder"
@@ -30,6 +30,7 @@ main() {
 		kill -KILL "$pid"
 		while alive "$pid" "$state"; do sleep 0.02; done
 	fi
+	[ "$keep" != --off ] || return 0
 	leave "$state"
 	if [ -n "$keep" ]; then touch "$state/.failed"; else rm -rf "$state"; fi
 }

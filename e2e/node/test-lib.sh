@@ -1,5 +1,6 @@
 # e2e/node/test-lib.sh: what the tests of vmgpu-node in a guest share; sourced, not run, behind ../lib.sh. The guest lies in $g and its
-# node is called gpu-node; $work is a folder of the script's. A controller that start_controller has started is the script's to end.
+# node is called gpu-node; $work is a folder of the script's. A controller that start_controller has started is the script's to end. What stands
+# behind "As a pod" is for those that have vmgpu-node as one, on a guest that is a node: $top, $V, the cluster $state and the namespace $ns are the script's.
 # shellcheck shell=bash disable=SC2034,SC2154
 controller=''
 
@@ -19,3 +20,51 @@ stop_controller() {
 	kill -TERM "$controller" && wait "$controller"
 	controller=''
 }
+
+# --- As a pod ------------------------------------------------------------------------------------------------------------------
+
+soon() { within "${PATIENCE:-90}" "$@"; } # on a machine that has much else to do it may take longer
+
+# a_node: a cluster with KubeVirt, and the guest as its node, with vmgpu-node. Variables as for run.sh
+a_node() {
+	bash e2e/cluster/up.sh "$state" || return 1
+	# shellcheck source=/dev/null
+	. "$state/env"
+	KUBELET=1 bash e2e/node/run.sh "$g" && bash e2e/node/join.sh "$g" "$state" && image || return 1
+	kubectl create namespace "$ns" >/dev/null
+	kubectl apply --server-side -f e2e/data/instancetypes >/dev/null
+	# What stands in for a machine in its launcher needs neither the machine's memory nor its CPUs.
+	kubectl -n kubevirt patch kubevirt kubevirt --type=merge -p '{"spec": {"configuration": {"developerConfiguration": {"memoryOvercommit": 3200, "cpuAllocationRatio": 1000}}}}' >/dev/null
+	deploy
+}
+
+# The program and what it is linked with.
+image() {
+	local bin=$top/build/$V/vmgpu-node libraries
+	mapfile -t libraries < <(ldd "$bin" | awk '$2 == "=>" { print $3 ":" $3 } $1 ~ "^/" { print $1 ":" $1 }')
+	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
+}
+
+# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server.
+deploy() {
+	sed 's/vmgpu-node:latest/vmgpu-node:test/' manifests/node.yaml | kubectl apply -f - >/dev/null
+	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "{\"spec\": {\"template\": {\"spec\": {\"hostNetwork\": true, \"containers\": [{\"name\": \"hands\",
+		\"env\": [{\"name\": \"KUBERNETES_SERVICE_HOST\", \"value\": \"10.0.2.2\"}, {\"name\": \"KUBERNETES_SERVICE_PORT\", \"value\": \"$(cat "$state/port")\"}]}]}}}}" >/dev/null
+}
+
+hands() { kubectl -n vmgpu-system logs -l app.kubernetes.io/name=vmgpu-node -c hands --tail="${TAIL:-6}"; }
+available() { [ "$(kubectl -n vmgpu-system get daemonset vmgpu-node -o 'jsonpath={.status.numberAvailable}')" = 1 ]; }
+
+vm() { # NAME GPU...
+	local gpu gpus=''
+	for gpu in "${@:2}"; do gpus+="${gpus:+, }{name: nvidia.com/$gpu}"; done
+	kubectl -n "$ns" create -f - >/dev/null <<Y
+apiVersion: apps.cozystack.io/v1alpha1
+kind: VMInstance
+metadata: {name: $1}
+spec: {instanceType: u1.medium, gpus: [$gpus]}
+Y
+}
+delete_vm() { kubectl -n "$ns" delete vminstances.apps.cozystack.io "$1" --wait=false >/dev/null; }
+launcher() { kubectl -n "$ns" get pod -l "vm.kubevirt.io/name=vm-instance-$1" --field-selector=status.phase=Running -o name; }
+says() { kubectl -n "$ns" logs "$(launcher "$2" | grep . || echo pod/none)" -c compute | grep -E "$1"; } # EXPRESSION VM
