@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/vmgpu.h"
 
+#include "kube/lease.h"
+
 #define T struct gpu_profile
 static const struct field gpu_profile_fields[] = {
 	FIELD(T, name, "name", TYPE_STR, .flags = TYPE_INTERN),
@@ -100,8 +102,19 @@ static const struct field gpu_node_status_fields[] = {
 	{0},
 };
 static const struct type gpu_node_status_type = {sizeof(T), gpu_node_status_fields, NULL};
+static const struct field gpu_node_annotation_fields[] = {
+	FIELD(T, silent, SILENT_ANNOTATION, TYPE_STR),
+	{0},
+};
+static const struct type gpu_node_annotations = {sizeof(T), gpu_node_annotation_fields, NULL};
+static const struct field gpu_node_metadata_fields[] = {
+	FIELD_INLINE("annotations", &gpu_node_annotations),
+	{0},
+};
+static const struct type gpu_node_metadata = {sizeof(T), gpu_node_metadata_fields, NULL};
 static const struct field gpu_node_fields[] = {
 	OBJ_METADATA,
+	FIELD_INLINE("metadata", &gpu_node_metadata),
 	FIELD(T, orders, "spec", TYPE_OBJ, .sub = &node_orders_type),
 	FIELD_INLINE("status", &gpu_node_status_type),
 	{0},
@@ -111,4 +124,15 @@ static const struct type gpu_node_type = {sizeof(T), gpu_node_fields, obj_finish
 
 const struct kube_kind kind_gpu_node = {
 	"vmgpu.io", "v1alpha1", "GPUNode", "gpunodes", .type = &gpu_node_type,
+};
+
+const struct kube_kind kind_beat = {
+	"coordination.k8s.io",
+	"v1",
+	"Lease",
+	"leases",
+	.namespaced = true,
+	.builtin = true,
+	.type = &lease_record_type,
+	.selector = BEAT_LABEL,
 };

@@ -3,6 +3,9 @@
  * vmgpu.h: vmgpu.io/v1alpha1: GPUNode, the one line between the controller and a node (spec =
  * orders, status = report). Contract: crds/vmgpu.io_gpunodes.yaml. Here stands what the controller
  * reads; the node daemon writes its report from its own structs (node-daemon/report.c).
+ *
+ * Beats are the Leases that the daemons renew (node-daemon/beat.h): their label is what they are
+ * watched by, among all others of their namespace.
  */
 #pragma once
 
@@ -57,8 +60,14 @@ struct gpu_unit {
 	struct condition_list conditions;
 };
 
+#define BEAT_LABEL "vmgpu.io/beat"
+#define BEAT_PREFIX "node-" /* of a beat's name, before that of its node */
+/* On a GPUNode whose beat has stopped: since when. Written by the controller (plan_node.h). */
+#define SILENT_ANNOTATION "vmgpu.io/silent-since"
+
 struct gpu_node {
 	struct obj obj;
+	const char *silent; /* SILENT_ANNOTATION; NULL: its daemon beats, or nobody knows */
 	const struct node_orders *orders; /* spec, NULL: none */
 	LIST(struct gpu_unit) units;
 	int64_t observed_term, observed_generation;
@@ -66,4 +75,4 @@ struct gpu_node {
 };
 
 extern const struct type gpu_unit_type;
-extern const struct kube_kind kind_gpu_node;
+extern const struct kube_kind kind_gpu_node, kind_beat;

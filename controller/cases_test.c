@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "controller/cases_world.h"
 #include "controller/kinds.h"
-#include "controller/options.h"
 #include "json/words_test.h"
 #include "json/yaml.h"
 #include "kube/intent.h"
@@ -643,25 +642,10 @@ static void prove_order(struct kase *k, const json_t *given, const json_t *actio
 
 static void read_options(struct kase *k)
 {
-	const json_t *o = json_object_get(k->doc, "options");
-	const char *permit = text(o, "permit"), *take = text(o, "takeGpus"),
-		   *now = text(json_object_get(k->doc, "when"), "now");
+	const char *now = text(json_object_get(k->doc, "when"), "now");
 	int64_t us = 0;
 
-	k->options = (struct options){
-		.plain_naming = str_eq(text(o, "naming"), "plain"),
-		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
-			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
-						     : OPTIONS_PERMIT_AUTO,
-		.bind_companions = str_eq(text(o, "companions"), "bind"),
-		.take = str_eq(take, "none")	 ? OPTIONS_TAKE_NONE
-			: str_eq(take, "unused") ? OPTIONS_TAKE_UNUSED
-						 : OPTIONS_TAKE_IDLE,
-		.cozy_proxy = json_is_true(json_object_get(o, "cozyProxy")),
-		.no_node_ports = json_is_false(json_object_get(o, "loadBalancerNodePorts")),
-		.worker_image = text(o, "workerImage"),
-		.gpu_operator_chart = text(o, "gpuOperatorChart"),
-	};
+	cases_options(json_object_get(k->doc, "options"), &k->options);
 	if (!now || clock_parse(now, &us) < 0) {
 		complain(k, "when.now is no time");
 	}

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "api/vmgpu.h"
+#include "controller/beats.h"
 #include "json/words_test.h"
 #include "kube/intent.h"
 
@@ -10,6 +12,60 @@ static const char *text(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));
 }
+
+/* --- options ------------------------------------------------------------------------------- */
+
+#define LAST_BEAT "2026-01-01T00:00:00.000000Z"
+
+/* Each node's Lease is seen twice, and then, of one that is silent, not again. */
+static void make_beat(struct beats *b, const char *node, const char *state)
+{
+	auto_free char *name = xprintf(BEAT_PREFIX "%s", node);
+	struct lease_record r = {.obj.name = name, .holder = node, .seconds = 40};
+
+	beats_seen(b, &r, 0);
+	r.renewed = LAST_BEAT;
+	beats_seen(b, &r, str_eq(state, "silent") ? 1 : 30000);
+}
+
+static struct beats *make_beats(const json_t *states)
+{
+	static struct beats *b;
+	const char *node;
+	int64_t wake;
+	json_t *v;
+
+	b = (beats_destroy(b), beats_create());
+	json_object_foreach((json_t *)states, node, v) {
+		make_beat(b, node, json_string_value(v));
+	}
+	while (beats_next(b, 40001, 0, &wake)) {
+	}
+	return b;
+}
+
+void cases_options(const json_t *o, struct options *ret)
+{
+	const char *permit = text(o, "permit"), *take = text(o, "takeGpus");
+
+	*ret = (struct options){
+		.beats = make_beats(json_object_get(o, "beats")),
+		.plain_naming = str_eq(text(o, "naming"), "plain"),
+		.permit = str_eq(permit, "manage")   ? OPTIONS_PERMIT_MANAGE
+			  : str_eq(permit, "report") ? OPTIONS_PERMIT_REPORT
+						     : OPTIONS_PERMIT_AUTO,
+		.bind_companions = str_eq(text(o, "companions"), "bind"),
+		.take = str_eq(take, "none")	 ? OPTIONS_TAKE_NONE
+			: str_eq(take, "unused") ? OPTIONS_TAKE_UNUSED
+						 : OPTIONS_TAKE_IDLE,
+		.cozy_proxy = json_is_true(json_object_get(o, "cozyProxy")),
+		.no_node_ports = json_is_false(json_object_get(o, "loadBalancerNodePorts")),
+		.worker_image = text(o, "workerImage"),
+		.gpu_operator_chart = text(o, "gpuOperatorChart"),
+	};
+}
+
+/* --- kinds --------------------------------------------------------------------------------- */
 
 void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const json_t *served)
 {

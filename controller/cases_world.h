@@ -6,7 +6,11 @@
  */
 #pragma once
 
+#include "controller/options.h"
 #include "kube/plan.h"
+
+/* Of a case; texts are lent, beats lie until the next call. */
+void cases_options(const json_t *o, struct options *ret);
 
 /* Kinds are served in their first version, or as `served` says (group -> version or "absent"). */
 void cases_serve(struct cache *c, const struct kube_kind *const *kinds, const json_t *served);

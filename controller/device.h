@@ -55,6 +55,8 @@ bool device_has_finalizer(const struct finalizer_list *l);
 const char *device_holder(struct arena *a, const char *ns, const char *pod, const char *vm);
 const char *device_slot_holder(struct arena *a, const struct gpu_slot *s);
 
+/* What an object waits for whose node is silent: a sentence; NULL: it is not. */
+const char *device_silent(const struct device *d);
 /* A condition of type False into l. old may be NULL. */
 void device_say(const struct device *d, struct condition_list *l, const struct condition_list *old,
 		int64_t generation, const char *type, const char *reason, const char *message);

@@ -129,6 +129,7 @@ static void say_waiting(const struct claim_seen *s, struct pci_claim_status *sta
 			const struct condition_list *old)
 {
 	const struct condition *c = condition_find(&s->d.unit->conditions, "Available");
+	const char *silent = device_silent(&s->d);
 	bool no = c && str_eq(c->status, "False");
 	const char *next = is_obeyed(s) ? moves_to(s) : NULL;
 
@@ -140,6 +141,11 @@ static void say_waiting(const struct claim_seen *s, struct pci_claim_status *sta
 		return;
 	}
 
+	if (silent) {
+		device_say(&s->d, &status->conditions, old, s->claim->obj.generation, "Ready",
+			   "NodeSilent", silent);
+		return;
+	}
 	device_say(&s->d, &status->conditions, old, s->claim->obj.generation, "Ready",
 		   no && !str_empty(c->reason) ? c->reason : "Binding",
 		   no && !str_empty(c->message)

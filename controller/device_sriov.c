@@ -110,11 +110,15 @@ static void say_what_is_missing(const struct sriov_seen *s, const struct claims 
 		say(s, ret, wanted ? "Accepted" : "Ready", refused.reason, refused.message);
 	}
 	if (wanted && !refused.status && !s->d.unit->sriov->num_vfs) {
-		say(s, ret, "Ready", "NoVirtualFunctions",
-		    arena_printf(s->d.pass->arena,
-				 "node %s is told to make the %lld virtual functions of %s",
-				 s->d.node_name, (long long)claims_vfs(c, &ignored),
-				 s->d.unit->address));
+		const char *silent = device_silent(&s->d);
+
+		say(s, ret, "Ready", silent ? "NodeSilent" : "NoVirtualFunctions",
+		    silent ? silent
+			   : arena_printf(
+				     s->d.pass->arena,
+				     "node %s is told to make the %lld virtual functions of %s",
+				     s->d.node_name, (long long)claims_vfs(c, &ignored),
+				     s->d.unit->address));
 	}
 }
 

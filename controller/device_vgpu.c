@@ -138,6 +138,7 @@ static bool is_made(const struct vgpu_seen *s)
 static void say_what_is_missing(const struct vgpu_seen *s, struct vgpu_device_status *ret)
 {
 	bool asked = s->slot && s->slot->asked;
+	const char *silent = device_silent(&s->d);
 	struct verdict no = refused(s);
 
 	if (s->d.pass->trouble) {
@@ -145,10 +146,14 @@ static void say_what_is_missing(const struct vgpu_seen *s, struct vgpu_device_st
 	} else if (no.status) {
 		say(s, ret, asked ? "Accepted" : "Ready", no.reason, no.message);
 	}
+	if (!asked && !no.status && silent && holds(s)) {
+		say(s, ret, "Ready", "NodeSilent", silent);
+	}
 	if (asked && !no.status && !is_made(s)) {
-		say(s, ret, "Ready", "Making",
-		    arena_printf(s->d.pass->arena, "node %s is told to make %s on %s",
-				 s->d.node_name, s->have->spec->type_name, s->d.slot->vf));
+		say(s, ret, "Ready", silent ? "NodeSilent" : "Making",
+		    silent ? silent
+			   : arena_printf(s->d.pass->arena, "node %s is told to make %s on %s",
+					  s->d.node_name, s->have->spec->type_name, s->d.slot->vf));
 	}
 }
 

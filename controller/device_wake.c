@@ -150,7 +150,8 @@ static void on_report(const struct cache *c, const struct kube_kind *k, const st
 
 	arena_init(&w.arena, WAKE_ARENA);
 	wake_changed(&w, was, is);
-	if (!old || !now || device_reported(was) != device_reported(is)) {
+	if (!old || !now || device_reported(was) != device_reported(is) ||
+	    !str_eq(was->silent, is->silent)) {
 		wake_objects(&w, c, k, now ? now->name : old->name, false);
 	} else if (is_answered(was) != is_answered(is)) {
 		wake_objects(&w, c, k, now->name, true);

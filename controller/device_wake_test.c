@@ -155,6 +155,23 @@ static void the_first_report_wakes_all_of_the_node(void)
 	wakes("n-000041000 n-000043000");
 }
 
+static void silence_wakes_all_of_the_node(void)
+{
+	static const char silent[] =
+		"{apiVersion: vmgpu.io/v1alpha1, kind: GPUNode, metadata: {name: n, generation: 2, "
+		"annotations: {vmgpu.io/silent-since: t}}, status: {units: [" UNIT("41", "a",
+										   "") "]}}";
+
+	start("pcideviceclaim");
+	put(NODE("", UNIT("41", "a", "")) OBJECT("PCIDeviceClaim", "n-000041000", "{}", HELD)
+		    OBJECT("PCIDeviceClaim", "n-000042000", "{}", "")
+			    OBJECT("PCIDeviceClaim", "m-000042000", "{}", ""));
+	put(silent);
+	wakes("n-000041000 n-000042000");
+	put(NODE("", UNIT("41", "a", "")));
+	wakes("n-000041000 n-000042000");
+}
+
 static char *many(const char *first_driver)
 {
 	attr_cleanup(buf_finish) struct buf b;
@@ -394,6 +411,7 @@ TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_
       {"an answer wakes who waits for one", an_answer_wakes_who_waits_for_one},
       {"the first report wakes all of the node, also what it does not have",
        the_first_report_wakes_all_of_the_node},
+      {"silence of its daemon wakes all of the node, and its end", silence_wakes_all_of_the_node},
       {"of a thousand objects those of one card are woken",
        a_thousand_objects_are_no_reason_to_look_at_all},
       {"a node that goes wakes who waits for that", a_node_that_goes_wakes_who_waits_for_that},

@@ -151,6 +151,13 @@ static const char *node_kept(const struct gpu_node *n, const struct gpu_unit *u,
 {
 	const struct condition *c = condition_find(&n->conditions, "Ready");
 
+	if (n->silent) {
+		return arena_printf(a,
+				    "vmgpu-node on node %s has been silent since %s, and what it "
+				    "reported last may not hold any more: look at its pod there, "
+				    "and at the node",
+				    n->obj.name, n->silent);
+	}
 	if (!c || str_eq(c->status, "True") || (vgpu && str_eq(c->reason, "NoVFIO")) ||
 	    (vgpu && str_eq(c->reason, "NoIOMMU") && str_eq(u->vgpu_framework, "mdev"))) {
 		return NULL;

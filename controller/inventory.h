@@ -21,7 +21,7 @@ struct inventory_place {
 	 * Units with Available=True that are not cut into vGPUs; the profile's `available` on units
 	 * with Available=True or VGPUsFull, or, where vGPUs are ordered one by one, those that nobody
 	 * has. Not what is ordered to stay with the host. None where the node is not Ready, for a reason that
-	 * concerns them. What machines have of them is not taken off: inventory_free.
+	 * concerns them, or its daemon is silent. What machines have of them is not taken off: inventory_free.
 	 */
 	int64_t open;
 	const char *why; /* why some are not open: the first such reason, or NULL */

@@ -24,6 +24,7 @@ const struct kube_kind *const controller_kinds[] = {
 	&kind_node,
 	&kind_gpu_node,
 	&kind_gpu_pool,
+	&kind_beat,
 	&kind_pci_device,
 	&kind_pci_claim,
 	&kind_sriov_gpu,

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "api/vmgpu.h"
+#include "controller/beats_watch.h"
 #include "controller/kinds.h"
 #include "controller/options.h"
 #include "controller/plan_node.h"
@@ -13,7 +14,7 @@
 #include "kube/runtime.h"
 
 struct settings {
-	const char *lease_ns, *lease_name;
+	const char *lease_ns, *lease_name, *beats_ns;
 	bool elect;
 	int64_t lease_duration, renew_period, renew_deadline, retry_period, passes;
 };
@@ -34,6 +35,8 @@ static const struct flag flags[] = {
 	 .max = 3600000, .help = "how often the leader renews"},
 	{"retry-period", 0, FLAG_DURATION, AT(retry_period), .value = "2s", .min = 100,
 	 .max = 3600000, .help = "how often others look, and a failed renewal is repeated"},
+	{"node-lease-namespace", 0, FLAG_STRING, AT(beats_ns), .arg = "NAMESPACE",
+	 .help = "where the nodes' vmgpu-node renew their Leases, which show them alive (default: the namespace of this program's own)"},
 	{"concurrent-passes", 0, FLAG_INT, AT(passes), .value = "16", .min = 1, .max = 256,
 	 .help = "objects worked on at once"},
 	{0},
@@ -74,7 +77,12 @@ static int serve(struct program *p, struct monitor *m, struct runtime *r, const 
 static int run(struct program *p, struct monitor *m, const struct settings *s,
 	       const struct options_typed *typed)
 {
-	const struct options options = options_of(typed);
+	struct beats *beats = beats_create();
+	struct options options = options_of(typed);
+	const char *ns = s->lease_ns ? s->lease_ns : p->config.ns ? p->config.ns : "default";
+	const struct runtime_narrow narrow[] = {
+		{.kind = &kind_beat, .ns = s->beats_ns ? s->beats_ns : ns}, {0}};
+	struct beats_watch *watch;
 	struct runtime_settings settings = {
 		.kinds = controller_kinds,
 		.crd_kind = &kind_crd,
@@ -82,9 +90,8 @@ static int run(struct program *p, struct monitor *m, const struct settings *s,
 		.options = &options,
 		.identity = p->identity,
 		.component = "vmgpu-controller",
-		.lease_ns = s->lease_ns	   ? s->lease_ns
-			    : p->config.ns ? p->config.ns
-					   : "default",
+		.narrow = narrow,
+		.lease_ns = ns,
 		.top_term = node_top_term,
 		.term_kind = &kind_gpu_node,
 		.lease_name = s->elect ? s->lease_name : NULL,
@@ -94,12 +101,17 @@ static int run(struct program *p, struct monitor *m, const struct settings *s,
 		.metrics = monitor_metrics(m),
 	};
 	struct runtime *r = runtime_create(p->loop, p->http, &settings);
-	int rc = serve(p, m, r, settings.lease_name);
+	int rc;
 
+	options.beats = beats;
+	watch = beats_watch_create(p->loop, r, beats);
+	rc = serve(p, m, r, settings.lease_name);
 	monitor_stop(m);
 	runtime_close(r);
 	p->http = http_destroy(p->http);
 	runtime_destroy(r);
+	beats_watch_destroy(watch);
+	beats_destroy(beats);
 	return rc;
 }
 

@@ -255,6 +255,10 @@ bool claims_released(const struct device *d, const struct pci_claim *claim, stru
 	if (claims_stay(&c) || claims_back(&c)) {
 		return true;
 	}
+	if (device_silent(d)) {
+		*ret_why = verdict_no("NodeSilent", device_silent(d));
+		return false;
+	}
 	*ret_why =
 		verdict_no("GoingBack",
 			   arena_printf(a,

@@ -15,6 +15,7 @@ enum options_take { OPTIONS_TAKE_IDLE, OPTIONS_TAKE_NONE, OPTIONS_TAKE_UNUSED };
 enum options_permit { OPTIONS_PERMIT_AUTO, OPTIONS_PERMIT_MANAGE, OPTIONS_PERMIT_REPORT };
 
 struct options {
+	const struct beats *beats; /* no setting: which node daemons are alive (beats.h), or NULL */
 	enum options_permit permit; /* --permit */
 	enum options_take take;	    /* --take-gpus */
 	bool bind_companions;	    /* --companions=bind */

@@ -112,6 +112,17 @@ bool device_reported(const struct gpu_node *n)
 	       !condition_is(&n->conditions, "Ready", "Unknown");
 }
 
+const char *device_silent(const struct device *d)
+{
+	return d->node && d->node->silent
+		       ? arena_printf(
+				 d->pass->arena,
+				 "vmgpu-node on node %s has been silent since %s, and is told "
+				 "when it is heard again: look at its pod there, and at the node",
+				 d->node_name, d->node->silent)
+		       : NULL;
+}
+
 static const char *id_in(const struct gpu_unit *u, const char *type)
 {
 	list_each(p, &u->profiles) {

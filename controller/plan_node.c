@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "api/vmgpu.h"
+#include "base/clock.h"
+#include "controller/beats.h"
 #include "controller/cr.h"
 #include "controller/node_claims.h"
 #include "controller/options.h"
@@ -211,6 +213,52 @@ static void permit_types(const struct node_seen *s, struct node_orders *ret)
 	qsort(ret->permitted.items, ret->permitted.n, sizeof(*ret->permitted.items), by_text);
 }
 
+/* --- its beat --------------------------------------------------------------------------------- */
+
+/* The time of its last beat by its own clock, which is for people. */
+static const char *since(const struct node_seen *s, const char *renewed)
+{
+	char text[CLOCK_TEXT_MAX];
+	int64_t us;
+
+	if (!renewed || clock_parse(renewed, &us) < 0) {
+		us = s->pass->now_ms * 1000;
+	}
+	return arena_strdup(s->pass->arena, clock_time(us, text));
+}
+
+static void mark(const struct node_seen *s, struct plan *plan, const char *silent, const char *why)
+{
+	plan_merge(plan, &kind_gpu_node, NULL, s->node->obj.name,
+		   json_pack("{s:{s:s, s:{s:s?}}}", "metadata", "uid", s->node->obj.uid,
+			     "annotations", SILENT_ANNOTATION, silent),
+		   why);
+}
+
+static void mark_silence(const struct node_seen *s, struct plan *plan)
+{
+	const struct gpu_node *n = s->node;
+	struct arena *a = s->pass->arena;
+	const char *renewed, *at;
+	enum beats_state beat =
+		beats_of(s->options ? s->options->beats : NULL, n->obj.name, &renewed);
+
+	if (beat == BEATS_SILENT && !n->silent) {
+		at = since(s, renewed);
+		mark(s, plan, at, "its daemon has stopped to beat");
+		plan_event(plan, true, "NodeSilent",
+			   arena_printf(a,
+					"vmgpu-node has been silent since %s: what it holds stays "
+					"held, and what is free here does not count until it is "
+					"heard again; look at its pod on node %s, and at the "
+					"node's way to the API server",
+					at, n->obj.name));
+	} else if (beat == BEATS_ALIVE && n->silent) {
+		mark(s, plan, NULL, "its daemon beats again");
+		plan_event(plan, false, "NodeBack", "vmgpu-node is heard again");
+	}
+}
+
 /* --- plan ------------------------------------------------------------------------------------- */
 
 /* The whole spec: an order of nothing is one, too. */
@@ -230,6 +278,7 @@ static void plan(const void *ctx, struct plan *plan)
 	const struct node_seen *s = ctx;
 	struct node_orders orders = {.term = s->pass->term};
 
+	mark_silence(s, plan);
 	order_units(s, &orders);
 	order_absent(s, &orders);
 	permit_types(s, &orders);

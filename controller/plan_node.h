@@ -7,6 +7,12 @@
  * that no driver has, or that stand on vfio-pci already. An order stays while its card is there, so that nothing is written when a
  * virtual machine takes the card or gives it back.
  *
+ * A node whose daemon's beat has stopped (beats.h) is marked by an annotation with the time since
+ * when, and unmarked when it beats again. The mark is what all plans go by, and what people see: the
+ * status is the daemon's alone, the spec is what it is to obey, and a mark outlives whoever made it:
+ * the next leader, who knows nothing yet, leaves it as it stands. A silent node keeps its orders and
+ * its report; what is free on it is not counted (inventory.c).
+ *
  * Orders carry the term of our leadership (pass.term), which is written to every node with orders
  * as soon as we lead: from then on the API server refuses what a former leader may still send (the
  * CEL rule of the CRD), and a daemon obeys no lower one.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/vmgpu.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kube/lease_http.h"
@@ -65,6 +66,24 @@ static void answered(void *ctx, const struct http_answer *answer)
 	loop_timer_set(b->timer, loop_now(b->loop));
 }
 
+/* What it is watched by, and whose it is: with its Node it goes (as the kubelet's own Lease does). */
+static void mark(const struct beat *b, json_t *body)
+{
+	json_t *meta = json_object_get(body, "metadata"), *labels = json_object_get(meta, "labels");
+	const char *uid = b->s.node_uid ? b->s.node_uid(b->s.ctx) : NULL;
+
+	if (!labels) {
+		labels = json_object();
+		json_object_set_new(meta, "labels", labels);
+	}
+	json_object_set_new(labels, BEAT_LABEL, json_string("true"));
+	if (uid) {
+		json_object_set_new(meta, "ownerReferences",
+				    json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind",
+					      "Node", "name", b->s.node, "uid", uid));
+	}
+}
+
 static void turn(void *ctx)
 {
 	struct beat *b = ctx;
@@ -85,6 +104,9 @@ static void turn(void *ctx)
 	if (what == LEASE_WAIT) {
 		loop_timer_set(b->timer, MAX(wake, now + 1));
 	} else {
+		if (body) {
+			mark(b, body);
+		}
 		b->asking = lease_http_ask(b->http, b->lease, b->s.ns, b->name, what, body, now,
 					   answered, b);
 	}
@@ -98,7 +120,8 @@ struct beat *beat_create(struct loop *l, struct http *h, const struct beat_setti
 {
 	struct beat *b = xcalloc(1, sizeof(*b));
 
-	*b = (struct beat){.loop = l, .http = h, .s = *s, .name = xprintf("node-%s", s->node)};
+	*b = (struct beat){
+		.loop = l, .http = h, .s = *s, .name = xprintf(BEAT_PREFIX "%s", s->node)};
 	b->lease = lease_new(b);
 	b->timer = loop_timer_create(l, turn, b, "beat");
 	loop_timer_set(b->timer, loop_now(l));

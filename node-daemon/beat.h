@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * beat.h: the node's sign of life: a Lease that the daemon renews, in its own namespace, named
- * node-<name of the node>. RIM.
+ * node-<name of the node>, with a label that it is watched by (api/vmgpu.h). It is owned by the Node,
+ * where that is known. RIM.
  *
  * Nobody competes for it: holderIdentity is the node, so a daemon that was killed goes on where it
  * was. Readers count a node as silent when the record has not changed for leaseDurationSeconds, and
@@ -18,6 +19,7 @@ struct beat_settings {
 	const char *ns, *node;
 	int64_t period_ms; /* between renewals; readers wait four of them */
 	double (*random)(void *ctx);
+	const char *(*node_uid)(void *ctx); /* NULL, itself or its answer: not known */
 	loop_fn *also; /* called with each renewal, so that it wakes nobody by itself; or NULL */
 	void *ctx;
 };

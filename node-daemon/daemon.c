@@ -138,6 +138,17 @@ static void on_beat(void *ctx)
 	}
 }
 
+/* As its GPUNode has it: what the Node was called when that was made. */
+static const char *node_uid(void *ctx)
+{
+	const struct daemon *d = ctx;
+	const struct obj *have =
+		d->runtime ? cache_get(runtime_cache(d->runtime), &kind_own_node, NULL, d->o->node)
+			   : NULL;
+
+	return have && !have->deleting && str_eq(have->owner_kind, "Node") ? have->owner_uid : NULL;
+}
+
 /* --- the Node ------------------------------------------------------------------------------ */
 
 static void on_node(void *ctx, const struct http_answer *answer)
@@ -260,6 +271,7 @@ static void begin_runtime(struct daemon *d)
 					   .node = d->o->node,
 					   .period_ms = d->o->beat_ms,
 					   .random = program_random,
+					   .node_uid = node_uid,
 					   .also = on_beat,
 					   .ctx = d};
 

@@ -102,6 +102,21 @@ void runtime_stop(struct runtime *r)
 	stop_turn(r);
 }
 
+void runtime_listen(struct runtime *r, cache_listener *fn, void *ctx)
+{
+	cache_listen(r->cache, fn, ctx);
+}
+
+int64_t runtime_watching_since(const struct runtime *r, const struct kube_kind *k)
+{
+	for (size_t i = 0; i < r->n_feeds; i++) {
+		if (r->feeds[i].kind == k) {
+			return r->feeds[i].whole_since;
+		}
+	}
+	return INT64_MAX;
+}
+
 bool runtime_lost(const struct runtime *r)
 {
 	return r->lost;

@@ -25,7 +25,8 @@ struct runtime;
 /* "metadata.name=gpu-a": a node daemon watches its own object only. */
 struct runtime_narrow {
 	const struct kube_kind *kind;
-	const char *field_selector;
+	const char *field_selector; /* or NULL */
+	const char *ns;		    /* of a namespaced kind; NULL: all */
 };
 
 struct runtime_settings {
@@ -69,6 +70,12 @@ void runtime_stop(struct runtime *r);
  * kind looks at the key again. */
 void runtime_wake(struct runtime *r, const struct kube_kind *primary, const char *ns,
 		  const char *name);
+
+/* What watches bring, beside the reconcilers. Before runtime_start. */
+void runtime_listen(struct runtime *r, cache_listener *fn, void *ctx);
+/* Since when (loop_now) the watch of this kind has brought all that happened, as it happened: what
+ * breaks a stream breaks that. INT64_MAX: it does not now. */
+int64_t runtime_watching_since(const struct runtime *r, const struct kube_kind *k);
 
 /* Told when this process must end: the Lease is lost. */
 bool runtime_lost(const struct runtime *r);

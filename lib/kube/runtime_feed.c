@@ -17,8 +17,19 @@ static void feed_turn(struct feed *f);
 
 /* --- one stream ---------------------------------------------------------------------------- */
 
+/* What came while it was broken comes late, all at once: nothing can be told from when it came. */
+static void note_whole(struct feed *f)
+{
+	if (!f->watch || !watch_synced(f->watch) || watch_trouble(f->watch)) {
+		f->whole_since = INT64_MAX;
+	} else if (f->whole_since == INT64_MAX) {
+		f->whole_since = loop_now(f->r->loop);
+	}
+}
+
 static void note_recovery(struct feed *f)
 {
+	note_whole(f);
 	if (watch_recovered(f->watch) >= AWAY_MS) {
 		served_hurry(f->r);
 		workers_hurry(f->r);
@@ -172,6 +183,7 @@ static void feed_end(struct feed *f)
 	loop_timer_set(f->timer, INT64_MAX);
 	watch_destroy(w);
 	free(take(f->version));
+	note_whole(f);
 	cache_set_served(f->r->cache, f->kind, NULL);
 }
 
@@ -194,14 +206,15 @@ void feeds_create(struct runtime *r)
 	for (size_t i = 0; i < r->n_feeds; i++) {
 		struct feed *f = &r->feeds[i];
 
-		*f = (struct feed){.r = r, .kind = r->kinds[i]};
+		*f = (struct feed){.r = r, .kind = r->kinds[i], .whole_since = INT64_MAX};
 		if (f->kind == &kind_lease) {
 			f->ns = r->s.lease_ns;
 			f->selector = xprintf("metadata.name=%s", r->s.lease_name);
 		}
 		for (const struct runtime_narrow *n = r->s.narrow; n && n->kind; n++) {
 			if (n->kind == f->kind) {
-				f->selector = xstrdup(n->field_selector);
+				f->selector = n->field_selector ? xstrdup(n->field_selector) : NULL;
+				f->ns = n->ns;
 			}
 		}
 		if (r->s.crd_kind && !f->kind->builtin) {

@@ -29,6 +29,7 @@ struct feed {
 	struct loop_timer *timer;
 	char *trouble; /* why the stream was broken by ourselves */
 	bool broken;
+	int64_t whole_since; /* it is without a gap; INT64_MAX: it is not */
 };
 
 struct worker {

@@ -281,6 +281,57 @@ static void recovery_ends_every_back_off(void)
 	wait_for(passes_of('a') == 1);
 }
 
+/* --- what watches bring ------------------------------------------------------------------------ */
+
+static char heard[100];
+
+static void on_seen(void *ctx, const struct kube_kind *k, const struct obj *old,
+		    const struct obj *now)
+{
+	is_str(ctx, "listener");
+	ok(k == &thing);
+	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s%s%s ", now ? "+" : "",
+		 old ? "-" : "", (now ? now : old)->name);
+}
+
+static void who_listens_knows_when_something_may_be_missed(void)
+{
+	int64_t first;
+
+	*heard = 0;
+	prepare(ADDED("a") END("5"));
+	START();
+	runtime_listen(r, on_seen, "listener");
+	is_int(runtime_watching_since(r, &thing), INT64_MAX);
+	is_int(runtime_watching_since(r, &other), INT64_MAX);
+	wait_for(runtime_ready(r));
+	first = runtime_watching_since(r, &thing);
+	ok(first <= loop_now(loop));
+	push(THINGS, EVENT("MODIFIED", "a", "6", "blue") EVENT("DELETED", "a", "7", "blue"));
+	wait_for(strstr(heard, "+a +-a -a "));
+	is_int(runtime_watching_since(r, &thing), first);
+	api.initial[THINGS] = NULL;
+	srv_reset(api.streams[THINGS], NGHTTP2_INTERNAL_ERROR);
+	wait_for(runtime_watching_since(r, &thing) == INT64_MAX);
+	wait_for(api.opened[THINGS] == 2);
+	is_int(runtime_watching_since(r, &thing), INT64_MAX);
+	srv_begin(api.streams[THINGS], 200, NULL);
+	wait_for(runtime_watching_since(r, &thing) != INT64_MAX);
+	ok(runtime_watching_since(r, &thing) > first);
+}
+
+static void narrow(void)
+{
+	static const struct runtime_narrow narrow[] = {
+		{.kind = &thing, .field_selector = "metadata.name=a", .ns = "mine"}, {0}};
+
+	prepare(ADDED("a") END("5"));
+	START(.narrow = narrow);
+	wait_for(runtime_ready(r));
+	ok(strstr(api.streams[THINGS]->path, "/namespaces/mine/things?"));
+	ok(strstr(api.streams[THINGS]->path, "fieldSelector=metadata.name%3Da"));
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static void on_late(void *ctx)
@@ -368,6 +419,9 @@ TESTS({"nothing is reconciled before all kinds are synced, then each object once
       {"a failure is tried again, ever later", failure_is_tried_again_ever_later},
       {"a stream that flickers ends no back-off", flicker_ends_no_back_off},
       {"the recovery of the API server ends every back-off", recovery_ends_every_back_off},
+      {"who listens knows when something may be missed",
+       who_listens_knows_when_something_may_be_missed},
+      {"a kind is watched in one namespace, and some of it", narrow},
       {"stop waits for the passes in flight and begins none",
        stop_waits_for_passes_and_begins_none},
       {"only the leader acts, and gives the Lease back at its end",
