@@ -134,6 +134,43 @@ fails() {
 	it "and is when it is back" soon counts GA100_A100_PCIE_80GB=1
 }
 
+# served ADDRESS RESOURCE: as which another plugin gives it out, as the report has it
+served() { [ "$(get "{.status.units[?(@.id==\"$1\")].servedBy}")" = "$2" ]; }
+available() { get "{.status.units[?(@.id==\"$1\")].conditions[?(@.type==\"Available\")]}" | grep -q "$2"; } # ADDRESS TEXT
+ours() { [ "$(lists)" = "$1" ]; }
+stranger() { kubelet run stranger nodekit plugin "$@"; }
+
+others() {
+	local before
+	before=$(lists)
+	stranger nvidia.com/AD102GL_L40S d0 d1 d2
+	it "another plugin registers a name of ours: the kubelet counts its devices" soon counts AD102GL_L40S=3
+	it "the report says as what the cards are given out" eval 'soon served 0000:01:00.0 nvidia.com/AD102GL_L40S && served 0000:02:00.0 ""'
+	it "by whom, and what to do about it" available 0000:01:00.0 'it is taken over when that has left the node.*ServedByOther'
+	it "the name is not fought for" eval 'sleep 3 && ours "$before" && counts AD102GL_L40S=3 GA100_A100_PCIE_80GB=1'
+	pod f AD102GL_L40S 1
+	it "pods get what the other one gives" eval 'soon phase f Running && variable f AD102GL_L40S | grep -q "^d"'
+	end_pod f
+	kubelet end kubelet KILL
+	kubelet again kubelet
+	it "nor when the kubelet starts anew" eval 'soon registered $((before + 1)) && soon counts GA100_A100_PCIE_80GB=1 AD102GL_L40S=3 && sleep 3 && counts AD102GL_L40S=3'
+	kubelet end stranger KILL
+	it "when the other one has left, its name is taken over" within 60 counts AD102GL_L40S=2
+	it "and the report has nothing of it" soon served 0000:01:00.0 ''
+	pod g AD102GL_L40S 1
+	it "pods get ours" eval 'soon phase g Running && [ -e "$(device "$(variable g AD102GL_L40S)")" ]'
+	end_pod g
+	kubelet end node KILL
+	stranger example.com/card 0000:02:00.0
+	soon eval 'kubelet enter nodekit resources | grep -q example.com/card'
+	: >"$(device 0000:02:00.0)/reset"
+	start_daemon
+	it "a card that another plugin gave out before us is left to it" eval 'soon served 0000:02:00.0 example.com/card && soon counts GA100_A100_PCIE_80GB=0 AD102GL_L40S=2'
+	it "it is not even reset" not_reset 0000:02:00.0
+	kubelet end stranger KILL
+	it "until that has left" within 60 counts GA100_A100_PCIE_80GB=1
+}
+
 ordered_back() {
 	kill -TERM "$controller"
 	wait "$controller"
@@ -156,6 +193,7 @@ without_us
 taken_back
 companions
 fails
+others
 ordered_back
 echo "1..$n"
 exit $failed

@@ -337,3 +337,21 @@ int dpapi_read_pods(const void *bytes, size_t n, const char *own, struct arena *
 	free_message(m);
 	return 0;
 }
+
+int dpapi_read_allocatable(const void *bytes, size_t n, struct arena *a, struct dpapi_holds *ret,
+			   struct err *err)
+{
+	static const struct dpapi_hold nobody;
+	ProtobufCMessage *m =
+		read_message(&podresources__allocatable_response__descriptor, bytes, n, err);
+	const Podresources__AllocatableResponse *r = (const void *)m;
+
+	if (!m) {
+		return -1;
+	}
+	ret->n = add_holds(r->devices, r->n_devices, &nobody, NULL, a);
+	ret->items = arena_array(a, struct dpapi_hold, ret->n);
+	add_holds(r->devices, r->n_devices, &nobody, ret->items, a);
+	free_message(m);
+	return 0;
+}

@@ -23,6 +23,7 @@
 #define DPAPI_ALLOCATE "/v1beta1.DevicePlugin/Allocate"
 #define DPAPI_PRE_START "/v1beta1.DevicePlugin/PreStartContainer"
 #define DPAPI_PODS "/v1.PodResourcesLister/List"
+#define DPAPI_ALLOCATABLE "/v1.PodResourcesLister/GetAllocatableResources"
 
 #define DPAPI_READ_MAX (16 * MiB)	     /* of what protobuf-c makes of a message */
 #define DPAPI_ARENA_MAX (8 * DPAPI_READ_MAX) /* an id of one byte becomes a struct dpapi_hold */
@@ -84,3 +85,6 @@ int dpapi_read_preferred(const void *bytes, size_t n, struct arena *a, struct dp
 /* own: NAMESPACE/NAME of a pod that must be among them, or it is no list; NULL: none must. */
 int dpapi_read_pods(const void *bytes, size_t n, const char *own, struct arena *a,
 		    struct dpapi_holds *ret, struct err *err);
+/* ns, pod and container are NULL. */
+int dpapi_read_allocatable(const void *bytes, size_t n, struct arena *a, struct dpapi_holds *ret,
+			   struct err *err);

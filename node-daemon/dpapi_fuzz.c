@@ -26,14 +26,16 @@ static void add_ids(const struct dpapi_ids *ids)
 	}
 }
 
-static void add_holds(const struct dpapi_holds *holds)
+static void add_holds(const struct dpapi_holds *holds, bool whose)
 {
 	list_each(h, holds) {
 		add(h->resource);
 		add(h->id);
-		add(h->ns);
-		add(h->pod);
-		add(h->container);
+		if (whose) {
+			add(h->ns);
+			add(h->pod);
+			add(h->container);
+		}
 	}
 }
 
@@ -44,15 +46,18 @@ static int read_one(int kind, const void *m, size_t n, struct arena *a, struct e
 	struct dpapi_holds holds = {.n = 0};
 	int r;
 
-	switch (kind % 3) {
+	switch (kind & 3) {
 	case 0:
 		r = dpapi_read_allocate(m, n, a, &asks, err);
 		break;
 	case 1:
 		r = dpapi_read_preferred(m, n, a, &wishes, err);
 		break;
-	default:
+	case 2:
 		r = dpapi_read_pods(m, n, kind & 64 ? "n/p" : NULL, a, &holds, err);
+		break;
+	default:
+		r = dpapi_read_allocatable(m, n, a, &holds, err);
 	}
 	list_each(ids, &asks) {
 		add_ids(ids);
@@ -61,7 +66,7 @@ static int read_one(int kind, const void *m, size_t n, struct arena *a, struct e
 		add_ids(&w->available);
 		add_ids(&w->must);
 	}
-	add_holds(&holds);
+	add_holds(&holds, (kind & 3) == 2);
 	return r;
 }
 

@@ -200,6 +200,23 @@ static void pods(void)
 	end();
 }
 
+static void allocatable(void)
+{
+	struct dpapi_holds h;
+
+	begin();
+	is_int(read_as(allocatable,
+		       "\x0a\x0a\x0a\x05r.c/x\x12\x01"
+		       "a\x0a\x07\x0a\x05r.c/y\x10\x01",
+		       &h),
+	       0);
+	is_int(h.n, 1);
+	ok(!h.items[0].ns && !h.items[0].pod && !h.items[0].container);
+	is_str(h.items[0].resource, "r.c/x");
+	is_str(h.items[0].id, "a");
+	end();
+}
+
 static void no_messages(void)
 {
 	struct dpapi_asks asks = {.n = 77};
@@ -243,5 +260,6 @@ TESTS({"a registration has version, socket, resource and options", registers},
       {"what a later kubelet adds is skipped", unknown_fields},
       {"what is wished is read container by container", wishes},
       {"who holds what is read, and the rest of it skipped", pods},
+      {"what the kubelet may give is read", allocatable},
       {"what is cut or malformed is no message, and nothing is written", no_messages},
       {"a message that would take too much memory is refused", too_much_memory}, )

@@ -212,6 +212,7 @@ static const char *not_offered(struct maker *k, size_t i, const struct book *b,
 	if (!why && b && b->whose == BOOK_QUARANTINED) {
 		why = b->why;
 	}
+	why = why || !k->seen->rivals ? why : k->seen->rivals[i];
 	why = why ? why : unfit(k, &k->seen->units->items[i], &doubt);
 	why = why ? why : unsettled(k, b);
 	why = why ? why : part_held(k, i);

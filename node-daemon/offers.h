@@ -11,6 +11,8 @@
  *	by a pod		unfit, or gone		unhealthy	given with, whatever the
  *	coming back, dirty	anything		unhealthy	orders say by now
  *	by somebody else	anything		not at all
+ *	no			given out by another	not at all
+ *				device plugin
  *
  * Fit: every GPU of it and their companions are on a driver of the vfio family, unit_available says
  * that it can be given, the books have it as ours or adopted, it is not dead, and nothing is half done. A held device
@@ -53,6 +55,8 @@ struct offers_seen {
 	const struct orders *orders;
 	struct offer_use_list uses;
 	LIST(uint64_t) dead; /* units with a GPU that does not answer; of these uses and more */
+	/* One a unit: a sentence, who else gives it out (rivals.h); NULL: nobody does, or no unit is. */
+	const char *const *rivals;
 	bool words; /* the machine has its words (words.h); a card whose name hangs on them waits */
 };
 

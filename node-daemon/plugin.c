@@ -21,6 +21,8 @@ struct resource {
 	uint64_t of; /* id of the kubelet that was last asked to register us */
 	bool open;   /* its ListAndWatch, and we have not ended it */
 	bool dead;   /* UNLISTEN has been handed out */
+	bool taken;  /* its name is another plugin's now */
+	bool lapsed; /* it was while our stream was open */
 	int64_t opened_at;
 	size_t connections;
 	bool sent_any;
@@ -33,6 +35,8 @@ struct resource {
 struct plugin {
 	struct link resources;
 	size_t n;
+	char **taken; /* names */
+	size_t n_taken;
 	uint64_t kubelet; /* id, 0: away */
 };
 
@@ -63,9 +67,19 @@ static void resource_free(struct plugin *p, struct resource *r)
 	free(r);
 }
 
+static void forget_taken(struct plugin *p)
+{
+	for (size_t i = 0; i < p->n_taken; i++) {
+		free(p->taken[i]);
+	}
+	free(take(p->taken));
+	p->n_taken = 0;
+}
+
 struct plugin *plugin_destroy(struct plugin *p)
 {
 	if (p) {
+		forget_taken(p);
 		link_each(l, &p->resources)
 		{
 			resource_free(p, container_of(l, struct resource, link));
@@ -75,6 +89,16 @@ struct plugin *plugin_destroy(struct plugin *p)
 	return NULL;
 }
 
+static bool is_taken(const struct plugin *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_taken; i++) {
+		if (str_eq(p->taken[i], name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The name of a resource may have 317 characters, a socket's path only 107: its hash stands for
  * it. */
 static struct resource *resource_create(struct plugin *p, const char *name)
@@ -82,9 +106,11 @@ static struct resource *resource_create(struct plugin *p, const char *name)
 	struct resource *r = xcalloc(1, sizeof(*r));
 
 	r->name = xstrdup(name);
-	r->socket = xprintf("vmgpu-%016llx.sock", (unsigned long long)hash_str(HASH_SEED, name));
+	r->socket = xprintf(PLUGIN_SOCKETS "%016llx.sock",
+			    (unsigned long long)hash_str(HASH_SEED, name));
 	r->shown = (struct plugin_resource){.name = r->name, .socket = r->socket};
 	r->leave_at = INT64_MAX;
+	r->taken = is_taken(p, name);
 	buf_init(&r->list, GRPC_SEND_MAX);
 	buf_init(&r->sent, GRPC_SEND_MAX);
 	link_append(&p->resources, &r->link);
@@ -169,6 +195,22 @@ void plugin_offers(struct plugin *p, const struct plugin_offer *offers, size_t n
 	}
 }
 
+void plugin_taken(struct plugin *p, const char *const *names, size_t n)
+{
+	forget_taken(p);
+	p->taken = xcalloc(n, sizeof(*p->taken));
+	for (size_t i = 0; i < n; i++) {
+		p->taken[p->n_taken++] = xstrdup(names[i]);
+	}
+	link_each(l, &p->resources)
+	{
+		struct resource *r = container_of(l, struct resource, link);
+
+		r->taken = is_taken(p, r->name);
+		r->lapsed |= r->taken && r->open;
+	}
+}
+
 void plugin_kubelet(struct plugin *p, uint64_t id)
 {
 	if (id && id != p->kubelet) {
@@ -219,7 +261,8 @@ void plugin_opened(struct plugin_resource *shown, int64_t now)
 {
 	struct resource *r = resource_of(shown);
 
-	r->open = true;
+	r->open = r->shown.listed = true;
+	r->lapsed = r->taken;
 	r->leave_at = INT64_MAX;
 	r->opened_at = now;
 	r->sent_any = false;
@@ -235,7 +278,7 @@ void plugin_closed(struct plugin_resource *shown, int64_t now)
 	if (!r->open) {
 		return;
 	}
-	r->open = false;
+	r->open = r->shown.listed = false;
 	buf_trim(&r->sent);
 	if (now - r->opened_at >= PLUGIN_STEADY_MS) {
 		try_at_once(r);
@@ -257,6 +300,9 @@ static enum plugin_do keep(struct resource *r)
 	bool same = r->sent_any && r->sent.len == r->list.len &&
 		    (!r->list.len || memcmp(r->sent.bytes, r->list.bytes, r->list.len) == 0);
 
+	if (r->taken || r->lapsed) {
+		return r->taken ? PLUGIN_WAIT : PLUGIN_END;
+	}
 	return same ? PLUGIN_WAIT : PLUGIN_SEND;
 }
 
@@ -308,7 +354,7 @@ static enum plugin_do decide(const struct plugin *p, struct resource *r, int64_t
 	if (!r->offered) {
 		return r->asked == ASKED ? PLUGIN_WAIT : PLUGIN_UNLISTEN;
 	}
-	return !p->kubelet || r->asked == ASKED ? PLUGIN_WAIT : begin(r, now);
+	return !p->kubelet || r->asked == ASKED || r->taken ? PLUGIN_WAIT : begin(r, now);
 }
 
 static void note(const struct plugin *p, struct resource *r, enum plugin_do what, int64_t now)
@@ -326,7 +372,7 @@ static void note(const struct plugin *p, struct resource *r, enum plugin_do what
 		buf_add(&r->sent, buf_text(&r->list), r->list.len);
 		r->sent_any = true;
 	} else if (what == PLUGIN_END) {
-		r->open = false;
+		r->open = r->shown.listed = r->lapsed = false;
 		r->leave_at = now + PLUGIN_LEAVE_MS;
 	} else if (what == PLUGIN_UNLISTEN) {
 		r->dead = true;
@@ -357,7 +403,7 @@ static int64_t wake_of(const struct plugin *p, const struct resource *r)
 	if (r->asked == GRANTED) {
 		return r->granted_at + PLUGIN_WATCH_MS;
 	}
-	if (!r->offered) {
+	if (!r->offered || r->taken) {
 		return INT64_MAX;
 	}
 	return r->connections ? MAX(r->retry_at, r->leave_at) : r->retry_at;

@@ -14,6 +14,11 @@
  * registration included. So we register only when the kubelet has no connection to us any more:
  * that it has closed the old one is the proof that it is done with it.
  *
+ * The same is so where another plugin has taken a name of ours (rivals.h): the kubelet takes its lists
+ * and ours for one, gives Allocate to the newer, and disconnects that when our stream ends. So while a
+ * name is taken we neither register it nor say another word on a stream that is open; when it is free
+ * again that stream is ended, and the name registered anew.
+ *
  * Nothing is polled: while the kubelet is away, and while it listens to us, there is no wake-up. A
  * resource that is offered no more gets an empty list and is served until the kubelet leaves; then
  * it is gone here. It must still answer Allocate meanwhile.
@@ -24,6 +29,7 @@
 #include "node-daemon/grpc_word.h"
 
 #define PLUGIN_RESOURCES_MAX 256 /* of devices, and one of tokens */
+#define PLUGIN_SOCKETS "vmgpu-" /* all of ours begin so */
 /* What failed is tried again at once, then after these, doubled each time, up to the maximum. */
 #define PLUGIN_CONNECT_MS 1 /* nobody answered: a socket is there a moment before it is served */
 #define PLUGIN_RETRY_MS 100 /* all else */
@@ -40,6 +46,7 @@ struct plugin_resource {
 	const char *name;   /* nvidia.com/AD102GL_L40S */
 	const char *socket; /* file name in the folder of kubelet.sock */
 	const char *why;    /* the last attempt failed: a sentence; NULL: it did not */
+	bool listed;	    /* the kubelet has it from us: its stream is open */
 	void *rim;	    /* the rim's own; NULL at first */
 };
 
@@ -69,6 +76,9 @@ struct plugin *plugin_destroy(struct plugin *p); /* NULL */
 
 /* All that is offered now, in any order; two of one name are a mistake, the second is left out. */
 void plugin_offers(struct plugin *p, const struct plugin_offer *offers, size_t n);
+
+/* The names that are another plugin's now, those that are not offered included; copied. */
+void plugin_taken(struct plugin *p, const char *const *names, size_t n);
 
 /* kubelet.sock: a number that tells this file from any that had the name before, 0: it is not
  * there. */

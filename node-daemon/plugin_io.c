@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node-daemon/plugin_io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,13 +9,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #define KUBELET "kubelet.sock"
+#define CHECKPOINT "kubelet_internal_checkpoint"
+#define OTHERS_MAX 1024
 
 struct plugin_io {
 	struct loop *loop;
@@ -319,8 +324,9 @@ static void look(struct plugin_io *io)
 	}
 }
 
-/* True: something that may matter. The kubelet's checkpoint comes and goes with every list. */
-static bool read_events(struct plugin_io *io)
+/* True: something that may matter. The kubelet's checkpoint comes and goes with every list, of any
+ * plugin: ret_others. */
+static bool read_events(struct plugin_io *io, bool *ret_others)
 {
 	_Alignas(struct inotify_event) char bytes[4096];
 	bool matters = false;
@@ -332,6 +338,7 @@ static bool read_events(struct plugin_io *io)
 		for (char *p = bytes; p < bytes + n; p += sizeof(*e) + e->len) {
 			e = (const void *)p;
 			matters |= !e->len || str_ends(e->name, ".sock");
+			*ret_others |= matters || str_eq(e->name, CHECKPOINT);
 		}
 	}
 	return matters;
@@ -354,8 +361,12 @@ void plugin_io_check(struct plugin_io *io)
 static void on_event(void *ctx, int fd attr_unused, uint32_t events attr_unused)
 {
 	struct plugin_io *io = ctx;
+	bool others = false, matters = read_events(io, &others);
 
-	if (read_events(io)) {
+	if (others && io->s.others) {
+		io->s.others(io->s.ctx); /* first: what is taken must not be registered */
+	}
+	if (matters) {
 		look(io);
 		turn(io);
 		plugin_io_check(io);
@@ -427,4 +438,56 @@ void plugin_io_offers(struct plugin_io *io, const struct plugin_offer *offers, s
 {
 	plugin_offers(io->plugin, offers, n);
 	turn(io);
+}
+
+void plugin_io_taken(struct plugin_io *io, const char *const *names, size_t n)
+{
+	plugin_taken(io->plugin, names, n);
+	turn_soon(io);
+}
+
+/* --- beside us ----------------------------------------------------------------------------- */
+
+/* One that nobody listens on was left behind. Whom we may not ask is there. */
+static bool is_listened_on(int folder, const char *name)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	auto_free char *path = xprintf("/proc/self/fd/%d/%s", folder, name);
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	if (fd < 0 || strlen(path) >= sizeof(at.sun_path)) {
+		return true;
+	}
+	memcpy(at.sun_path, path, strlen(path));
+	return connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 ||
+	       (errno != ECONNREFUSED && errno != ENOENT && errno != ENOTSOCK);
+}
+
+static bool is_ours(const char *name)
+{
+	return str_eq(name, KUBELET) || str_starts(name, PLUGIN_SOCKETS);
+}
+
+void plugin_io_others(const struct plugin_io *io, struct arena *a, struct dpapi_ids *ret)
+{
+	int fd = openat(io->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	*ret = (struct dpapi_ids){.items = arena_array(a, const char *, OTHERS_MAX)};
+	for (struct dirent *e; dir && ret->n < OTHERS_MAX && (e = readdir(dir));) {
+		if (str_ends(e->d_name, ".sock") && !is_ours(e->d_name) &&
+		    is_listened_on(io->folder, e->d_name)) {
+			ret->items[ret->n++] = arena_strdup(a, e->d_name);
+		}
+	}
+	if (dir) {
+		closedir(dir);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+}
+
+const struct plugin *plugin_io_plugin(const struct plugin_io *io)
+{
+	return io->plugin;
 }

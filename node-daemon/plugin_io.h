@@ -32,6 +32,9 @@ struct plugin_io_settings {
 	void (*lost)(void *ctx);
 	/* Another kubelet.sock is there: a kubelet has started, so long ago. NULL: nobody asks. */
 	void (*kubelet)(void *ctx, int64_t age_ms);
+	/* Another plugin may have come or gone, or what the kubelet counts of some: a socket or the
+	 * kubelet's checkpoint in its folder is another one. NULL: nobody asks. */
+	void (*others)(void *ctx);
 	void *ctx;
 };
 
@@ -40,5 +43,10 @@ struct plugin_io *plugin_io_create(struct loop *l, const struct plugin_io_settin
 				   struct err *err);
 struct plugin_io *plugin_io_destroy(struct plugin_io *io); /* NULL */
 void plugin_io_offers(struct plugin_io *io, const struct plugin_offer *offers, size_t n);
+/* The names of ours that are another plugin's, in any list. */
+void plugin_io_taken(struct plugin_io *io, const char *const *names, size_t n);
+/* Sockets in the folder on which somebody else listens; in the arena. */
+void plugin_io_others(const struct plugin_io *io, struct arena *a, struct dpapi_ids *ret);
 /* Is the folder still there? Looked at whenever anything happens; to be called on a beat besides. */
 void plugin_io_check(struct plugin_io *io);
+const struct plugin *plugin_io_plugin(const struct plugin_io *io);

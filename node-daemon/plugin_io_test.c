@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -166,6 +167,14 @@ static void on_gone(void *ctx attr_unused, struct grpc_call *c)
 	gone++;
 }
 
+static size_t signs;
+
+static void on_others(void *ctx)
+{
+	is_str(ctx, "owner");
+	signs++;
+}
+
 static void on_lost(void *ctx attr_unused)
 {
 	lost++;
@@ -180,10 +189,11 @@ static void begin(void)
 					     .preferred = prefers ? on_allocate : NULL,
 					     .gone = on_gone,
 					     .lost = on_lost,
+					     .others = on_others,
 					     .ctx = "owner"};
 
 	err.text[0] = 0;
-	registrations = refusals = gone = lost = 0;
+	registrations = refusals = gone = lost = signs = 0;
 	asked = NULL;
 	memset(watched, 0, sizeof(watched));
 	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, NULL);
@@ -487,6 +497,71 @@ static void no_folder(void)
 	loop = loop_destroy(loop);
 }
 
+/* --- beside us ----------------------------------------------------------------------------- */
+
+/* A plugin's socket; living or left behind. */
+static int socket_at(const char *name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/%s", folder_name, name);
+	ok(bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0);
+	return fd;
+}
+
+static const char *others(struct arena *a)
+{
+	const char *text = "";
+	struct dpapi_ids ids;
+
+	plugin_io_others(io, a, &ids);
+	list_each(id, &ids) {
+		text = arena_printf(a, "%s%s ", text, *id);
+	}
+	return text;
+}
+
+static void others_are_seen(void)
+{
+	struct arena a;
+	int living, dead;
+
+	arena_init(&a, MiB);
+	begin_listed();
+	turns(3);
+	is_str(others(&a), ""); /* the kubelet's and ours are none */
+	signs = 0;
+	living = socket_at("kubevirt-X.sock");
+	wait_for(signs > 0);
+	dead = socket_at("kubevirt-Y.sock");
+	close(dead);
+	close(openat(folder, "file.sock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	is_str(others(&a), "kubevirt-X.sock ");
+	turns(3);
+	signs = 0;
+	close(openat(folder, "kubelet_internal_checkpoint", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	wait_for(signs > 0);
+	close(living);
+	is_str(others(&a), "");
+	end();
+	arena_finish(&a);
+}
+
+static void taken(void)
+{
+	begin();
+	plugin_io_taken(io, names, 1);
+	kubelet_starts();
+	offer(2, 3);
+	wait_for(watched[1].lists);
+	turns(3);
+	is_int(registrations, 1);
+	plugin_io_taken(io, NULL, 0);
+	wait_for(listed(2, 3));
+	end();
+}
+
 TESTS({"resources are registered and listed, and listed again when they change", lists},
       {"a kubelet that comes late is noticed, without a wake-up until then", kubelet_comes_late},
       {"a kubelet that restarts has all lists at once", kubelet_restarts},
@@ -497,6 +572,8 @@ TESTS({"resources are registered and listed, and listed again when they change",
       {"what is offered no more is emptied, and goes with the kubelet", withdrawn},
       {"calls are the owner's, to answer now, later or never", calls},
       {"where nothing is preferred the kubelet need not ask", nothing_preferred},
+      {"plugins beside us are seen, and signs of them", others_are_seen},
+      {"a name that is another's is not registered", taken},
       {"a refusal is said, once", is_refused},
       {"a folder that is removed is noticed", folder_removed},
       {"a folder that is not there is an error", no_folder}, )

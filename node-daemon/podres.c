@@ -19,7 +19,8 @@ struct podres {
 	struct grpc_ask *ask;
 	struct loop_timer *later; /* tells what failed at once */
 	char *failed;
-	podres_fn *done; /* NULL: no question is open */
+	bool allocatable; /* is what is asked for */
+	podres_fn *done;  /* NULL: no question is open */
 	void *ctx;
 };
 
@@ -34,9 +35,8 @@ static void fail(struct podres *p, const char *why, const char *remedy)
 {
 	struct err err;
 
-	err_set(&err,
-		"%s/" PODRES_SOCKET ": the kubelet does not tell which pod has which device: %s%s",
-		p->folder, why, remedy);
+	err_set(&err, "%s/" PODRES_SOCKET ": the kubelet does not tell which %s: %s%s", p->folder,
+		p->allocatable ? "devices there are" : "pod has which device", why, remedy);
 	end(p, NULL, err.text);
 }
 
@@ -54,6 +54,7 @@ static void on_answer(void *ctx, const struct grpc_answer *a)
 	struct dpapi_holds holds;
 	struct arena arena;
 	struct err err;
+	int r;
 
 	p->ask = NULL;
 	if (a->code != GRPC_OK) {
@@ -62,7 +63,9 @@ static void on_answer(void *ctx, const struct grpc_answer *a)
 		return;
 	}
 	arena_init(&arena, DPAPI_ARENA_MAX);
-	if (dpapi_read_pods(a->message, a->n, p->own, &arena, &holds, &err) < 0) {
+	r = p->allocatable ? dpapi_read_allocatable(a->message, a->n, &arena, &holds, &err)
+			   : dpapi_read_pods(a->message, a->n, p->own, &arena, &holds, &err);
+	if (r < 0) {
 		fail(p, err.text, "");
 	} else {
 		end(p, &holds, NULL); /* p may be gone now */
@@ -73,7 +76,7 @@ static void on_answer(void *ctx, const struct grpc_answer *a)
 static int start(struct podres *p, struct err *err)
 {
 	const struct grpc_question q = {
-		.path = DPAPI_PODS,
+		.path = p->allocatable ? DPAPI_ALLOCATABLE : DPAPI_PODS,
 		.message = "",
 		.timeout_ms = PODRES_TIMEOUT_MS,
 		.max = PODRES_ANSWER_MAX,
@@ -89,13 +92,14 @@ static int start(struct podres *p, struct err *err)
 	return p->ask ? 0 : -1;
 }
 
-bool podres_ask(struct podres *p, podres_fn *done, void *ctx)
+static bool ask(struct podres *p, bool allocatable, podres_fn *done, void *ctx)
 {
 	struct err err;
 
 	if (p->done) {
 		return false;
 	}
+	p->allocatable = allocatable;
 	p->done = done;
 	p->ctx = ctx;
 	if (start(p, &err) < 0) {
@@ -103,6 +107,16 @@ bool podres_ask(struct podres *p, podres_fn *done, void *ctx)
 		loop_timer_set(p->later, loop_now(p->loop));
 	}
 	return true;
+}
+
+bool podres_ask(struct podres *p, podres_fn *done, void *ctx)
+{
+	return ask(p, false, done, ctx);
+}
+
+bool podres_ask_allocatable(struct podres *p, podres_fn *done, void *ctx)
+{
+	return ask(p, true, done, ctx);
 }
 
 /* A clock that was set meanwhile makes it younger at most. */

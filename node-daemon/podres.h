@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * podres.h: asks the kubelet which pod has which device (its pod-resources socket). RIM.
+ * podres.h: asks the kubelet which pod has which device, and which devices there are to be had, ours
+ * and others' (its pod-resources socket). RIM.
  *
  * Nothing is kept between two questions, neither a connection nor a list: questions are rare, the
  * kubelet may have been replaced meanwhile, and its folder, too. The kubelet serves 100 of them a
@@ -33,6 +34,8 @@ struct podres *podres_destroy(struct podres *p); /* done is not called any more;
 /* done is called once, later, never from here; it may ask again. One question at a time: false while
  * one is open, and then done is not called. */
 bool podres_ask(struct podres *p, podres_fn *done, void *ctx);
+/* The same of all devices that are healthy, by resource; pods are NULL (dpapi_read_allocatable). */
+bool podres_ask_allocatable(struct podres *p, podres_fn *done, void *ctx);
 /* Since when the kubelet listens that is there now: it makes its socket when it starts, and tells of
  * pods before it knows them. -1: it is not there. */
 int64_t podres_age_ms(const struct podres *p);

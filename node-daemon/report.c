@@ -367,6 +367,11 @@ static void say_uses(struct reporter *r, struct status *ret)
 			say_slots(u, o);
 			say_resource(u, r->units.items[i].card->address, o);
 		}
+		for (size_t k = 0; o && k < o->served.n; k++) {
+			if (o->served.items[k].unit == r->units.items[i].card->address) {
+				u->served_by = o->served.items[k].resource;
+			}
+		}
 		for (size_t k = 0; o && k < o->uses.n; k++) {
 			if (o->uses.items[k].unit == r->units.items[i].card->address) {
 				u->holder = holder_of(r, &o->uses.items[k]);

@@ -37,6 +37,12 @@ struct report_slot {
 	const char *holder;    /* namespace/pod */
 };
 
+/* A unit that another device plugin gives out, and as what (rivals.h). */
+struct report_served {
+	uint64_t unit;
+	const char *resource;
+};
+
 /* What became of the orders (obey.h). */
 struct report_obeyed {
 	int64_t term, generation; /* 0: there are none */
@@ -45,6 +51,7 @@ struct report_obeyed {
 	LIST(struct report_use) uses;
 	LIST(struct report_listed) listed;
 	LIST(struct report_slot) slots;
+	LIST(struct report_served) served;
 };
 
 /* What was read of cards on NVIDIA's driver (telemetry.h). */

@@ -133,6 +133,7 @@ static const struct field unit_fields[] = {
 	FIELD(T, links, "links", TYPE_OBJS, .sub = &link_type),
 	FIELD(T, profiles, "profiles", TYPE_OBJS, .sub = &profile_type),
 	FIELD(T, slots, "slots", TYPE_OBJS, .sub = &slot_type),
+	FIELD(T, served_by, "servedBy", TYPE_STR),
 	FIELD(T, holder, "holder", TYPE_OBJ, .sub = &holder_type),
 	FIELD(T, last_reset, "lastReset", TYPE_OBJ, .sub = &reset_type),
 	FIELD(T, conditions, "conditions", TYPE_OBJS, .sub = &condition_type),

@@ -69,6 +69,7 @@ struct status_unit {
 	LIST(struct status_link) links;
 	LIST(struct status_profile) profiles;
 	LIST(struct status_slot) slots;
+	const char *served_by;
 	const struct status_holder *holder;
 	const struct status_reset *last_reset;
 	struct condition_list conditions;

@@ -157,6 +157,9 @@ static void on_kubelet(void *ctx, int64_t age_ms)
 	struct supply *su = ctx;
 
 	uses_kubelet(su->uses, supply_now(su) - age_ms);
+	if (su->rivals) { /* else it is our own start */
+		supply_rivals_look(su);
+	}
 	supply_turn_soon(su);
 }
 
@@ -180,6 +183,7 @@ static void open_plugin(struct supply *su, bool first)
 							       .gone = on_gone,
 							       .kubelet = on_kubelet,
 							       .lost = on_lost,
+							       .others = supply_rivals_others,
 							       .ctx = su},
 				  &err);
 	if (!su->io && first) {
@@ -229,6 +233,7 @@ struct supply *supply_create(const struct supply_settings *s)
 	}
 	su->pods = podres_create(s->loop, s->pods, s->pod);
 	open_plugin(su, true);
+	supply_rivals_create(su);
 	supply_turn(su);
 	return su;
 }
@@ -236,6 +241,7 @@ struct supply *supply_create(const struct supply_settings *s)
 struct supply *supply_destroy(struct supply *su)
 {
 	plugin_io_destroy(su->io);
+	supply_rivals_destroy(su);
 	podres_destroy(su->pods);
 	eyes_destroy(su->eyes);
 	resets_destroy(su->resets);
@@ -256,8 +262,10 @@ void supply_beat(struct supply *su)
 		plugin_io_check(su->io);
 	} else {
 		open_plugin(su, false);
+		supply_rivals_look(su);
 		supply_turn(su);
 	}
+	supply_rivals_beat(su);
 	uses_beat(su->uses, supply_now(su));
 	if (supply_work(su)) {
 		supply_turn(su);

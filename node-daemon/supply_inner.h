@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * supply_inner.h: private to supply*.c. supply.c: the turn, and works of uses.h; supply_offers.c: which
- * devices there are; supply_holders.c: who has them open; supply_allocate.c: what the kubelet asks;
- * supply_report.c: what is reported.
+ * devices there are; supply_rivals.c: who else gives them out; supply_holders.c: who has them open;
+ * supply_allocate.c: what the kubelet asks; supply_report.c: what is reported.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "node-daemon/plugin_io.h"
 #include "node-daemon/podres.h"
 #include "node-daemon/resets.h"
+#include "node-daemon/rivals.h"
 #include "node-daemon/supply.h"
 
 #define SUPPLY_TURN_BYTES (16 * MiB)
@@ -35,6 +36,16 @@ struct supply {
 	bool in_turn, again;		    /* what a turn causes is the same turn's */
 	struct loop_timer *report;	    /* of resets that were not told yet */
 	uint64_t reported, reported_resets; /* of what the report was told last */
+
+	struct rivals *rivals;
+	struct podres *devices; /* asks which there are, of all plugins */
+	struct loop_timer *rivals_timer;
+	int64_t rivals_ask_at; /* INT64_MAX: there is no reason to */
+	int64_t rivals_next;   /* not before this, INT64_MAX: the answer has not come */
+	bool rivals_told;      /* the first answer has come: nothing is registered before */
+	/* One a unit of facts; in the arena. NULL, both: nobody else gives it out */
+	const char **rival_of, *const *rival_why;
+	size_t n_rivals, n_taken; /* units, and names of ours */
 };
 
 /* supply.c */
@@ -47,6 +58,16 @@ bool supply_work(struct supply *su);
 void supply_offer(struct supply *su);
 /* NULL: it is not there any more. */
 const struct unit *supply_unit(const struct supply *su, const char *id);
+
+/* supply_rivals.c */
+void supply_rivals_create(struct supply *su);
+void supply_rivals_destroy(struct supply *su);
+void supply_rivals_look(struct supply *su);
+void supply_rivals_others(void *ctx); /* of plugin_io.h */
+void supply_rivals_beat(struct supply *su);
+/* Of the offers as they would be without; false: there are none, and whys, one a unit, are empty. */
+bool supply_rivals_units(struct supply *su, const char *const **ret_whys);
+void supply_rivals_names(struct supply *su);
 
 /* supply_holders.c */
 void supply_doubt(struct supply *su, const char *id);

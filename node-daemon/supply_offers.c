@@ -107,6 +107,7 @@ static void make_offers(struct supply *su)
 
 	obey_facts(su->s.obey, &su->facts);
 	su->offers = (struct offers){0};
+	su->rival_of = NULL;
 	arena_reset(&su->arena);
 	if (!su->facts.machine) {
 		su->facts = nothing;
@@ -120,6 +121,9 @@ static void make_offers(struct supply *su)
 	used(su, &su->arena, &seen.uses);
 	find_dead(su, &su->arena, &seen);
 	offers_make(&seen, &su->arena, &su->offers);
+	if (supply_rivals_units(su, &seen.rivals)) {
+		offers_make(&seen, &su->arena, &su->offers);
+	}
 	loop_timer_set(su->timer, MIN(moves_make(su->moves, &su->offers, supply_now(su)),
 				      loop_timer_at(su->timer)));
 	demand_offer(su->demand, &su->offers, &su->arena);
@@ -187,11 +191,12 @@ static void tell_uses(struct supply *su)
 void supply_offer(struct supply *su)
 {
 	make_offers(su);
-	if (!su->facts.machine) {
-		return;
+	if (!su->facts.machine || !su->rivals_told) {
+		return; /* a card that is another's must not even be reset */
 	}
 	tell_uses(su);
 	if (su->io) {
+		supply_rivals_names(su);
 		plugin_io_offers(su->io, su->offers.lists.items, su->offers.lists.n);
 	}
 }

@@ -23,6 +23,9 @@ static uint64_t said(const struct supply *su)
 		h = hash_str(h, o->is && !o->offered && o->why ? o->why : "");
 		h = hash_str(h, o->offered ? o->resource : "");
 	}
+	for (size_t i = 0; su->rival_of && i < su->facts.units->n; i++) {
+		h = hash_str(h, su->rival_of[i] ? su->rival_why[i] : "");
+	}
 	return h;
 }
 
@@ -117,9 +120,26 @@ static void note_offer(const struct supply *su, const struct offer *o, struct re
 	}
 }
 
+/* Whatever else is said of it: until that has left it is not for virtual machines of ours. */
+static void note_rivals(const struct supply *su, struct arena *a, struct report_obeyed *ret)
+{
+	size_t n = su->rival_of ? su->facts.units->n : 0;
+
+	ret->served.items = arena_array(a, struct report_served, n);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t unit = su->facts.units->items[i].card->address;
+
+		if (su->rival_of[i]) {
+			note(ret, unit, "Available", "False", "ServedByOther", su->rival_why[i]);
+			ret->served.items[ret->served.n++] =
+				(struct report_served){unit, su->rival_of[i]};
+		}
+	}
+}
+
 void supply_report(const struct supply *su, struct arena *a, struct report_obeyed *ret)
 {
-	size_t room = ret->notes.n + 3 * su->offers.items.n;
+	size_t room = ret->notes.n + 4 * su->offers.items.n;
 	struct report_note *notes = arena_array(a, struct report_note, room);
 	struct uses_view v;
 	uint64_t unit;
@@ -135,6 +155,7 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 		report_listed(o, ret);
 		note_offer(su, o, ret);
 	}
+	note_rivals(su, a, ret);
 	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
 		if (offers_find(&su->offers, v.id) && pcifn_parse(v.id, &unit) == 0) {
 			note_use(&v, unit, ret);

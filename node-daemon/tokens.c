@@ -19,7 +19,7 @@ void tokens_offer(struct offers *to, struct arena *a)
 		if (o->offered && o->is && unit_companion(o->is)) {
 			/* On no NUMA node: which GPU it goes with is not known before. */
 			tokens.devices.items[tokens.devices.n++] = (struct dpapi_device){
-				arena_printf(a, "companion-%s", o->id), true, -1};
+				arena_printf(a, TOKENS_ID "%s", o->id), true, -1};
 		}
 	}
 	if (!tokens.devices.n) {

@@ -12,6 +12,8 @@
 
 #include "node-daemon/offers.h"
 
+#define TOKENS_ID "companion-" /* before the unit's own */
+
 /* Adds their list, if there is any. */
 void tokens_offer(struct offers *to, struct arena *a);
 bool tokens_are(const char *resource);
