@@ -70,9 +70,17 @@ static bool is_hosts(const struct gpu_unit *u)
 	return c && str_eq(c->status, "False") && str_eq(c->reason, "HostDriver");
 }
 
+/* Another device plugin of the node gives it out, most often to containers. */
+static bool is_anothers(const struct gpu_unit *u)
+{
+	const struct condition *c = condition_find(&u->conditions, "Available");
+
+	return c && str_eq(c->reason, "ServedByOther");
+}
+
 /* What the claims of objects and pools leave to it: who wants it, NULL: nobody. What was ordered once stays
  * so, whatever its daemon says of it since; but what the host still has when it is to be left to
- * it. */
+ * it, or to a plugin that came before it was taken. */
 static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 {
 	const struct unit_order *before = claims_standing(s->node, u->id);
@@ -85,6 +93,9 @@ static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 	    str_eq(before->device, claims_device(s->pass->arena, u))) {
 		bool by_unused = str_eq(before->by, BY_UNUSED);
 
+		if (is_anothers(u) && str_eq(u->mode, "host")) {
+			return NULL;
+		}
 		return !by_unused			    ? BY_DEFAULT
 		       : unused || !str_eq(u->mode, "host") ? BY_UNUSED
 							    : NULL;
