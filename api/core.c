@@ -138,6 +138,21 @@ const struct kube_kind kind_storage_class = {
 	"StorageClass",	  "storageclasses",
 	.builtin = true,  .type = &storage_class_type,
 };
+static const struct field daemon_set_fields[] = {OBJ_METADATA, {0}};
+static const struct type daemon_set_type = {sizeof(struct core_daemon_set), daemon_set_fields,
+					    obj_finish};
+const struct kube_kind kind_daemon_set = {
+	"apps",
+	"v1",
+	"DaemonSet",
+	"daemonsets",
+	.namespaced = true,
+	.builtin = true,
+	.metadata_only = true,
+	.selector = "app in (nvidia-device-plugin-daemonset,nvidia-sandbox-device-plugin-daemonset,"
+		    "nvidia-kata-sandbox-device-plugin-daemonset)",
+	.type = &daemon_set_type,
+};
 const struct kube_kind kind_event = {
 	"events.k8s.io", "v1", "Event", "events", .namespaced = true, .builtin = true,
 };

@@ -44,9 +44,14 @@ struct core_storage_class {
 	struct obj obj;
 };
 
+/* Those of the gpu-operator that are device plugins, their metadata alone. */
+struct core_daemon_set {
+	struct obj obj;
+};
+
 struct core_crd {
 	struct obj obj; /* named PLURAL.GROUP */
 };
 
 extern const struct kube_kind kind_node, kind_service, kind_secret, kind_config_map, kind_namespace,
-	kind_crd, kind_event, kind_pvc, kind_storage_class;
+	kind_crd, kind_event, kind_pvc, kind_storage_class, kind_daemon_set;

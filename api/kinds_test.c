@@ -224,6 +224,7 @@ static const struct {
 	{&kind_storage_class, "/apis/storage.k8s.io/v1/storageclasses/x"},
 	{&kind_event, "/apis/events.k8s.io/v1/namespaces/n/events/x"},
 	{&kind_lease, "/apis/coordination.k8s.io/v1/namespaces/n/leases/x"},
+	{&kind_daemon_set, "/apis/apps/v1/namespaces/n/daemonsets/x"},
 	{&kind_beat, "/apis/coordination.k8s.io/v1/namespaces/n/leases/x"},
 	{&kind_crd, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x"},
 	{&kind_kv_vm, "/apis/kubevirt.io/v1/namespaces/n/virtualmachines/x"},

@@ -104,6 +104,7 @@ static const struct field gpu_node_status_fields[] = {
 static const struct type gpu_node_status_type = {sizeof(T), gpu_node_status_fields, NULL};
 static const struct field gpu_node_annotation_fields[] = {
 	FIELD(T, silent, SILENT_ANNOTATION, TYPE_STR),
+	FIELD(T, left, LEFT_ANNOTATION, TYPE_STR, .flags = TYPE_INTERN),
 	{0},
 };
 static const struct type gpu_node_annotations = {sizeof(T), gpu_node_annotation_fields, NULL};

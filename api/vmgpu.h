@@ -65,8 +65,12 @@ struct gpu_unit {
 /* On a GPUNode whose beat has stopped: since when. Written by the controller (plan_node.h). */
 #define SILENT_ANNOTATION "vmgpu.io/silent-since"
 
+/* On one that the gpu-operator has: the DaemonSet (node_operator.h). */
+#define LEFT_ANNOTATION "vmgpu.io/left-to"
+
 struct gpu_node {
 	struct obj obj;
+	const char *left;   /* LEFT_ANNOTATION; NULL: to nobody */
 	const char *silent; /* SILENT_ANNOTATION; NULL: its daemon beats, or nobody knows */
 	const struct node_orders *orders; /* spec, NULL: none */
 	LIST(struct gpu_unit) units;

@@ -8,6 +8,7 @@
 #include "api/core.h"
 #include "api/kubevirt.h"
 #include "controller/device.h"
+#include "controller/node_operator.h"
 #include "controller/pool.h"
 
 #define WAKE_ARENA (16 * MiB)
@@ -418,6 +419,8 @@ const struct plan_watch node_watches[] = {
 	{&kind_sriov_gpu, node_by_sriov},
 	{&kind_vgpu_device, node_by_vgpu},
 	{&kind_kv_config, node_by_cr},
+	{&kind_node, node_operator_by_node},
+	{&kind_daemon_set, node_operator_by_set},
 	{&kind_gpu_pool, pool_wake_nodes},
 	{&kind_node, pool_wake_node},
 	{0},

@@ -310,6 +310,32 @@ static void what_is_asked_wakes_the_orders_of_its_node(void)
 	wakes("n");
 }
 
+#define HOST(label)                                                                                \
+	"{apiVersion: v1, kind: Node, metadata: {name: n, labels: {x: y, "                         \
+	"nvidia.com/gpu.deploy.device-plugin: '" label "'}}}"
+#define SET(name, more)                                                                            \
+	"{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: " name ", namespace: o" more "}}"
+
+static void the_operator_wakes_the_orders_of_its_nodes(void)
+{
+	start("node");
+	put(NODE("", UNIT("41", "a", "")));
+	put(HOST("false"));
+	wakes("");
+	put(HOST("true"));
+	wakes("n");
+	put(HOST("paused-for-x"));
+	wakes("");
+	put(HOST("false"));
+	wakes("n");
+	put(SET("a", ""));
+	wakes("n");
+	put(SET("a", ", resourceVersion: '7'"));
+	wakes("");
+	put(SET("a", ", resourceVersion: '8', deletionTimestamp: t"));
+	wakes("n");
+}
+
 #define KUBEVIRT(list)                                                                             \
 	"{apiVersion: kubevirt.io/v1, kind: KubeVirt, metadata: {name: kubevirt, namespace: k}, "  \
 	"spec: {configuration: {permittedHostDevices: {" list "}}}, status: {phase: Deployed}}\n"
@@ -420,6 +446,8 @@ TESTS({"a report wakes what is on units that differ", a_report_wakes_what_is_on_
       {"who asks anew wakes the others of the card", who_asks_anew_wakes_the_others_of_the_card},
       {"claim and device wake each other", claim_and_device_wake_each_other},
       {"what is asked wakes the orders of its node", what_is_asked_wakes_the_orders_of_its_node},
+      {"the gpu-operator wakes the orders of its nodes",
+       the_operator_wakes_the_orders_of_its_nodes},
       {"the KubeVirt CR wakes nodes with mediated devices",
        the_cr_wakes_nodes_with_mediated_devices},
       {"a type that is kept wakes the KubeVirt CR", a_kept_type_wakes_the_cr},

@@ -9,6 +9,7 @@
 #include "base/listing.h"
 #include "base/map.h"
 #include "controller/node_claims.h"
+#include "controller/node_operator.h"
 
 /* Named in a message: models, and nodes of each. */
 #define MAX_LISTED 8
@@ -189,6 +190,13 @@ static const char *unit_kept(const struct gpu_node *n, const struct gpu_unit *u,
 	bool full = available && str_eq(available->status, "False") &&
 		    str_eq(available->reason, "VGPUsFull");
 
+	if (n->left && node_operator_is_its(u) && !claims_standing(n, u->id)) {
+		return arena_printf(a,
+				    "one on %s is left to the gpu-operator, whose %s serves that "
+				    "node: label the Node nvidia.com/gpu.deploy.operands=false, or "
+				    "claim the card",
+				    n->obj.name, n->left);
+	}
 	if (!vgpu && str_eq(u->mode, "vgpu")) {
 		return arena_printf(a, "one on %s is cut into vGPUs", n->obj.name);
 	}

@@ -25,6 +25,7 @@ const struct kube_kind *const controller_kinds[] = {
 	&kind_gpu_node,
 	&kind_gpu_pool,
 	&kind_beat,
+	&kind_daemon_set,
 	&kind_pci_device,
 	&kind_pci_claim,
 	&kind_sriov_gpu,

@@ -9,6 +9,7 @@
 #include "controller/beats.h"
 #include "controller/cr.h"
 #include "controller/node_claims.h"
+#include "controller/node_operator.h"
 #include "controller/options.h"
 #include "controller/pool.h"
 
@@ -20,6 +21,7 @@ struct node_seen {
 	const struct pass *pass;
 	const struct options *options;
 	const struct gpu_node *node;
+	const char *left; /* what of the gpu-operator has the node, or NULL */
 };
 
 int64_t node_top_term(const struct cache *c, bool obeyed)
@@ -48,7 +50,7 @@ static const void *gather(const struct pass *pass)
 		return NULL; /* the last: who leads now gives the orders */
 	}
 	s = arena_new(pass->arena, struct node_seen);
-	*s = (struct node_seen){pass, pass->options, node};
+	*s = (struct node_seen){pass, pass->options, node, node_operator_has(pass->cache, node)};
 	return s;
 }
 
@@ -99,6 +101,9 @@ static const char *taken_by(const struct node_seen *s, const struct gpu_unit *u)
 		return !by_unused			    ? BY_DEFAULT
 		       : unused || !str_eq(u->mode, "host") ? BY_UNUSED
 							    : NULL;
+	}
+	if (s->left && node_operator_is_its(u)) {
+		return NULL;
 	}
 	return is_nobodys(u) ? BY_DEFAULT : unused && is_hosts(u) ? BY_UNUSED : NULL;
 }
@@ -224,7 +229,7 @@ static void permit_types(const struct node_seen *s, struct node_orders *ret)
 	qsort(ret->permitted.items, ret->permitted.n, sizeof(*ret->permitted.items), by_text);
 }
 
-/* --- its beat --------------------------------------------------------------------------------- */
+/* --- marks ---------------------------------------------------------------------------------- */
 
 /* The time of its last beat by its own clock, which is for people. */
 static const char *since(const struct node_seen *s, const char *renewed)
@@ -238,11 +243,12 @@ static const char *since(const struct node_seen *s, const char *renewed)
 	return arena_strdup(s->pass->arena, clock_time(us, text));
 }
 
-static void mark(const struct node_seen *s, struct plan *plan, const char *silent, const char *why)
+static void mark(const struct node_seen *s, struct plan *plan, const char *key, const char *value,
+		 const char *why)
 {
 	plan_merge(plan, &kind_gpu_node, NULL, s->node->obj.name,
 		   json_pack("{s:{s:s, s:{s:s?}}}", "metadata", "uid", s->node->obj.uid,
-			     "annotations", SILENT_ANNOTATION, silent),
+			     "annotations", key, value),
 		   why);
 }
 
@@ -256,7 +262,7 @@ static void mark_silence(const struct node_seen *s, struct plan *plan)
 
 	if (beat == BEATS_SILENT && !n->silent) {
 		at = since(s, renewed);
-		mark(s, plan, at, "its daemon has stopped to beat");
+		mark(s, plan, SILENT_ANNOTATION, at, "its daemon has stopped to beat");
 		plan_event(plan, true, "NodeSilent",
 			   arena_printf(a,
 					"vmgpu-node has been silent since %s: what it holds stays "
@@ -265,7 +271,7 @@ static void mark_silence(const struct node_seen *s, struct plan *plan)
 					"node's way to the API server",
 					at, n->obj.name));
 	} else if (beat == BEATS_ALIVE && n->silent) {
-		mark(s, plan, NULL, "its daemon beats again");
+		mark(s, plan, SILENT_ANNOTATION, NULL, "its daemon beats again");
 		plan_event(plan, false, "NodeBack", "vmgpu-node is heard again");
 	}
 }
@@ -290,6 +296,11 @@ static void plan(const void *ctx, struct plan *plan)
 	struct node_orders orders = {.term = s->pass->term};
 
 	mark_silence(s, plan);
+	if (!str_eq(s->left, s->node->left)) {
+		mark(s, plan, LEFT_ANNOTATION, s->left,
+		     s->left ? "the gpu-operator serves this node"
+			     : "the gpu-operator does not serve this node any more");
+	}
 	order_units(s, &orders);
 	order_absent(s, &orders);
 	permit_types(s, &orders);

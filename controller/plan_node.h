@@ -5,7 +5,7 @@
  * What PCIDeviceClaim, SRIOVGPUDevice and VGPUDevice objects ask for comes first (node_claims.h),
  * then what GPUPools do (pool.h). The default policy takes of the rest only what nobody else has: units
  * that no driver has, or that stand on vfio-pci already, unless another device plugin of the node gives
- * them out. An order stays while its card is there, so that nothing is written when a
+ * them out, or the gpu-operator has the node (node_operator.h), which a mark says. An order stays while its card is there, so that nothing is written when a
  * virtual machine takes the card or gives it back.
  *
  * A node whose daemon's beat has stopped (beats.h) is marked by an annotation with the time since

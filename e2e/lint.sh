@@ -77,7 +77,7 @@ done | rule "each header compiles alone"
 # Purity: a plan or a step machine calls others of its kind, memory, strings and JSON, and nothing else.
 pure_objects() {
 	ls build/dev/lib/kube/{kind,obj,cache,index,intent,plan,intent_rules,queue,lease,watch,event,condition}.o \
-		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,companions,cr,devices,gpus,start_failure,volumes,device_,node_,pool_}*.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,dpapi,grpc_server,grpc_client,grpc_word,journal,books,steps,hands,offers,moves,tokens,grant,prefer,uses,uses_call,uses_units,holders,eyes_wire,reading,links,orders,fit}*.o build/dev/node-daemon/{grpc,plugin}.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o -e _run.o
+		build/dev/controller/{plan_,vm_,permit_,disk_,cluster_,inventory,child,companions,cr,devices,gpus,start_failure,volumes,device_,node_,pool_}*.o build/dev/controller/beats.o build/dev/node-daemon/{report,plan_,unit,vgpu,status,pcifn,dpapi,grpc_server,grpc_client,grpc_word,journal,books,steps,hands,offers,moves,tokens,grant,prefer,uses,uses_call,uses_units,holders,eyes_wire,reading,links,orders,fit,rivals}*.o build/dev/node-daemon/{grpc,plugin}.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o -e _file.o -e _run.o
 }
 pure_libraries() {
 	ls build/dev/lib/base/{arena,base,base64,buf,err,intern,listing,map,quantity,sha256,slab}.o build/dev/lib/json/*.o build/dev/api/*.o 2>/dev/null | grep -v -e _test.o -e _fuzz.o

@@ -4,89 +4,11 @@
  * (1.36, devicemanager/plugin/v1beta1: server.go, handler.go, client.go) that is killed, replaced
  * and wiped at random.
  */
-#include "node-daemon/plugin.h"
+#include "node-daemon/plugin_hand_test.h"
 
 #include <stdarg.h>
 
-#include "base/buf.h"
-#include "base/test.h"
-
-static struct plugin *p;
-static int64_t now, wake;
-static char did[2048];
-static struct plugin_resource *last; /* of the last work */
-
-static void offer(const char *const *names, size_t devices)
-{
-	struct dpapi_device list[4] = {{"a", true, -1}, {"b", true, -1}, {"c", true, 1}};
-	struct plugin_offer offers[8];
-	size_t n = 0;
-
-	for (; *names; names++) {
-		offers[n++] = (struct plugin_offer){.resource = *names, .devices = {list, devices}};
-	}
-	plugin_offers(p, offers, n);
-}
-
-#define OFFER(devices, ...) offer((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}, devices)
-
 /* --- by hand ------------------------------------------------------------------------------- */
-
-static const char *const verbs[] = {"wait", "listen", "register", "send", "end", "unlisten"};
-
-/* All that is to be done now, with LISTEN carried out; a line. */
-static const char *turn(void)
-{
-	struct plugin_work w;
-
-	did[0] = 0;
-	for (int i = 0; i < 100; i++) {
-		size_t n = strlen(did);
-
-		plugin_next(p, now, &w, &wake);
-		if (w.what == PLUGIN_WAIT) {
-			ok(wake > now);
-			return did;
-		}
-		last = w.resource;
-		snprintf(did + n, sizeof(did) - n, "%s %s; ", verbs[w.what], w.resource->name);
-		if (w.what == PLUGIN_SEND) {
-			n = strlen(did);
-			snprintf(did + n - 2, sizeof(did) - n, " %zu; ", w.n);
-		} else if (w.what == PLUGIN_LISTEN) {
-			plugin_listened(w.resource, true, NULL, now);
-		}
-	}
-	ok(!"it ends");
-	return NULL;
-}
-
-static void begin(void)
-{
-	p = plugin_create();
-	now = 1000;
-}
-
-static void end(void)
-{
-	p = plugin_destroy(p);
-}
-
-/* Registered and listed, one resource "r" with one device (14 bytes). */
-static struct plugin_resource *begin_listed(void)
-{
-	begin();
-	plugin_kubelet(p, 7);
-	OFFER(1, "r");
-	is_str(turn(), "listen r; register r; ");
-	plugin_connections(last, 1);
-	plugin_registered(last, GRPC_OK, "", now);
-	is_str(turn(), "");
-	plugin_opened(last, now);
-	is_str(turn(), "send r 14; ");
-	is_int(wake, INT64_MAX);
-	return last;
-}
 
 static void registers(void)
 {
@@ -103,65 +25,6 @@ static void registers(void)
 	is_str(turn(), "send r 0; ");
 	is_str(turn(), "");
 	is_int(wake, INT64_MAX);
-	end();
-}
-
-static void take_name(const char *name)
-{
-	plugin_taken(p, &name, name ? 1 : 0);
-}
-
-/* Whoever had it first: no word of ours reaches the kubelet until the other one has left. */
-static void taken_before(void)
-{
-	begin();
-	take_name("r");
-	plugin_kubelet(p, 7);
-	OFFER(1, "r", "s");
-	is_str(turn(), "listen s; register s; ");
-	is_int(wake, INT64_MAX);
-	plugin_kubelet(p, 8);
-	is_str(turn(), "");
-	take_name(NULL);
-	is_str(turn(), "listen r; register r; ");
-	end();
-}
-
-static void taken_while_listed(void)
-{
-	struct plugin_resource *r = begin_listed();
-
-	ok(r->listed);
-	take_name("r");
-	OFFER(2, "r");
-	is_str(turn(), "");
-	plugin_offers(p, NULL, 0); /* an empty list would be taken for the other one's */
-	is_str(turn(), "");
-	is_int(wake, INT64_MAX);
-	OFFER(2, "r");
-	take_name(NULL);
-	is_str(turn(), "end r; ");
-	ok(!r->listed);
-	plugin_connections(r, 0);
-	is_str(turn(), "register r; ");
-	plugin_registered(r, GRPC_OK, "", now);
-	plugin_opened(r, now);
-	is_str(turn(), "send r 28; ");
-	end();
-}
-
-/* The kubelet ends our stream itself: it is not opened again against the other one. */
-static void taken_and_closed(void)
-{
-	struct plugin_resource *r = begin_listed();
-
-	take_name("r");
-	plugin_closed(r, now);
-	plugin_connections(r, 0);
-	is_str(turn(), "");
-	is_int(wake, INT64_MAX);
-	plugin_offers(p, NULL, 0);
-	is_str(turn(), "unlisten r; ");
 	end();
 }
 
@@ -826,9 +689,6 @@ static void quiet_life(void)
 }
 
 TESTS({"it listens, registers, sends its list, and again only when that has changed", registers},
-      {"a name that is taken is not registered until it is free", taken_before},
-      {"on a stream of it no word is said, and then it is ended", taken_while_listed},
-      {"one that is ended by the kubelet is not opened again", taken_and_closed},
       {"without a kubelet it waits, as long as that takes, without a wake-up", no_kubelet},
       {"where nobody answers it tries again at once, then ever more slowly", nobody_answers},
       {"where it is refused it ends up asking once a minute", refused},

@@ -167,7 +167,7 @@ static void ids_of_ours_say_nothing_and_those_of_others_do(void)
 {
 	begin();
 	DEVICES(0, L40S, "0000:41:00.0", "devices.kubevirt.io/kvm", "kvm0", "vmgpu.io/companion",
-		"companion-0000:41:00.0", "nvidia.com/NVIDIA_A2-4Q", "0000:08:00.4-0");
+		"companion-0000:41:00.0", "nvidia.com/NVIDIA_A2-4Q", "0000:08:00.0/0");
 	is_str(given(5 * S), "");
 	ok(!rivals_name(r, L40S, 5 * S));
 	ok(!rivals_name(r, "vmgpu.io/companion", 5 * S));

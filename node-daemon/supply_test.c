@@ -68,6 +68,19 @@ static void on_list(void *ctx attr_unused, struct grpc_call *c, const void *m at
 	grpc_reply(c, one_pod, listed ? sizeof(one_pod) - 1 : 0);
 }
 
+/* What can be had of it: card ID of example.com/card; or nothing. */
+static const char of_another[] = "\x0a\x20\x0a\x10"
+				 "example.com/card\x12\x0c" ID;
+static bool anothers;
+static size_t asked;
+
+static void on_devices(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
+		       size_t n attr_unused)
+{
+	asked++;
+	grpc_reply(c, of_another, anothers ? sizeof(of_another) - 1 : 0);
+}
+
 static void on_register(void *ctx attr_unused, struct grpc_call *c, const void *m attr_unused,
 			size_t n attr_unused)
 {
@@ -76,7 +89,8 @@ static void on_register(void *ctx attr_unused, struct grpc_call *c, const void *
 }
 
 static const struct grpc_method registers[] = {{DPAPI_REGISTER, on_register, NULL}, {0}};
-static const struct grpc_method lists[] = {{DPAPI_PODS, on_list, NULL}, {0}};
+static const struct grpc_method lists[] = {
+	{DPAPI_PODS, on_list, NULL}, {DPAPI_ALLOCATABLE, on_devices, NULL}, {0}};
 
 static void kubelet_starts(void)
 {
@@ -158,11 +172,11 @@ static void begin_obey(void)
 	obey_looked(obey, &machine);
 }
 
-static void begin(void)
+static void begin_world(void)
 {
 	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, NULL);
-	registrations = 0;
-	listed = false;
+	registrations = asked = 0;
+	listed = anothers = false;
 	loop = loop_create();
 	tree = tree_make(world);
 	tree_bytes(&tree, "bus/pci/devices/" ID "/config", "\xde\x10\xb9\x26", 4);
@@ -176,6 +190,10 @@ static void begin(void)
 	pods_fd = open(pods, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	machine_init(&machine);
 	begin_obey();
+}
+
+static void begin_supply(void)
+{
 	supply = supply_create(&(struct supply_settings){.loop = loop,
 							 .eyes = {loop, NULL, tree.fd, proc, NULL},
 							 .sys = tree.fd,
@@ -185,6 +203,12 @@ static void begin(void)
 							 .changed = ignore,
 							 .lost = ignore,
 							 .look = ignore});
+}
+
+static void begin(void)
+{
+	begin_world();
+	begin_supply();
 	kubelet_starts();
 	while (!registrations) {
 		loop_turn(loop, 100);
@@ -304,5 +328,53 @@ static void dies(void)
 	end();
 }
 
-TESTS({"a card that was held is given again under its name", given_again},
+/* As which another plugin gives it out, by the report; NULL: none does. In the arena. */
+static const char *served_by(struct arena *a)
+{
+	struct report_obeyed said = {0};
+	const char *by = NULL;
+
+	supply_report(supply, a, &said);
+	list_each(s, &said.served) {
+		by = s->resource;
+	}
+	list_each(n, &said.notes) {
+		if (by && str_eq(n->condition.reason, "ServedByOther")) {
+			has(n->condition.message, "gives it out as example.com/card");
+			return by;
+		}
+	}
+	return NULL;
+}
+
+/* Who was there before us keeps it: it is neither reset nor listed by us. */
+static void anothers_card(void)
+{
+	char *reset = xprintf("bus/pci/devices/" ID "/reset"), written[8] = "";
+	const char *by = NULL;
+	struct arena a;
+	int fd;
+
+	arena_init(&a, MiB);
+	begin_world();
+	anothers = true;
+	kubelet_starts();
+	begin_supply();
+	while (!by) {
+		loop_turn(loop, 100);
+		by = served_by(&a);
+	}
+	is_str(by, "example.com/card");
+	ok(asked >= 2); /* it was made sure of */
+	is_int(registrations, 0);
+	fd = openat(tree.fd, reset, O_RDONLY | O_CLOEXEC);
+	ok(fd >= 0 && read(fd, written, sizeof(written) - 1) <= 1 && !strchr(written, '1'));
+	close(fd);
+	free(reset);
+	end();
+	arena_finish(&a);
+}
+
+TESTS({"a card that another plugin gives out is left to it", anothers_card},
+      {"a card that was held is given again under its name", given_again},
       {"a card that dies is listed no more from the next look on", dies}, )
