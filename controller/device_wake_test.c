@@ -372,7 +372,7 @@ static void a_kept_type_wakes_the_cr(void)
 #define POOL(name, spec, more)                                                                     \
 	"{apiVersion: vmgpu.io/v1alpha1, kind: GPUPool, metadata: {name: " name                    \
 	"}, spec: " spec more "}\n---\n"
-#define HOST(name, labels)                                                                         \
+#define HOST_OF(name, labels)                                                                      \
 	"{apiVersion: v1, kind: Node, metadata: {name: " name ", uid: u-" name                     \
 	", labels: {" labels "}}}\n---\n"
 #define SELECTED "{use: host, nodeSelector: {matchLabels: {rack: b}}}"
@@ -380,7 +380,7 @@ static void a_kept_type_wakes_the_cr(void)
 static void a_pool_wakes_the_nodes_that_it_had_or_has(void)
 {
 	start("node");
-	put(HOST("n", "rack: b") HOST("m", "rack: c"));
+	put(HOST_OF("n", "rack: b") HOST_OF("m", "rack: c"));
 	put(NODE("", "") "{apiVersion: vmgpu.io/v1alpha1, kind: GPUNode, metadata: {name: m}}");
 	put(POOL("p", SELECTED, ""));
 	wakes("n");
@@ -398,10 +398,10 @@ static void labels_wake_the_orders_of_their_node(void)
 {
 	start("node");
 	put(NODE("", ""));
-	put(HOST("n", "rack: b"));
+	put(HOST_OF("n", "rack: b"));
 	wakes(""); /* there is no pool */
 	put(POOL("p", SELECTED, ""));
-	put(HOST("n", "rack: c"));
+	put(HOST_OF("n", "rack: c"));
 	wakes("n");
 	put("{apiVersion: v1, kind: Node, metadata: {name: n, uid: u-n, resourceVersion: \"9\", "
 	    "labels: {rack: c}}}");
@@ -416,11 +416,11 @@ static void what_a_pool_says_follows_reports_labels_and_other_pools(void)
 	put(POOL("p", SELECTED, ""));
 	put(NODE("", UNIT("41", "a", "")));
 	wakes("p");
-	put(HOST("n", "rack: b"));
+	put(HOST_OF("n", "rack: b"));
 	wakes("p");
-	put(HOST("n", "rack: b"));
+	put(HOST_OF("n", "rack: b"));
 	wakes("");
-	put(HOST("n", "rack: b, x: y"));
+	put(HOST_OF("n", "rack: b, x: y"));
 	wakes("p");
 	put(POOL("q", SELECTED, ""));
 	is_int(n_woken, 2);

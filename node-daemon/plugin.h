@@ -29,7 +29,7 @@
 #include "node-daemon/grpc_word.h"
 
 #define PLUGIN_RESOURCES_MAX 256 /* of devices, and one of tokens */
-#define PLUGIN_SOCKETS "vmgpu-" /* all of ours begin so */
+#define PLUGIN_SOCKETS "vmgpu-"	 /* all of ours begin so */
 /* What failed is tried again at once, then after these, doubled each time, up to the maximum. */
 #define PLUGIN_CONNECT_MS 1 /* nobody answered: a socket is there a moment before it is served */
 #define PLUGIN_RETRY_MS 100 /* all else */

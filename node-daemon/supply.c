@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "node-daemon/moves.h"
 #include "node-daemon/supply_inner.h"
 
 int64_t supply_now(const struct supply *su)

@@ -23,6 +23,7 @@
 
 struct plugin_io {
 	struct plugin_io_settings s;
+	struct plugin *plugin;
 };
 
 struct podres {
@@ -44,11 +45,13 @@ struct plugin_io *plugin_io_create(attr_unused struct loop *l, const struct plug
 	}
 	io = xcalloc(1, sizeof(*io));
 	io->s = *s;
+	io->plugin = plugin_create();
 	return io;
 }
 
 struct plugin_io *plugin_io_destroy(struct plugin_io *p)
 {
+	plugin_destroy(p->plugin);
 	free(p);
 	io = NULL;
 	return NULL;
@@ -68,18 +71,39 @@ void plugin_io_check(attr_unused struct plugin_io *p)
 {
 }
 
+const struct plugin *plugin_io_plugin(const struct plugin_io *p)
+{
+	return p->plugin;
+}
+
+void plugin_io_taken(attr_unused struct plugin_io *p, attr_unused const char *const *names,
+		     attr_unused size_t n)
+{
+}
+
+void plugin_io_others(attr_unused const struct plugin_io *p, attr_unused struct arena *a,
+		      struct dpapi_ids *ret)
+{
+	ret->n = 0;
+}
+
+/* own NULL: it is asked for the devices of others. */
 struct podres *podres_create(attr_unused struct loop *l, const char *folder, const char *own)
 {
+	struct podres *p = xcalloc(1, sizeof(*p));
+
 	is_str(folder, "pods");
-	is_str(own, "n/us");
-	podres = xcalloc(1, sizeof(*podres));
-	return podres;
+	if (own) {
+		is_str(own, "n/us");
+		podres = p;
+	}
+	return p;
 }
 
 struct podres *podres_destroy(struct podres *p)
 {
+	podres = p == podres ? NULL : podres;
 	free(p);
-	podres = NULL;
 	return NULL;
 }
 
@@ -88,6 +112,12 @@ bool podres_ask(struct podres *p, podres_fn *done, void *ctx)
 	ok(!p->done);
 	p->done = done;
 	p->ctx = ctx;
+	return true;
+}
+
+bool podres_ask_allocatable(attr_unused struct podres *p, podres_fn *done, void *ctx)
+{
+	done(ctx, NULL, "the kubelet does not tell");
 	return true;
 }
 
@@ -516,6 +546,7 @@ static void preferred_vgpus(void)
 	orders.permitted.items = permitted;
 	orders.permitted.n = 1;
 	begin_supply();
+	run_timers();
 	ok(n_offered > 20);
 	is_str(prefers("nvidia.com/GRID_T4-1Q", NULL, some, 4, 1), "reply 3 0000:02:00.0/0; ");
 	is_str(prefers("nvidia.com/GRID_T4-1Q", "0000:01:00.0/1", some, 4, 2),

@@ -7,12 +7,13 @@
 #pragma once
 
 #include "node-daemon/demand.h"
-#include "node-daemon/moves.h"
 #include "node-daemon/plugin_io.h"
 #include "node-daemon/podres.h"
 #include "node-daemon/resets.h"
 #include "node-daemon/rivals.h"
 #include "node-daemon/supply.h"
+
+struct moves;
 
 #define SUPPLY_TURN_BYTES (16 * MiB)
 #define SUPPLY_RESETS_MS 1000 /* those that end within it are told together */

@@ -2,6 +2,7 @@
 /* Which devices there are, for the kubelet and for uses.h. */
 #include <string.h>
 
+#include "node-daemon/moves.h"
 #include "node-daemon/supply_inner.h"
 #include "node-daemon/sysfs.h"
 #include "node-daemon/tokens.h"

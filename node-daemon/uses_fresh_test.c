@@ -181,7 +181,7 @@ static void back_as_it_went(void)
 	begin_one("flr", &older); /* the boot has cleaned it */
 	plug(false);
 	is_str(turn(), "record a free; ");
-	begin(0, NULL, 0); /* of a vGPU going is the reset */
+	begin(0, NULL, 0); /* a vGPU that nobody has removed is only out of sight */
 	one = cards[0];
 	one.vgpu = true;
 	plug(true);
@@ -189,6 +189,12 @@ static void back_as_it_went(void)
 	plug(false);
 	is_str(turn(), "pods; ");
 	pods("a", NULL);
+	is_str(turn(), "");
+	is_str(state(0), "returning");
+	plug(true);
+	is_str(nobody(), "reset a; ");
+	plug(false); /* by the removal */
+	clean("a");
 	is_str(turn(), "record a free; ");
 	ok(!uses_each(u, 0, &(struct uses_view){0}));
 }
