@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "api/resource.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/test.h"
@@ -14,6 +15,7 @@
 #include "node-daemon/tree_test.h"
 
 #define ID "0000:01:00.0"
+#define AUDIO "0000:01:00.1"
 #define RESOURCE "nvidia.com/AD102GL_L40S"
 #define VARIABLE "PCI_RESOURCE_NVIDIA_COM_AD102GL_L40S"
 
@@ -24,6 +26,8 @@ static const char world[] =
 	"  driver_override = vfio-pci\n"
 	"  reset_method = flr bus\n"
 	"  reset = \n"
+	"device " AUDIO " under=0000:00:01.0 id=10de:22ba class=040300 driver=vfio-pci group=7\n"
+	"  driver_override = vfio-pci\n"
 	"dir devices/virtual/vfio/7\n"
 	"  dev = 243:7\n"
 	"dir class/vfio\n"
@@ -45,7 +49,7 @@ static struct tree tree = {.fd = -1};
 static struct machine machine;
 static struct obey *obey;
 static struct supply *supply;
-static char *state, *plugins, *pods, *socket_name;
+static char *state, *plugins, *pods;
 static int proc, plugins_fd, pods_fd;
 static struct err err;
 
@@ -120,13 +124,16 @@ static void on_answer(void *ctx attr_unused, const struct grpc_answer *a)
 	}
 }
 
-/* What Allocate of the card says, as text. */
-static const char *allocate(void)
+/* What Allocate says, as text. */
+static const char *allocate_of(const char *resource, const char *id)
 {
-	const char request[] = "\x0a\x0e\x0a\x0c" ID;
+	auto_free char *request =
+		xprintf("\x0a%c\x0a%c%s", (char)(strlen(id) + 2), (char)strlen(id), id);
+	auto_free char *socket_name =
+		xprintf("vmgpu-%016llx.sock", (unsigned long long)hash_str(HASH_SEED, resource));
 	const struct grpc_question q = {.path = DPAPI_ALLOCATE,
 					.message = request,
-					.n = sizeof(request) - 1,
+					.n = strlen(request),
 					.max = 64 * KiB,
 					.timeout_ms = 20000,
 					.done = on_answer};
@@ -137,6 +144,11 @@ static const char *allocate(void)
 		loop_turn(loop, 100);
 	}
 	return answer;
+}
+
+static const char *allocate(void)
+{
+	return allocate_of(RESOURCE, ID);
 }
 
 /* --- us ------------------------------------------------------------------------------------ */
@@ -183,8 +195,6 @@ static void begin_world(void)
 	state = xprintf("%s/state", tree.root);
 	plugins = xprintf("%s/plugins", tree.root);
 	pods = xprintf("%s/pods", tree.root);
-	socket_name =
-		xprintf("vmgpu-%016llx.sock", (unsigned long long)hash_str(HASH_SEED, RESOURCE));
 	proc = openat(tree.fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	plugins_fd = open(plugins, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	pods_fd = open(pods, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -229,7 +239,6 @@ static void end(void)
 	free(state);
 	free(plugins);
 	free(pods);
-	free(socket_name);
 	tree_remove(&tree);
 }
 
@@ -375,6 +384,24 @@ static void anothers_card(void)
 	arena_finish(&a);
 }
 
+/* The card's Allocate names its audio function, that of the token nothing, whoever asks. */
+static void audio_comes_along(void)
+{
+	begin();
+	while (registrations < 2) {
+		loop_turn(loop, 100);
+	}
+	has(allocate(), VARIABLE);
+	has(answer, "PCI_RESOURCE_VMGPU_IO_COMPANION");
+	has(answer, AUDIO);
+	for (size_t i = 0; i < 2; i++) {
+		is_str(allocate_of(RESOURCE_COMPANION, "companion-" ID),
+		       "  "); /* a container, empty */
+	}
+	end();
+}
+
 TESTS({"a card that another plugin gives out is left to it", anothers_card},
+      {"a card goes with its audio function, a token with nothing", audio_comes_along},
       {"a card that was held is given again under its name", given_again},
       {"a card that dies is listed no more from the next look on", dies}, )
