@@ -490,12 +490,18 @@ void books_make(const struct journal *j, const struct unit_list *units, const ch
 
 const struct book *books_find(const struct books *b, uint64_t id)
 {
-	list_each(book, &b->items) {
-		if (book->id == id) {
-			return book;
+	size_t from = 0, to = b->items.n;
+
+	while (from < to) {
+		size_t mid = (from + to) / 2;
+
+		if (b->items.items[mid].id < id) {
+			from = mid + 1;
+		} else {
+			to = mid;
 		}
 	}
-	return NULL;
+	return from < b->items.n && b->items.items[from].id == id ? &b->items.items[from] : NULL;
 }
 
 /* --- records ------------------------------------------------------------------------------- */

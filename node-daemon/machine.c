@@ -36,10 +36,16 @@ struct pci_function *machine_function(const struct machine *m, uint64_t address)
 
 const struct iommu_group *machine_group(const struct machine *m, int64_t id)
 {
-	for (size_t i = 0; i < m->groups.n; i++) {
-		if (m->groups.items[i].id == id) {
-			return &m->groups.items[i];
+	size_t low = 0, high = m->groups.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->groups.items[middle].id < id) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
 	}
-	return NULL;
+	return low < m->groups.n && m->groups.items[low].id == id ? &m->groups.items[low] : NULL;
 }

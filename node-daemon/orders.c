@@ -2,6 +2,7 @@
 #include "node-daemon/orders.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/resource.h"
@@ -16,16 +17,6 @@ struct taker {
 	struct arena *arena;
 	struct orders *ret;
 };
-
-static const struct unit *unit_at(const struct unit_list *units, uint64_t at)
-{
-	list_each(u, units) {
-		if (u->card->address == at) {
-			return u;
-		}
-	}
-	return NULL;
-}
 
 /* The unit that a function belongs to, NULL: none. */
 static const struct unit *unit_with(const struct unit_list *units, uint64_t at)
@@ -127,7 +118,7 @@ static const char *refusal(struct taker *t, const struct unit_order *given, stru
 	if (!is_address(given->id, &at)) {
 		return "it is no PCI address such as 0000:41:00.0";
 	}
-	ret->unit = unit_at(t->units, at);
+	ret->unit = units_find(t->units, at);
 	/* They outlive what was given: what follows from them is used until the next turn. */
 	ret->by = given->by ? arena_strdup(t->arena, given->by) : NULL;
 	ret->exclusive = given->exclusive ? arena_strdup(t->arena, given->exclusive) : NULL;
@@ -164,6 +155,14 @@ static void take_permitted(const struct node_orders *given, struct arena *a, str
 	}
 }
 
+static int by_unit(const void *a, const void *b)
+{
+	const struct unit *x = ((const struct order *)a)->unit,
+			  *y = ((const struct order *)b)->unit;
+
+	return (x > y) - (x < y);
+}
+
 void orders_take(const struct node_orders *given, int64_t highest, const struct unit_list *units,
 		 struct arena *a, struct orders *ret)
 {
@@ -196,16 +195,16 @@ void orders_take(const struct node_orders *given, int64_t highest, const struct 
 				arena_printf(a, "%.*s", ID_SHOWN, u->id ? u->id : ""), why};
 		}
 	}
+	if (ret->items.n) {
+		qsort(ret->items.items, ret->items.n, sizeof(*ret->items.items), by_unit);
+	}
 }
 
 const struct order *orders_find(const struct orders *o, const struct unit *u)
 {
-	list_each(one, &o->items) {
-		if (one->unit == u) {
-			return one;
-		}
-	}
-	return NULL;
+	const struct order key = {.unit = u};
+
+	return o->items.n ? bsearch(&key, o->items.items, o->items.n, sizeof(key), by_unit) : NULL;
 }
 
 bool orders_permit(const struct orders *o, const char *type)

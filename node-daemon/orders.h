@@ -45,8 +45,8 @@ struct order_refusal {
 };
 
 struct orders {
-	int64_t term; /* 0: there are no orders */
-	LIST(struct order) items;
+	int64_t term;		  /* 0: there are no orders */
+	LIST(struct order) items; /* in the order of the units */
 	LIST(struct order_refusal) refused;
 	LIST(const char *) permitted; /* mediated devices may be made of these types */
 	const char *stale;	      /* a sentence: none of them counts; else NULL */

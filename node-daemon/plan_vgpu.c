@@ -39,16 +39,6 @@ const char *vgpu_id_text(struct vgpu_id id, struct arena *a)
 
 /* --- what is recorded and what exists ------------------------------------------------------ */
 
-static const struct unit *unit_at(const struct vgpu_seen *seen, uint64_t card)
-{
-	list_each(u, seen->units) {
-		if (u->card->address == card) {
-			return u;
-		}
-	}
-	return NULL;
-}
-
 bool vgpu_on_demand(const struct vgpu_seen *seen, const struct unit *u)
 {
 	const struct order *o = orders_find(seen->orders, u);
@@ -272,7 +262,7 @@ void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret
 	const char **names;
 
 	list_each(u, seen->units) {
-		most += MACHINE_MAX_TYPES;
+		most += vgpu_on_demand(seen, u) ? MACHINE_MAX_TYPES : 0;
 	}
 	names = arena_array(a, const char *, most);
 	list_each(u, seen->units) {
@@ -436,7 +426,7 @@ void vgpu_make(const struct vgpu_seen *seen, struct vgpu_id id, const char *type
 	struct maker k = {.seen = seen, .id = id, .arena = a, .ret = ret};
 	const struct journal_slot *s;
 
-	*ret = (struct vgpu_plan){.unit = unit_at(seen, id.card), .uuid = ""};
+	*ret = (struct vgpu_plan){.unit = units_find(seen->units, id.card), .uuid = ""};
 	if (!ret->unit) {
 		refuse(&k, "no card is there");
 		return;

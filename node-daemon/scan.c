@@ -59,6 +59,17 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* They are in no order yet. */
+static bool has_group(const struct machine *m, int64_t id)
+{
+	list_each(g, &m->groups) {
+		if (g->id == id) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The members of the group of an open function, once for each group. */
 static void read_members(struct scan *s, int dir, int64_t id)
 {
@@ -68,7 +79,7 @@ static void read_members(struct scan *s, int dir, int64_t id)
 	size_t n;
 	int rc;
 
-	if (id < 0 || machine_group(m, id)) {
+	if (id < 0 || has_group(m, id)) {
 		return;
 	}
 	rc = scan_note(s, sysfs_list(dir, "iommu_group/devices", MACHINE_MAX_MEMBERS, &m->arena,

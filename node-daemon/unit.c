@@ -10,9 +10,17 @@
 
 /* --- what goes together -------------------------------------------------------------------- */
 
+struct member {
+	int64_t group;
+	size_t function;
+};
+
 struct maker {
 	const struct machine *m;
-	size_t *owner; /* of each function: number of its unit + 1, 0 while it has none */
+	bool *taken;
+	struct member *members; /* all functions, by group */
+	size_t *found;		/* of the unit that is being made */
+	size_t n;
 };
 
 static bool same_board(const struct pci_function *x, const struct pci_function *y)
@@ -21,44 +29,88 @@ static bool same_board(const struct pci_function *x, const struct pci_function *
 	       (x->kind == PCI_COMPANION || y->kind == PCI_COMPANION);
 }
 
-static bool together(const struct pci_function *x, const struct pci_function *y)
+static int by_group(const void *a, const void *b)
 {
-	return (x->group >= 0 && x->group == y->group) || same_board(x, y);
+	int64_t x = ((const struct member *)a)->group, y = ((const struct member *)b)->group;
+
+	return (x > y) - (x < y);
 }
 
-/* Takes every function that goes with a member of the unit, until none is left. A bridge brings
- * nobody along but by its group. */
-static size_t collect(struct maker *k, size_t first, size_t number)
+static int by_number(const void *a, const void *b)
 {
-	const struct machine *m = k->m;
-	size_t n = 1;
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
 
-	k->owner[first] = number;
-	for (bool more = true; more;) {
-		more = false;
-		for (size_t i = 0; i < m->functions.n; i++) {
-			for (size_t j = 0; j < m->functions.n && k->owner[i] == number; j++) {
-				if (!k->owner[j] &&
-				    together(m->functions.items[i], m->functions.items[j])) {
-					k->owner[j] = number;
-					more = true;
-					n++;
-				}
-			}
+	return (x > y) - (x < y);
+}
+
+/* Where the group begins in members, or would. */
+static size_t group_start(const struct maker *k, int64_t group)
+{
+	size_t from = 0, to = k->m->functions.n;
+
+	while (from < to) {
+		size_t mid = (from + to) / 2;
+
+		if (k->members[mid].group < group) {
+			from = mid + 1;
+		} else {
+			to = mid;
 		}
 	}
-	return n;
+	return from;
 }
 
-static void fill(struct maker *k, struct arena *a, size_t number, size_t n, struct unit *u)
+static void take_one(struct maker *k, size_t i)
 {
-	const struct machine *m = k->m;
+	if (!k->taken[i]) {
+		k->taken[i] = true;
+		k->found[k->n++] = i;
+	}
+}
 
-	u->functions.items = arena_array(a, const struct pci_function *, n);
-	for (size_t i = 0; i < m->functions.n; i++) {
-		const struct pci_function *f = m->functions.items[i];
+/* What goes with a function at once: its group, and what stands beside it on its board. */
+static void take_with(struct maker *k, size_t i)
+{
+	struct pci_function *const *all = k->m->functions.items;
+	size_t n = k->m->functions.n, g;
 
-		if (k->owner[i] != number || pcifn_is_bridge(&f->ids)) {
+	for (g = all[i]->group < 0 ? n : group_start(k, all[i]->group);
+	     g < n && k->members[g].group == all[i]->group; g++) {
+		take_one(k, k->members[g].function);
+	}
+	for (size_t j = i; j > 0 && pcifn_slot(all[j - 1]->address) == pcifn_slot(all[i]->address);
+	     j--) {
+		if (same_board(all[i], all[j - 1])) {
+			take_one(k, j - 1);
+		}
+	}
+	for (size_t j = i + 1; j < n && pcifn_slot(all[j]->address) == pcifn_slot(all[i]->address);
+	     j++) {
+		if (same_board(all[i], all[j])) {
+			take_one(k, j);
+		}
+	}
+}
+
+/* Every function that goes with a member of the unit, in order. A bridge brings nobody along but by
+ * its group. */
+static void collect(struct maker *k, size_t first)
+{
+	k->n = 0;
+	take_one(k, first);
+	for (size_t i = 0; i < k->n; i++) {
+		take_with(k, k->found[i]);
+	}
+	qsort(k->found, k->n, sizeof(*k->found), by_number);
+}
+
+static void fill(struct maker *k, struct arena *a, struct unit *u)
+{
+	u->functions.items = arena_array(a, const struct pci_function *, k->n);
+	for (size_t i = 0; i < k->n; i++) {
+		const struct pci_function *f = k->m->functions.items[k->found[i]];
+
+		if (pcifn_is_bridge(&f->ids)) {
 			continue;
 		}
 		u->functions.items[u->functions.n++] = f;
@@ -67,22 +119,45 @@ static void fill(struct maker *k, struct arena *a, size_t number, size_t n, stru
 			u->gpus++;
 		}
 	}
-	u->group = u->card->group >= 0 ? machine_group(m, u->card->group) : NULL;
+	u->group = u->card->group >= 0 ? machine_group(k->m, u->card->group) : NULL;
 }
 
 void units_make(const struct machine *m, struct arena *a, struct unit_list *ret)
 {
-	struct maker k = {.m = m, .owner = arena_array(a, size_t, m->functions.n)};
+	size_t n = m->functions.n;
+	struct maker k = {.m = m,
+			  .taken = arena_array(a, bool, n),
+			  .members = arena_array(a, struct member, n),
+			  .found = arena_array(a, size_t, n)};
 
 	*ret = (struct unit_list){.items = arena_array(a, struct unit, MACHINE_MAX_GPUS)};
-	for (size_t i = 0; i < m->functions.n; i++) {
-		if (m->functions.items[i]->kind == PCI_GPU && !k.owner[i]) {
-			size_t n = collect(&k, i, ret->n + 1);
-
-			fill(&k, a, ret->n + 1, n, &ret->items[ret->n]);
-			ret->n++;
+	for (size_t i = 0; i < n; i++) {
+		k.members[i] = (struct member){m->functions.items[i]->group, i};
+	}
+	qsort(k.members, n, sizeof(*k.members), by_group);
+	for (size_t i = 0; i < n; i++) {
+		if (m->functions.items[i]->kind == PCI_GPU && !k.taken[i]) {
+			collect(&k, i);
+			fill(&k, a, &ret->items[ret->n++]);
 		}
 	}
+}
+
+const struct unit *units_find(const struct unit_list *units, uint64_t address)
+{
+	size_t from = 0, to = units->n;
+
+	while (from < to) {
+		size_t mid = (from + to) / 2;
+
+		if (units->items[mid].card->address < address) {
+			from = mid + 1;
+		} else {
+			to = mid;
+		}
+	}
+	return from < units->n && units->items[from].card->address == address ? &units->items[from]
+									      : NULL;
 }
 
 /* --- names --------------------------------------------------------------------------------- */
@@ -390,24 +465,28 @@ static bool foreign(struct judge *j)
 	return false;
 }
 
-static bool shares_group(const struct unit *u, const struct pci_function *f)
-{
-	list_each(item, &u->functions) {
-		if (f->group >= 0 && (*item)->group == f->group) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* A bridge is no part of a unit, but its driver counts: vfio finds a group with shpchp in it not
  * viable (qemu-node.md 2). */
+static const struct pci_function *blocking_bridge(const struct machine *m, int64_t group)
+{
+	const struct iommu_group *g = group >= 0 ? machine_group(m, group) : NULL;
+
+	for (size_t i = 0; g && i < g->members.n; i++) {
+		const struct pci_function *f = machine_function(m, g->members.items[i]);
+
+		if (f && f->group == group && pcifn_is_bridge(&f->ids) && blocks(f)) {
+			return f;
+		}
+	}
+	return NULL;
+}
+
 static bool bridge(struct judge *j)
 {
-	list_each(item, &j->m->functions) {
-		const struct pci_function *f = *item;
+	list_each(item, &j->u->functions) {
+		const struct pci_function *f = blocking_bridge(j->m, (*item)->group);
 
-		if (pcifn_is_bridge(&f->ids) && blocks(f) && shares_group(j->u, f)) {
+		if (f) {
 			return say(
 				j, "False", "GroupNotViable",
 				arena_printf(

@@ -23,7 +23,9 @@ struct unit {
 
 LIST_OF(unit_list, struct unit);
 
+/* In the order of their addresses. */
 void units_make(const struct machine *m, struct arena *a, struct unit_list *ret);
+const struct unit *units_find(const struct unit_list *units, uint64_t address); /* NULL */
 
 /* The audio function on the board of its first GPU, which a virtual machine can get with that; NULL:
  * there is none. */

@@ -286,7 +286,12 @@ static void drivers(void)
 /* Its driver counts in the group, in no other, and only one that does DMA for the host. */
 static void bridges(void)
 {
+	static uint64_t members[] = {AT, AT + 1};
+
 	begin(2);
+	group.members = (struct pci_address_list){members, ARRAY_LEN(members)};
+	m.groups.items = &group;
+	m.groups.n = 1;
 	functions[1].kind = PCI_MEMBER;
 	functions[1].ids.class_code = 0x060400;
 	functions[1].driver = "shpchp";
