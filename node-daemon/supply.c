@@ -12,9 +12,9 @@ int64_t supply_now(const struct supply *su)
 	return loop_now(su->s.loop);
 }
 
-void supply_turn_soon(struct supply *su)
+void supply_turn_within(struct supply *su, int64_t ms)
 {
-	loop_timer_set(su->timer, supply_now(su));
+	loop_timer_set(su->timer, MIN(supply_now(su) + ms, loop_timer_at(su->timer)));
 }
 
 static void on_pods(void *ctx, const struct dpapi_holds *holds, const char *why)
@@ -40,14 +40,15 @@ static void on_reset(void *ctx, const char *id, enum resets_end end, const char 
 		uses_suspect(su->uses, id);
 	}
 	uses_reset_done(su->uses, id, end == RESETS_GOOD, method, ms, why, supply_now(su));
-	supply_turn(su);
+	supply_work(su); /* an Allocate may wait for it */
+	supply_turn_within(su, SUPPLY_MANY_MS);
 }
 
 /* It has waited for others, and somebody may have it by now. */
 static void on_reset_asks(void *ctx, const char *id)
 {
 	supply_doubt(ctx, id);
-	supply_turn_soon(ctx);
+	supply_turn_within(ctx, 0);
 }
 
 static void reset(struct supply *su, const char *id)
@@ -150,7 +151,7 @@ static void on_gone(void *ctx, struct grpc_call *call)
 
 	uses_call_gone(su->uses, call);
 	demand_call_gone(su->demand, call);
-	supply_turn_soon(su);
+	supply_turn_within(su, 0);
 }
 
 static void on_kubelet(void *ctx, int64_t age_ms)
@@ -161,7 +162,7 @@ static void on_kubelet(void *ctx, int64_t age_ms)
 	if (su->rivals) { /* else it is our own start */
 		supply_rivals_look(su);
 	}
-	supply_turn_soon(su);
+	supply_turn_within(su, 0);
 }
 
 static void on_lost(void *ctx)
@@ -195,7 +196,7 @@ static void open_plugin(struct supply *su, bool first)
 
 static void on_vgpus(void *ctx)
 {
-	supply_turn_soon(ctx);
+	supply_turn_within(ctx, 0);
 }
 
 static void on_vgpus_look(void *ctx)

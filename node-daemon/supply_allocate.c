@@ -179,7 +179,8 @@ void supply_allocate(void *ctx, const char *resource, struct grpc_call *call, co
 	}
 	uses_allocate(su->uses, call, resource, &asks, supply_now(su));
 	supply_work(su);
-	supply_turn_soon(su); /* the kubelet need not wait for the lists that follow from it */
+	/* The kubelet need not wait for the lists that follow from it. */
+	supply_turn_within(su, SUPPLY_MANY_MS);
 }
 
 /* Of the ids of one resource all are of one kind. */

@@ -17,6 +17,8 @@ struct moves;
 
 #define SUPPLY_TURN_BYTES (16 * MiB)
 #define SUPPLY_RESETS_MS 1000 /* those that end within it are told together */
+#define SUPPLY_MANY_MS                                                                             \
+	10 /* Allocates and resets come in numbers: what follows from all is one turn's */
 
 struct supply {
 	struct supply_settings s;
@@ -51,7 +53,7 @@ struct supply {
 
 /* supply.c */
 int64_t supply_now(const struct supply *su);
-void supply_turn_soon(struct supply *su);
+void supply_turn_within(struct supply *su, int64_t ms);
 /* True: there was something. */
 bool supply_work(struct supply *su);
 
