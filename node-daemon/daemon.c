@@ -21,6 +21,8 @@
 #include "node-daemon/telemetry.h"
 
 #define NODE_RETRY_MS 5000
+#define KUBELET_FIRST_MS                                                                           \
+	25 /* the kubelet is told of the cards before what that does not need is begun */
 
 struct daemon {
 	const struct options *o;
@@ -302,6 +304,7 @@ static void on_connect(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	looks_words(&d->looks);
 	if (connect_api(d, d->err) < 0) {
 		d->failed = true;
 		loop_stop(d->program->loop);
@@ -353,7 +356,7 @@ static void begin(struct daemon *d)
 	monitor_also(d->monitor, telemetry_metrics, d->telemetry);
 	obey_looked(d->obey, &d->looks.machine);
 	loop_signals(d->program->loop, signals, ARRAY_LEN(signals), on_signal, d);
-	loop_timer_set(d->connect, loop_now(d->program->loop));
+	loop_timer_set(d->connect, loop_now(d->program->loop) + KUBELET_FIRST_MS);
 }
 
 static void finish(struct daemon *d)

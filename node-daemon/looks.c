@@ -7,10 +7,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "node-daemon/scan.h"
 #include "node-daemon/uevent.h"
+#include "node-daemon/unit.h"
 
 /* However it ends, there is a next one. */
 static int look(struct looks *l, struct err *err)
@@ -20,24 +22,42 @@ static int look(struct looks *l, struct err *err)
 
 	l->looked_at = loop_now(l->loop);
 	loop_timer_set(l->timer, l->looked_at + (soon ? LOOKS_BLIND_MS : LOOKS_SELDOM_MS));
-	if (rc < 0) {
-		return -1;
+	return rc;
+}
+
+static bool all_have_names(const struct machine *m)
+{
+	list_each(f, &m->functions) {
+		if ((*f)->kind == PCI_GPU && !unit_is_known(*f)) {
+			return false;
+		}
 	}
+	return true;
+}
+
+void looks_words(struct looks *l)
+{
 	words_fill(&l->words, &l->machine);
-	return 0;
 }
 
 static void on_time(void *ctx)
 {
 	struct looks *l = ctx;
+	int64_t begun = clock_boot_ms(), ended;
 	struct err err;
 
 	free(take(l->blind));
 	if (look(l, &err) < 0) {
 		log_warn("the machine could not be looked at", log_str("reason", err.text));
 		l->blind = xstrdup(err.text);
+	} else {
+		looks_words(l);
 	}
 	l->fn(l->ctx);
+	ended = clock_boot_ms();
+	l->free_at = ended + MIN(MAX((ended - begun) * 10, (int64_t)LOOKS_SPACE_MS),
+				 (int64_t)LOOKS_SPACE_MAX_MS);
+	loop_timer_set(l->timer, MAX(loop_timer_at(l->timer), l->free_at)); /* fn may want one */
 }
 
 static void stop_listening(struct looks *l)
@@ -51,7 +71,7 @@ static void stop_listening(struct looks *l)
 
 void looks_soon(struct looks *l)
 {
-	int64_t at = MAX(loop_now(l->loop) + LOOKS_SETTLE_MS, l->looked_at + LOOKS_SPACE_MS);
+	int64_t at = MAX(loop_now(l->loop), l->free_at);
 
 	if (at < loop_timer_at(l->timer)) {
 		loop_timer_set(l->timer, at);
@@ -102,6 +122,9 @@ int looks_start(struct looks *l, struct loop *loop, int sys, const char *pci_ids
 	if (look(l, err) < 0) {
 		looks_finish(l);
 		return -1;
+	}
+	if (!all_have_names(&l->machine)) {
+		looks_words(l);
 	}
 	return 0;
 }
