@@ -63,8 +63,8 @@ void demand_given(const struct demand *v, struct arena *a, struct cut_use_list *
 	struct uses_view u;
 	size_t n = 0;
 
-	while (uses_each(v->s.uses, n, &u)) {
-		n++;
+	for (size_t i = 0; uses_each(v->s.uses, i, &u); i++) {
+		n += demand_is(u.id);
 	}
 	*ret = (struct cut_use_list){arena_array(a, struct cut_use, n), 0};
 	for (size_t i = 0; uses_each(v->s.uses, i, &u); i++) {

@@ -367,7 +367,8 @@ static bool plan_cut(struct obey *o, struct verdict_on *v)
 	if (v->plan.next != BIND_REST || v->plan.doing != BOOK_NOTHING) {
 		return false;
 	}
-	seen.all.looked = given(o, &seen.all.uses);
+	seen.all.looked = o->looked;
+	seen.all.uses = o->uses;
 	seen.busy = o->s.busy ? o->s.busy(o->s.ctx, v->unit->card->address, &o->arena) : NULL;
 	cuts_plan(o->cuts, &seen, &o->arena, &v->cut);
 	wake_at(o, v->cut.again);
@@ -487,6 +488,7 @@ static void plan_all(struct obey *o)
 		return;
 	}
 	record_orders(o);
+	o->looked = given(o, &o->uses);
 	for (size_t i = 0; i < o->units.n && !o->unrecorded; i++) {
 		decide(o, &o->units.items[i], &o->verdicts[i]);
 	}

@@ -49,6 +49,8 @@ struct obey {
 	int64_t obeyed;	    /* the generation of these */
 	struct books books;
 	struct verdict_on *verdicts; /* one a unit */
+	struct cut_use_list uses;    /* what pods have of cards that are cut */
+	bool looked;		     /* that is known */
 
 	/* Units at which something was done since the last look: what is known of them is old. */
 	uint64_t *changed;
