@@ -344,19 +344,24 @@ int journal_file_add(struct journal_file *f, const struct journal_record *r, boo
 		     struct err *err)
 {
 	auto_buf struct buf line = {.max = JOURNAL_MAX_LINE};
+	int64_t number = f->journal.number, safe = f->journal.safe;
 
 	if (f->journal.health != JOURNAL_GOOD || f->fd < 0) {
 		return err_set(err, "the journal of this node cannot be continued: %s",
 			       f->journal.trouble);
 	}
-	/* First as a question: what is no record costs nobody a new file. Then with the number that
-	 * it has in the file as it is now. */
+	/* First as a question: what is no record costs nobody a new file. In that it has another number. */
 	if (journal_line(&f->journal, r, &line, err) < 0 || mend(f, err) < 0 ||
 	    make_room(f, line.len, err) < 0) {
 		return -1;
 	}
-	buf_reset(&line);
-	return journal_line(&f->journal, r, &line, err) < 0 ? -1 : append(f, &line, sync, err);
+	if (number != f->journal.number || safe != f->journal.safe) {
+		buf_reset(&line);
+		if (journal_line(&f->journal, r, &line, err) < 0) {
+			return -1;
+		}
+	}
+	return append(f, &line, sync, err);
 }
 
 /* --- kept aside ---------------------------------------------------------------------------- */

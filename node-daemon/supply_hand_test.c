@@ -364,13 +364,13 @@ static void told_together(void)
 	run_timers();
 	before = changes;
 	reset_works(0);
-	now += 10; /* then the turn of the first is */
+	now += 100; /* then the turn of the first is */
 	run_timers();
-	now += 390;
+	now += 300;
 	reset_works(0);
 	now += 599;
 	reset_works(0);
-	now += 10;
+	now += 100;
 	run_timers();
 	is_int(changes, before);
 	now++;

@@ -17,8 +17,8 @@ struct moves;
 
 #define SUPPLY_TURN_BYTES (16 * MiB)
 #define SUPPLY_RESETS_MS 1000 /* those that end within it are told together */
-#define SUPPLY_MANY_MS                                                                             \
-	10 /* Allocates and resets come in numbers: what follows from all is one turn's */
+/* Allocates and resets come in numbers, and neither changes a list: what follows is one turn's. */
+#define SUPPLY_MANY_MS 100
 
 struct supply {
 	struct supply_settings s;
