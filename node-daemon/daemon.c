@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "api/core.h"
 #include "base/log.h"
+#include "base/slab.h"
 #include "kube/runtime.h"
 #include "node-daemon/beat.h"
 #include "node-daemon/looks.h"
@@ -21,8 +23,9 @@
 #include "node-daemon/telemetry.h"
 
 #define NODE_RETRY_MS 5000
-#define KUBELET_FIRST_MS                                                                           \
-	25 /* the kubelet is told of the cards before what that does not need is begun */
+#define TRIM_MS 5000 /* without a report: what the last one took goes back to the kernel */
+/* The kubelet is told of the cards before what does not need it is begun. */
+#define KUBELET_FIRST_MS 25
 
 struct daemon {
 	const struct options *o;
@@ -40,7 +43,8 @@ struct daemon {
 	struct telemetry *telemetry;
 	struct utsname kernel;
 	struct loop_timer *ask; /* for the Node */
-	char *node_uid;		/* NULL: not known, or used: the Node may be another one by now */
+	struct loop_timer *trim;
+	char *node_uid; /* NULL: not known, or used: the Node may be another one by now */
 	struct http_request *asking;
 	bool stopping, failed; /* failed: err says how */
 	struct err *err;
@@ -206,6 +210,7 @@ static const void *gather(const struct pass *pass)
 	struct report_read *read = arena_new(pass->arena, struct report_read);
 	const struct own_node *have = cache_get(pass->cache, &kind_own_node, NULL, d->o->node);
 
+	loop_timer_set(d->trim, loop_now(d->program->loop) + TRIM_MS);
 	obey_orders(d->obey, have ? have->orders : NULL, have ? &have->obj : NULL,
 		    have && have->status ? have->status->observed_term : 0);
 	if (!obey_alone(d->obey)) {
@@ -234,6 +239,13 @@ static const void *gather(const struct pass *pass)
 		loop_timer_set(d->ask, loop_now(d->program->loop));
 	}
 	return seen;
+}
+
+/* A report of 512 cards takes more memory than all else together. */
+static void on_trim(attr_unused void *ctx)
+{
+	malloc_trim(0);
+	slab_trim();
 }
 
 static void on_signal(void *ctx, attr_unused int signo)
@@ -333,6 +345,7 @@ static void begin(struct daemon *d)
 	static const int signals[] = {SIGTERM, SIGINT};
 
 	d->ask = loop_timer_create(d->program->loop, on_ask, d, "node");
+	d->trim = loop_timer_create(d->program->loop, on_trim, d, "trim");
 	d->connect = loop_timer_create(d->program->loop, on_connect, d, "connect");
 	d->obey = obey_create(&(struct obey_settings){.loop = d->program->loop,
 						      .sys = d->sys,
@@ -367,6 +380,7 @@ static void finish(struct daemon *d)
 	telemetry_destroy(d->telemetry);
 	looks_finish(&d->looks);
 	loop_timer_destroy(d->ask);
+	loop_timer_destroy(d->trim);
 	loop_timer_destroy(d->connect);
 	free(d->node_uid);
 	if (d->proc >= 0) {
