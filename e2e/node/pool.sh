@@ -78,12 +78,12 @@ moved() {
 	it "a card that is open is not moved, and the pool says who has it" within 15 ready training "^False InUse: gpu-node $h100: .*is used by process [0-9]* \(vfioprobe\); it is given back when that has ended"
 	it "it stays where it is" driver $h100 vfio-pci
 	let_go
-	it "when nobody has it any more, it moves to the host" within 20 driver $h100 bochs-drm
+	it "when nobody has it any more, it moves to the host" within 40 driver $h100 bochs-drm
 	it "and the pool is ready" within 10 shows training 'host 1 1 0 True'
 	pool training '{"use": "passthrough", "gpus": ["nvidia.com/H100_94GB"]}'
-	it "and back to virtual machines" within 20 driver $h100 vfio-pci
+	it "and back to virtual machines" within 40 driver $h100 vfio-pci
 	kubectl delete gpupool training >/dev/null
-	it "a pool that is deleted leaves it to the driver that it had" within 20 driver $h100 bochs-drm
+	it "a pool that is deleted leaves it to the driver that it had" within 40 driver $h100 bochs-drm
 	it "and orders nothing any more" within 10 ordered $h100 ''
 }
 
