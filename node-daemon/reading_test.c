@@ -118,6 +118,35 @@ static void answers_are_read_as_they_are_written(void)
 	}
 }
 
+/* As they stand on the wire: eyes and hands may be of two releases. */
+static void words_of_the_wire(void)
+{
+	static const char line[] =
+		"{\"v\":1,\"state\":\"done\",\"why\":\"w\",\"library\":\"l\",\"driver\":\"d\",\"cards\":["
+		"{\"at\":\"0000:41:00.0\",\"trouble\":\"t\",\"uuid\":\"u\",\"temperature\":100,\"power\":101,"
+		"\"powerLimit\":102,\"memoryTotal\":103,\"memoryUsed\":104,\"gpuBusy\":105,\"memoryBusy\":106,"
+		"\"smClock\":107,\"memoryClock\":108,\"fan\":109,\"ecc\":110,\"eccCorrected\":111,"
+		"\"eccUncorrected\":112,\"mig\":113,\"virtualization\":114,\"processes\":115,"
+		"\"links\":[{\"to\":\"0000:42:00.0\",\"lanes\":4}]}]}\n";
+	static const char *const states[] = {"none",	 "done",    "absent",
+					     "mismatch", "refused", "late"};
+	auto_buf struct buf out = {.max = EYES_MAX_LINE};
+
+	is_int(hear(line), 0);
+	for (int v = 0; v < READING_VALUES; v++) {
+		is_int(opt_int_or(reading.cards.items[0].values[v], -1), 100 + v);
+	}
+	is_str(reading.cards.items[0].trouble, "t");
+	is_int(reading_write(&reading, &out), 0);
+	is_str(buf_text(&out), line);
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		auto_free char *text = xprintf("{\"v\":1,\"state\":\"%s\"}\n", states[i]);
+
+		is_int(hear(text), 0);
+		is_int(reading.state, i);
+	}
+}
+
 static void what_is_not_said_is_not_set(void)
 {
 	is_int(hear(ANSWER(CARD)), 0);
@@ -214,6 +243,7 @@ static void links(void)
 TESTS({"a question is read as it is written, and told apart", questions},
       {"questions are bounded", more_cards_than_may_be_asked_for},
       {"the largest answer is read as it is written", answers_are_read_as_they_are_written},
+      {"words of the wire", words_of_the_wire},
       {"what is not said is not set", what_is_not_said_is_not_set},
       {"eyes that do not know the question say nothing", eyes_that_do_not_know_the_question},
       {"what is no answer is none, and why", answers_that_are_none},

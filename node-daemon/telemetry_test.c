@@ -162,6 +162,52 @@ static void cards_are_read(void)
 	end();
 }
 
+static void names_and_units(void)
+{
+	static const char *const rows[] = {
+		"gauge DCGM_FI_DEV_GPU_TEMP 41",
+		"gauge DCGM_FI_DEV_POWER_USAGE 301.5",
+		"gauge DCGM_FI_DEV_ENFORCED_POWER_LIMIT 700",
+		"gauge DCGM_FI_DEV_FB_TOTAL 81920",
+		"gauge DCGM_FI_DEV_FB_USED 4",
+		"gauge DCGM_FI_DEV_FB_FREE 81916",
+		"gauge DCGM_FI_DEV_GPU_UTIL 97",
+		"gauge DCGM_FI_DEV_MEM_COPY_UTIL 12",
+		"gauge DCGM_FI_DEV_SM_CLOCK 1980",
+		"gauge DCGM_FI_DEV_MEM_CLOCK 2619",
+		"gauge DCGM_FI_DEV_FAN_SPEED 30",
+		"gauge DCGM_FI_DEV_ECC_CURRENT 1",
+		"counter DCGM_FI_DEV_ECC_SBE_VOL_TOTAL 3",
+		"counter DCGM_FI_DEV_ECC_DBE_VOL_TOTAL 5",
+		"gauge DCGM_FI_DEV_MIG_MODE 0",
+		"gauge DCGM_FI_DEV_VIRTUAL_MODE 3",
+		"gauge vmgpu_gpu_processes 2",
+	};
+	const char *text;
+
+	begin(FAKENVML_VERSIONS FAKENVML_CARD
+	      "memory 85899345920\nused 4194304\nbusy 97\nmemory-busy 12\npower 301500\n"
+	      "power-limit 700000\nsm-clock 1980\nmemory-clock 2619\nfan 30\necc 1\ncorrected 3\n"
+	      "uncorrected 5\nmig 0\nvirtualization 3\nprocesses 2\n",
+	      true);
+	beat();
+	text = metrics();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char type[16], name[64], value[16];
+		auto_free char *head = NULL, *line = NULL;
+
+		sscanf(rows[i], "%15s %63s %15s", type, name, value);
+		head = xprintf("\n# TYPE %s %s\n", name, type);
+		line = xprintf(
+			"\n%s{gpu=\"0000:41:00.0\",UUID=\"GPU-1\",modelName=\"H100 SXM5 80GB\","
+			"Hostname=\"gpu-1\"} %s\n",
+			name, value);
+		has(text, head);
+		has(text, line);
+	}
+	end();
+}
+
 /* Temperatures are no news: not for the status, and not at each beat. */
 static void what_always_changes_is_not_told(void)
 {
@@ -346,6 +392,7 @@ static void a_restart_is_no_news(void)
 }
 
 TESTS({"cards are read, told and measured", cards_are_read},
+      {"names and units are DCGM's", names_and_units},
       {"what always changes is not told", what_always_changes_is_not_told},
       {"where nobody asks for metrics there are none", without_metrics_there_are_none},
       {"a card leaves the driver", a_card_leaves_the_driver},
