@@ -354,7 +354,10 @@ static void end_of_a_stuck_one_is_told(void)
 
 static void turn_until_closed(size_t files)
 {
-	for (int i = 0; i < 100 && open_files() > files; i++) {
+	int64_t end = loop_now(loop) +
+		      10000; /* turns may be many: its end shows before it is its parent's */
+
+	while (open_files() > files && loop_now(loop) < end) {
 		loop_turn(loop, 50);
 	}
 	is_int(open_files(), files);
