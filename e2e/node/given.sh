@@ -3,8 +3,9 @@
 # a node of a cluster (join.sh), the controller beside it; virt-controller's launchers get the GPUs, and vfioprobe in them opens them. Prints TAP.
 #
 # Variables:
-#   CYCLES=N   how often a machine is made and deleted in turn (2)
+#   CYCLES=N   how often a machine is made, stopped, started and deleted (2)
 #   V=release  build of vmgpu-node
+#   PATIENCE=N seconds that each thing may take (90)
 set -uo pipefail
 prog=node/given.sh
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -73,15 +74,27 @@ given() {
 	it "and was reset" eval '[ "$(unit '$card' .lastReset.method | grep -o flr)" = flr ]'
 }
 
+power() { kubectl -n $ns patch vminstances.apps.cozystack.io "$1" --type=merge -p "{\"spec\": {\"runStrategy\": \"$2\"}}" >/dev/null; } # VM STRATEGY
+given_back() { held "$1" '' && [ "$(unit "$1" .lastReset.at)" != "$2" ]; } # ADDRESS and when it was last reset before
+nothing_left() {
+	[ -z "$(kubectl -n $ns get pods,virtualmachineinstances.kubevirt.io,virtualmachines.kubevirt.io,vminstances.apps.cozystack.io -o name)" ] &&
+		! guest "$g/kubelet/bin/nodekit resources" | grep -q nvidia.com && counts GA100_A100_PCIE_80GB 1
+}
 cycles() {
 	local i card=0000:02:00.0 at
 	for i in $(seq "${CYCLES:-2}"); do
 		at=$(unit $card .lastReset.at)
 		vm "turn$i" GA100_A100_PCIE_80GB
 		it "turn $i: the next machine gets it" soon says "^$card is 10de:20b5" "turn$i"
+		power "turn$i" Halted
+		it "turn $i: stopped, it has it no more: it is reset, and free" soon given_back $card "$at"
+		at=$(unit $card .lastReset.at)
+		power "turn$i" Always
+		it "turn $i: started, it gets it again" soon says "^$card is 10de:20b5" "turn$i"
 		delete_vm "turn$i"
-		it "turn $i: it is reset again, and free" soon eval 'held $card "" && [ "$(unit $card .lastReset.at)" != "$at" ]'
+		it "turn $i: deleted, it is reset again, and free" soon given_back $card "$at"
 	done
+	it "nothing is left of them: no pod, no machine, and the kubelet has given nothing" soon nothing_left
 }
 
 if ! command -v qemu-system-x86_64 >/dev/null; then
