@@ -54,12 +54,12 @@ static bool quotes(const char *text, const char *name)
 
 /* --- a name is asked for ---------------------------------------------------------------------- */
 
-/* The list lacks the name, or that of the audio functions which go with such cards. */
+/* The list lacks the name, or that of the audio functions which all such cards have. */
 static bool is_missing(const struct kv_config *cr, const struct inventory_model *m)
 {
 	return m &&
-	       (!quotes(cr->permitted, m->name) ||
-		(m->n_companions && cr_gate(cr) && !quotes(cr->permitted, RESOURCE_COMPANION)));
+	       (!quotes(cr->permitted, m->name) || (m->n_companions && !m->bare && cr_gate(cr) &&
+						    !quotes(cr->permitted, RESOURCE_COMPANION)));
 }
 
 static void on_asked(const struct waker *w, const char *asked)

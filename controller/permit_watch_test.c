@@ -359,9 +359,12 @@ static void audio_functions_count(void)
 	put(KUBEVIRT(LISTS(L40S) ", developerConfiguration: {featureGates: [HostDevices]}", ""));
 	put(APP("VMInstance", "b", "{x: 1, gpus: [{name: " L40S "}]}"));
 	wakes("k/kubevirt");
-	put(WITH(""));
+	put(NODE(
+		"{name: " L40S
+		", address: '0000:41:00.0', functions: [{address: '0000:41:00.0', role: gpu}" AUDIO(
+			"22ba") "]}, {name: " L40S "}"));
 	put(APP("VMInstance", "c", "{x: 2, gpus: [{name: " L40S "}]}"));
-	wakes("");
+	wakes(""); /* one has none */
 }
 
 TESTS({"audio functions of GPUs count, and a token that the CR lacks", audio_functions_count},
