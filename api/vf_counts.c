@@ -39,11 +39,24 @@ int64_t vf_counts_default(const char *vendor, const char *device, int64_t total)
 	return p ? MIN(p->usual, total) : total;
 }
 
+static const char *no_share(const struct profiles *p, int64_t total, int64_t asked, struct arena *a)
+{
+	attr_cleanup(buf_finish) struct buf b;
+
+	buf_init(&b, TEXT_MAX);
+	for (size_t i = 0; p->counts[i] && p->counts[i] <= total; i++) {
+		if (p->counts[i] == asked) {
+			return NULL;
+		}
+		buf_printf(&b, "%s%" PRId64, i ? ", " : "", p->counts[i]);
+	}
+	return arena_printf(a, "the card is divided evenly among %s", buf_text(&b));
+}
+
 const char *vf_counts_refusal(const char *vendor, const char *device, int64_t total, int64_t asked,
 			      struct arena *a)
 {
 	const struct profiles *p = find(vendor, device);
-	attr_cleanup(buf_finish) struct buf b;
 
 	if (str_eq(vendor, "10de")) {
 		return asked == total
@@ -53,15 +66,5 @@ const char *vf_counts_refusal(const char *vendor, const char *device, int64_t to
 	if (asked < 1 || asked > total) {
 		return arena_printf(a, "the card can have 1 to %" PRId64, total);
 	}
-	if (!p) {
-		return NULL;
-	}
-	buf_init(&b, TEXT_MAX);
-	for (size_t i = 0; p->counts[i] && p->counts[i] <= total; i++) {
-		if (p->counts[i] == asked) {
-			return NULL;
-		}
-		buf_printf(&b, "%s%" PRId64, i ? ", " : "", p->counts[i]);
-	}
-	return arena_printf(a, "the card is divided evenly among %s", buf_text(&b));
+	return p ? no_share(p, total, asked, a) : NULL;
 }
