@@ -6,6 +6,7 @@
 #include "api/resource.h"
 #include "base/log.h"
 #include "node-daemon/demand_inner.h"
+#include "node-daemon/sysfs.h"
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
@@ -178,6 +179,20 @@ static const char *driver_at(const struct obey_facts *f, uint64_t at)
 	return NULL;
 }
 
+/* By what /sys says now: the last look may be older than the vGPU. */
+static bool is_absent(const struct demand *v, const struct journal_slot *s)
+{
+	auto_free char *path =
+		*s->uuid ? xprintf("bus/mdev/devices/%s", s->uuid)
+			 : xprintf("bus/pci/devices/%s/nvidia/current_vgpu_type", s->vf);
+	char type[32];
+
+	if (*s->uuid) {
+		return !sysfs_exists(v->s.sys, path);
+	}
+	return sysfs_read(v->s.sys, path, type, sizeof(type)) > 0 && str_eq(type, "0");
+}
+
 void demand_ask_holders(struct demand *v, const char *id)
 {
 	const struct journal_slot *s = demand_record(v, id);
@@ -187,7 +202,8 @@ void demand_ask_holders(struct demand *v, const char *id)
 	struct question *q;
 
 	obey_facts(v->s.obey, &f);
-	if (!s || pcifn_parse(s->vf, &place.at) < 0 || !(place.driver = driver_at(&f, place.at))) {
+	if (!s || is_absent(v, s) || pcifn_parse(s->vf, &place.at) < 0 ||
+	    !(place.driver = driver_at(&f, place.at))) {
 		uses_holders(v->s.uses, id, USES_NOBODY, "", demand_now(v));
 		return; /* it is not there */
 	}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "node-daemon/plan_vgpu.h"
 #include "node-daemon/supply_inner.h"
 
 /* Of all that supply_report says, but for the resets. */
@@ -85,6 +86,24 @@ static void note_use(const struct uses_view *v, uint64_t unit, struct report_obe
 	}
 }
 
+/* One that stays though no pod has it, where nothing else is said of its card. */
+static void note_vgpu(const struct uses_view *v, struct arena *a, struct report_obeyed *ret)
+{
+	struct vgpu_id id;
+
+	if (!*v->why || (v->state != USES_RETURNING && v->state != USES_DIRTY) ||
+	    vgpu_id_parse(v->id, &id) < 0) {
+		return;
+	}
+	list_each(n, &ret->notes) {
+		if (n->unit == id.card && str_eq(n->condition.type, "Available")) {
+			return;
+		}
+	}
+	note(ret, id.card, "Available", "False", v->state == USES_DIRTY ? "Dirty" : "InUse",
+	     arena_printf(a, "vGPU %s: %s", v->id, v->why));
+}
+
 static void report_use(const struct supply *su, const struct uses_view *v, uint64_t unit,
 		       struct report_obeyed *ret)
 {
@@ -140,10 +159,14 @@ static void note_rivals(const struct supply *su, struct arena *a, struct report_
 void supply_report(const struct supply *su, struct arena *a, struct report_obeyed *ret)
 {
 	size_t room = ret->notes.n + 4 * su->offers.items.n;
-	struct report_note *notes = arena_array(a, struct report_note, room);
+	struct report_note *notes;
 	struct uses_view v;
 	uint64_t unit;
 
+	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
+		room++;
+	}
+	notes = arena_array(a, struct report_note, room);
 	if (ret->notes.n) {
 		memcpy(notes, ret->notes.items, ret->notes.n * sizeof(*notes));
 	}
@@ -160,6 +183,8 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 		if (offers_find(&su->offers, v.id) && pcifn_parse(v.id, &unit) == 0) {
 			note_use(&v, unit, ret);
 			report_use(su, &v, unit, ret);
+		} else {
+			note_vgpu(&v, a, ret);
 		}
 	}
 }

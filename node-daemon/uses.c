@@ -19,6 +19,11 @@ bool use_ready(const struct use *x)
 	return x->there && !*x->why;
 }
 
+bool use_cleanable(const struct use *x)
+{
+	return use_ready(x) || (x->there && x->vgpu && x->state == USES_RETURNING);
+}
+
 void use_go(struct use *x, enum step step, int64_t due)
 {
 	x->step = step;
@@ -481,7 +486,7 @@ static bool next_ask(struct uses *u, int64_t now, struct uses_work *ret)
 	for (size_t i = 0; i < u->n; i++) {
 		struct use *x = u->items[i];
 
-		if ((x->step == HOLDERS || x->step == CLEAN) && !x->flight && use_ready(x)) {
+		if ((x->step == HOLDERS || x->step == CLEAN) && !x->flight && use_cleanable(x)) {
 			x->flight = x->step;
 			x->heed = true;
 			*ret = (struct uses_work){.what = x->step == CLEAN ? USES_RESET

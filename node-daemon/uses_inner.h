@@ -84,6 +84,8 @@ void use_go(struct use *x, enum step step, int64_t due);
 void use_verify(struct uses *u, struct use *x,
 		int64_t now); /* pods, processes, reset, from there */
 bool use_ready(const struct use *x);
+/* Ready, or a vGPU that cannot be given since it vanished by itself: its end is its removal. */
+bool use_cleanable(const struct use *x);
 bool use_wanted(const struct use *x);		 /* by a call that is open */
 void use_refuse(struct use *x, const char *why); /* that call, if there is one */
 /* It is gone, or went through other hands: what we knew of it is of no use any more. */

@@ -180,7 +180,7 @@ static void wake(struct uses *u, struct use *x, int64_t now)
 	bool works = x->state == USES_RETURNING || x->state == USES_UNPROVEN ||
 		     (x->state == USES_DIRTY && *x->methods);
 
-	if (asks || (works && use_ready(x))) {
+	if (asks || (works && use_cleanable(x))) {
 		use_verify(u, x, now);
 	}
 }
@@ -234,7 +234,7 @@ static void is_there(struct uses *u, const struct uses_unit *f, int64_t now)
 	}
 	if (is_new || (use_ready(x) && (!was_ready || other_methods))) {
 		wake(u, x, now);
-	} else if (!use_ready(x) && x->state != USES_GIVEN && x->state != USES_HELD) {
+	} else if (!use_cleanable(x) && x->state != USES_GIVEN && x->state != USES_HELD) {
 		use_go(x, REST, NEVER);
 	}
 }

@@ -380,7 +380,36 @@ static void vgpu_out_of_sight(void)
 	}
 }
 
+/* It vanished while its pod had it, and its number shows still: that is no reason to keep it for ever. */
+static void vgpu_that_vanished(void)
+{
+	struct uses_unit vgpu = {"a", "place-a", "r", "", "removal", false, true};
+
+	u = uses_create("boot");
+	now = 1000;
+	uses_units(u, &vgpu, 1, now);
+	allocate("c", "a", NULL);
+	is_str(turn(), "record a given; answer c a; ");
+	now += USES_SHOW_FIRST_MS;
+	is_str(turn(), "pods; ");
+	pods("a", "pod");
+	is_str(turn(), "record a given n/pod; ");
+	vgpu.why = "it is not there yet";
+	uses_units(u, &vgpu, 1, now);
+	is_str(turn(), "");
+	uses_beat(u, now += 10000);
+	is_str(turn(), "pods; ");
+	pods(NULL, NULL);
+	is_str(turn(), "holders a; ");
+	uses_holders(u, "a", USES_NOBODY, "", now);
+	is_str(turn(), "reset a; ");
+	uses_reset_done(u, "a", true, "removal", 0, "", now);
+	is_str(turn(), "record a free removal ok; ");
+	u = uses_destroy(u);
+}
+
 TESTS({"a vGPU that was out of sight is removed before the next one has it", vgpu_out_of_sight},
+      {"one that vanished in use is free when its pod has ended", vgpu_that_vanished},
       {"of a device that is not ready its pods are asked for, and it is left alone",
        unready_while_held},
       {"what is not ready is not given", unready_while_given},
