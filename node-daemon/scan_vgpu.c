@@ -211,6 +211,17 @@ static int64_t described(const char *description, const char *key)
 	return value;
 }
 
+/* A type that lacks the file is one without it. */
+static void type_trouble(struct scan *s, struct pci_function *card, uint64_t place, const char *id,
+			 const char *file, int rc)
+{
+	auto_free char *path = xprintf("mdev_supported_types/%s/%s", id, file);
+
+	if (rc < 0 && rc != -ENOENT) {
+		scan_card_trouble(s, card, place, path, rc);
+	}
+}
+
 static void read_mdev_type(struct scan *s, struct pci_function *card, uint64_t place, int types,
 			   const char *id)
 {
@@ -227,18 +238,17 @@ static void read_mdev_type(struct scan *s, struct pci_function *card, uint64_t p
 	rc = scan_note(s, (int)sysfs_read(dir, "name", text, NAME_BYTES));
 	if (rc > 0) {
 		t->name = arena_strdup(&s->m->arena, text);
-	} else if (rc < 0 && rc != -ENOENT) {
-		auto_free char *file = xprintf("mdev_supported_types/%s/name", id);
-
-		scan_card_trouble(s, card, place, file, rc);
 	}
+	type_trouble(s, card, place, id, "name", rc);
 	if (scan_note(s, (int)sysfs_read(dir, "description", text, sizeof(text))) > 0) {
 		t->framebuffer_mib = described(text, "framebuffer=");
 		t->max = described(text, "max_instance=");
 	}
-	if (scan_note(s, sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered)) < 0) {
+	rc = scan_note(s, sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered));
+	if (rc < 0) {
 		t->offered = 0;
 	}
+	type_trouble(s, card, place, id, "available_instances", rc);
 }
 
 /* False when the function has no mdev types. */

@@ -79,6 +79,9 @@ ssize_t sysfs_link_name(int dir, const char *path, char *buf, size_t size)
 	name = strrchr(target, '/');
 	name = name ? name + 1 : target;
 	n = (ssize_t)strlen(name);
+	if (!n) {
+		return -EBADMSG; /* "x/" names nothing */
+	}
 	if ((size_t)n >= size) {
 		return -EFBIG;
 	}
