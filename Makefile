@@ -136,6 +136,11 @@ $(FAKENVML): e2e/node/fakenvml.c
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -fvisibility=hidden -Wno-missing-prototypes $(if $(findstring -old,$@),-DOLD) -o $@ $<
 $(patsubst %,$(B)/node-daemon/%_test,nvml reader telemetry eyes): | $(FAKENVML)
 
+# What vmgpu-node is preloaded with where its writes are to fail (e2e/node/played.c, cutoff.c).
+build/played.so build/cutoff.so: build/%.so: e2e/node/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -g -fPIC -shared -o $@ $< -ldl
+
 .PHONY: unit
 unit: $(TESTS) ## tests that need no cluster
 	@for t in $(TESTS); do ./$$t || exit 1; done
@@ -166,8 +171,8 @@ demo-down: ## take the demo away
 test: ## all tests; PARTS="unit tools ..." for some (e2e/test.sh --help)
 	@bash e2e/test.sh $(PARTS)
 
-faults: ## every scenario with one fault at each place; SHARD=1/4, ONLY=TEXT (e2e/faults.sh --help)
-	@bash e2e/faults.sh
+faults: ## one fault at each place: vmgpu-node on a played machine, then every scenario; SHARD=1/4, ONLY=TEXT (e2e/node-faults.sh --help, e2e/faults.sh --help)
+	@rc=0; bash e2e/node-faults.sh || rc=1; bash e2e/faults.sh || rc=1; exit $$rc
 
 catalogue: ## what other systems promise or test of nodes, our test of each, and what the last `make test` said of it
 	@python3 e2e/catalogue.py

@@ -7,6 +7,7 @@
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
 #   faults    a fixed twentieth of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
+#   played    a fixed hundredth of the node's fault sweep: vmgpu-node on a machine that is played; and each case that ever failed
 #   kubelet   the rig of a real kubelet with a played runtime
 #   supply    GPUs given to that kubelet, and taken back
 #   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data, seeds, kubelet, supply and join run there too, and only there
@@ -22,6 +23,7 @@
 #   vfs       virtual functions there that are GPUs by themselves, as Intel's and AMD's
 #   fit       how many more vGPUs a card is said to take, against what the kernel there takes: 1,250 random steps
 #   vgpus     seed 003 there from the first click to the reboot, with KubeVirt, on both generations of NVIDIA's driver
+#   power     vmgpu-node there killed, and the guest without power, at each of its writes
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
@@ -153,6 +155,8 @@ part_faults() {
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
 	return $rc
 }
+part_played() { PERCENT=1 OUT=$out/played bash e2e/node-faults.sh; }
+part_power() { bash e2e/node/faults.sh; }
 part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
@@ -211,10 +215,10 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
-all=(unit tools programs data seeds kubelet supply cluster faults oldetcd neighbours node hands eyes given)
+all=(unit tools programs data seeds kubelet supply cluster faults played oldetcd neighbours node hands eyes given)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus power join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -241,7 +245,7 @@ lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave th
 lane cluster hands eyes demand fit &
 lane faults &
 lane neighbours given vgpus &
-lane node tools programs cut vfs pool &
+lane node tools programs played cut vfs pool power &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"

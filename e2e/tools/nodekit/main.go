@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"vmgpu.io/e2e/nodekit/allocate"
+	"vmgpu.io/e2e/nodekit/faults"
 	"vmgpu.io/e2e/nodekit/plugin"
 	"vmgpu.io/e2e/nodekit/resources"
 	"vmgpu.io/e2e/nodekit/runtime"
@@ -22,6 +23,7 @@ var commands = []struct {
 	{"runtime", runtime.Usage, "plays a container runtime: runs nothing, and writes down what each container would have got", runtime.Command},
 	{"plugin", plugin.Usage, "is a device plugin for devices that do not exist", plugin.Command},
 	{"allocate", allocate.Usage, "asks a device plugin for devices as the kubelet would, whatever the kubelet thinks", allocate.Command},
+	{"faults", faults.Usage, "runs vmgpu-node on a played machine, each time with one fault at one place", faults.Command},
 	{"resources", resources.Usage, "prints what the kubelet says on its pod-resources socket: who has which devices", resources.Command},
 }
 
