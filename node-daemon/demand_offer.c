@@ -6,6 +6,8 @@
 #include "node-daemon/demand_inner.h"
 #include "node-daemon/prefer_vgpu.h"
 
+#define SLOT_WORDS (JOURNAL_MAX_SLOTS / 64)
+
 static struct plugin_offer *list_of(struct offers *to, const char *resource)
 {
 	list_each(l, &to->lists) {
@@ -75,19 +77,26 @@ void demand_offer(struct demand *v, struct offers *to, struct arena *a)
 	}
 }
 
+/* One bit a number of a card. True: it was not set. */
+static bool mark(uint64_t *marks, size_t card, int64_t index)
+{
+	uint64_t *word = &marks[card * SLOT_WORDS + (size_t)index / 64];
+	uint64_t bit = UINT64_C(1) << (index % 64);
+	bool fresh = !(*word & bit);
+
+	*word |= bit;
+	return fresh;
+}
+
 /* A number that is free stands under each type that fits, and is one device all the same. */
 static void add_unit(const struct vgpu_seen *seen, const struct vgpu_device *d, struct arena *a,
-		     struct uses_unit *units, size_t *n)
+		     uint64_t *marks, struct uses_unit *units, size_t *n)
 {
-	const char *id = vgpu_id_text(d->id, a);
-
-	for (size_t i = 0; i < *n && !d->made; i++) {
-		if (str_eq(units[i].id, id)) {
-			return;
-		}
+	if (!mark(marks, (size_t)(d->unit - seen->units->items), d->id.index) && !d->made) {
+		return;
 	}
 	units[(*n)++] = (struct uses_unit){
-		.id = id,
+		.id = vgpu_id_text(d->id, a),
 		.place = arena_printf(a, "%s/%" PRId64, books_find(seen->books, d->id.card)->place,
 				      d->id.index),
 		.resource = d->made ? demand_resource(d->unit, d->type, a) : "",
@@ -103,6 +112,7 @@ void demand_units(struct demand *v, struct arena *a, struct uses_unit **ret, siz
 	struct vgpu_seen seen;
 	const char **types;
 	size_t n, most = 0;
+	uint64_t *marks;
 
 	*ret = NULL;
 	*ret_n = 0;
@@ -110,15 +120,19 @@ void demand_units(struct demand *v, struct arena *a, struct uses_unit **ret, siz
 		return;
 	}
 	vgpu_types(&seen, a, &types, &n);
+	if (!n) {
+		return;
+	}
 	all = arena_array(a, struct vgpu_device_list, n);
 	for (size_t i = 0; i < n; i++) {
 		vgpu_devices(&seen, types[i], a, &all[i]);
 		most += all[i].n;
 	}
 	*ret = arena_array(a, struct uses_unit, most);
+	marks = arena_array(a, uint64_t, seen.units->n * SLOT_WORDS);
 	for (size_t i = 0; i < n; i++) {
 		list_each(d, &all[i]) {
-			add_unit(&seen, d, a, *ret, ret_n);
+			add_unit(&seen, d, a, marks, *ret, ret_n);
 		}
 	}
 }

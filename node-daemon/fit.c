@@ -22,18 +22,24 @@ static int64_t free_places(const struct pci_function *card)
 	return n;
 }
 
+static int64_t known_size(const struct pci_function *card, const char *name)
+{
+	const struct vgpu_known *k = vgpu_known_of(card, name);
+
+	return k ? k->framebuffer_mib : 0;
+}
+
 /* 0: not known. */
 static int64_t size_of(const struct pci_function *card, const char *id)
 {
 	const char *name = vgpu_type_name(card, id);
-	const struct vgpu_known *k = vgpu_known_of(card, name);
 
 	list_each(t, &card->types) {
 		if (str_eq(t->name, name) && t->framebuffer_mib) {
 			return t->framebuffer_mib;
 		}
 	}
-	return k ? k->framebuffer_mib : 0;
+	return known_size(card, name);
 }
 
 /* Of the vGPUs on the card; -1: they have several, 0: there are none, or nobody knows. */
@@ -83,10 +89,13 @@ enum fit_mode fit_mode(const struct pci_function *card)
 	if (any_mig(card)) {
 		return FIT_MIG;
 	}
-	list_each(t, &card->types) {
-		int64_t size = t->offered ? size_of(card, t->id) : 0;
+	for (size_t i = 0; made > 0 && i < card->types.n; i++) {
+		const struct vgpu_type *t = &card->types.items[i];
+		int64_t size = !t->offered	    ? 0
+			       : t->framebuffer_mib ? t->framebuffer_mib
+						    : known_size(card, t->name);
 
-		if (made > 0 && size && size != made) {
+		if (size && size != made) {
 			return FIT_MIXED;
 		}
 	}

@@ -11,16 +11,21 @@
 
 const struct vgpu_known *vgpu_known_all(uint16_t device, size_t *ret_n)
 {
-	const struct vgpu_known *first = NULL;
+	size_t from = 0, to = ARRAY_LEN(rows), end;
 
-	*ret_n = 0;
-	for (size_t i = 0; i < ARRAY_LEN(rows) && rows[i].device <= device; i++) {
-		if (rows[i].device == device) {
-			first = first ? first : &rows[i];
-			++*ret_n;
+	while (from < to) {
+		size_t mid = (from + to) / 2;
+
+		if (rows[mid].device < device) {
+			from = mid + 1;
+		} else {
+			to = mid;
 		}
 	}
-	return first;
+	for (end = from; end < ARRAY_LEN(rows) && rows[end].device == device; end++) {
+	}
+	*ret_n = end - from;
+	return *ret_n ? &rows[from] : NULL;
 }
 
 const struct vgpu_known *vgpu_known_id(uint16_t device, int64_t id)
@@ -47,9 +52,10 @@ const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name)
 {
 	size_t n;
 	const struct vgpu_known *k = vgpu_known_all(device, &n);
+	const char *word = last_word(name);
 
 	for (size_t i = 0; i < n; i++) {
-		if (str_eq(last_word(k[i].name), last_word(name))) {
+		if (str_eq(last_word(k[i].name), word)) {
 			return &k[i];
 		}
 	}
