@@ -16,7 +16,8 @@ A bar that is missed says so in its row, and a missed bar of CPU where that goes
 linux-perf, where it is installed). The exit code is 0 all the same: what is measured beside other work decides nothing.
 All figures of all runs are left in build/bench/runs.json, the two profiles in build/bench/perf.*.data.
 """
-import glob, json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, time
+import glob, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
+import node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -143,7 +144,7 @@ def say_where(work):
         print("where the cpu goes, %d VMInstances, %s" % (SIZES[0], line), file=sys.stderr if JSON else sys.stdout)
 
 
-def node(work):
+def scan(work):
     run(HERE + "/mktree.py", work + "/tree", "--gpus", "16", "--vfs", "32", "--driver", "nvidia", "--vgpu", "vendor")
     ours, floor = [], []
     for turn in range(N):
@@ -154,19 +155,6 @@ def node(work):
     return statistics.median(ours), statistics.median(floor)
 
 
-def daemon(work):
-    """RssAnon of the daemon after 10 s, or None: there is none, or it does not run."""
-    log = open(work + "/daemon.log", "w")
-    p = subprocess.Popen([RELEASE + "vmgpu-node", "--node-name=bench", "--sys-root=" + work + "/tree/sys", "--state-dir=" + work + "/state"], stdout=log, stderr=log)
-    time.sleep(10)
-    if p.poll() is not None:
-        return None
-    anon = int(re.search(r"RssAnon:\s+(\d+)", open("/proc/%d/status" % p.pid).read()).group(1))
-    p.send_signal(signal.SIGTERM)
-    p.wait(30)
-    return anon
-
-
 # --- rows --------------------------------------------------------------------------------------------------
 
 ROWS = []
@@ -175,7 +163,7 @@ ROWS = []
 def row(name, ours, peer, floor, unit, bar, good=None):
     """bar: the highest ratio, and its text; good: for bars that are no ratio."""
     base = peer if peer is not None else floor
-    ratio = ours / base if ours is not None and base else None
+    ratio = ours / base if ours is not None and base and base != node.NEVER else None
     if isinstance(bar, tuple):
         bar, most = bar
         good = ratio is not None and ratio <= most
@@ -183,9 +171,9 @@ def row(name, ours, peer, floor, unit, bar, good=None):
     figures = {"name": name, "ours": ours, "peer": peer, "floor": floor, "unit": unit, "ratio": ratio}
     ROWS.append(dict(figures, missed=verdict == "MISSED"))
     if JSON:
-        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}))
+        print(json.dumps({k: None if v == node.NEVER else round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}))
     else:
-        cell = lambda v: "%10s" % ("-" if v is None else "%.2f" % v if abs(v) < 100 else "%.0f" % v)
+        cell = lambda v: "%10s" % ("-" if v is None else "never" if v == node.NEVER else "%.2f" % v if abs(v) < 100 else "%.0f" % v)
         print("%-64s%s%s%s %-5s%8s  %-15s %s" % (name, cell(ours), cell(peer), cell(floor), unit,
                                                   "-" if ratio is None else "%.3f" % ratio, bar or "", verdict))
 
@@ -237,8 +225,8 @@ def main():
     try:
         if "load" in ONLY or "node" in ONLY:
             cluster = Cluster()
-            cluster.prepare()
         if "load" in ONLY:
+            cluster.prepare()
             figures = loads(work)
             json.dump(figures, open(OUT + "/runs.json", "w"), indent=1)
             idle = json.loads(run(OUT + "/idle", cluster.url + "/version", cluster.state + "/pki/ca.crt"))
@@ -250,10 +238,9 @@ def main():
         if "decode" in ONLY:
             decode_rows()
         if "node" in ONLY:
-            ours, floor = node(work)
+            ours, floor = scan(work)
             row("time, one scan, 528 functions (floor: floor.c)", ours, None, floor, "ms", ("<= 2 floor", 2.0))
-            anon = daemon(work)
-            row("mem, RssAnon of the daemon", anon and anon / 1024, None, None, "MiB", "<= 4 MiB", bool(anon) and anon <= 4096)
+            node.rows(work, cluster, N, row, lambda text: print(text, file=sys.stderr if JSON else sys.stdout))
         if "size" in ONLY:
             for name in ("vmgpu-controller", "vmgpu-node"):
                 size = os.path.getsize(RELEASE + name) / 1e6

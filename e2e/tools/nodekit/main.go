@@ -11,6 +11,7 @@ import (
 
 	"vmgpu.io/e2e/nodekit/allocate"
 	"vmgpu.io/e2e/nodekit/faults"
+	"vmgpu.io/e2e/nodekit/measure"
 	"vmgpu.io/e2e/nodekit/plugin"
 	"vmgpu.io/e2e/nodekit/resources"
 	"vmgpu.io/e2e/nodekit/runtime"
@@ -24,6 +25,8 @@ var commands = []struct {
 	{"plugin", plugin.Usage, "is a device plugin for devices that do not exist", plugin.Command},
 	{"allocate", allocate.Usage, "asks a device plugin for devices as the kubelet would, whatever the kubelet thinks", allocate.Command},
 	{"faults", faults.Usage, "runs vmgpu-node on a played machine, each time with one fault at one place", faults.Command},
+	{"measure", measure.Usage, "plays the kubelet for a device plugin, and times it (make bench)", measure.Command},
+	{"echo", measure.EchoUsage, "is a device plugin with canned answers: what gRPC in Go costs", measure.Echo},
 	{"resources", resources.Usage, "prints what the kubelet says on its pod-resources socket: who has which devices", resources.Command},
 }
 
