@@ -388,6 +388,32 @@ static void bookmark_moves_the_position(void)
 	ok(cache_caught_up(c, &thing, "n", "a"));
 }
 
+/* Nothing changes: a bookmark a minute, and the server ends each watch after the time that was asked
+ * for. Of all that runs at rest only Leases ask oftener. */
+static void a_day_of_rest(void)
+{
+	const int64_t end = 1000000 + 24 * 3600000LL;
+	uint32_t changes;
+	int asked = 0;
+
+	start_synced();
+	changes = (uint32_t)watch_counts(w)->events;
+	while (now < end) {
+		for (int minute = 0; minute < 5; minute++) {
+			is_str(takes(), "");
+			now += 60000;
+			says(BOOKMARK("5"));
+		}
+		ends();
+		is_str(takes(), WATCH_FROM("5"));
+		watch_status(w, now, 200, -1);
+		asked++;
+	}
+	is_int(asked, 24 * 12);
+	is_int(watch_counts(w)->events - changes, asked * 5);
+	is_str(color("a"), "red");
+}
+
 static void bookmark_that_goes_back_is_looked_into(void)
 {
 	start_synced();
@@ -490,6 +516,7 @@ TESTS({"other timeouts keep the position", other_timeouts_keep_the_position},
        added_of_a_watch_from_a_version_is_progress},
       {"events before the end mark are no position", events_before_the_end_mark_are_no_position},
       {"a bookmark moves the position, and our writes are caught up", bookmark_moves_the_position},
+      {"24 hours without a change: a watch every 5 minutes at most, and no list", a_day_of_rest},
       {"a bookmark that goes back is looked into, once in ten minutes",
        bookmark_that_goes_back_is_looked_into},
       {"two watches without a byte are looked into, once in ten minutes", silence_is_looked_into})
