@@ -7,6 +7,7 @@ QUICK=1    1,000 objects only, 3 repeats
 N          repeats; each figure is the median of them. Ours and the peer take turns, the one that begins alternates
 STATE      a cluster of ../cluster/up.sh that runs already; else one is started, and taken away afterwards
 ONLY       words; rows (and the measuring for them) are left out that have none of them in "load decode node size"
+FIRST=1    and IDLE=60: for the node's rows (node.py)
 FORMAT     json: one line a row {"name","ours","peer","floor","unit","ratio"}; ratio: to the peer, else to the floor
 
 The load is load.py's (its head says what each figure is), with the Services that our mode writes; Events off in the
