@@ -202,7 +202,8 @@ static void is_there(struct uses *u, const struct uses_unit *f, int64_t now)
 {
 	struct use *x = use_find(u, f->id);
 	bool is_new = !x || !str_eq(x->place, f->place);
-	bool was_ready = !is_new && use_ready(x), other_methods;
+	bool was_ready = !is_new && use_ready(x), was_cleanable = !is_new && use_cleanable(x);
+	bool other_methods;
 
 	if (!x) {
 		if (u->n == USES_UNITS_MAX) {
@@ -232,7 +233,8 @@ static void is_there(struct uses *u, const struct uses_unit *f, int64_t now)
 	if (x->state == USES_DIRTY && other_methods) {
 		x->pause = 0;
 	}
-	if (is_new || (use_ready(x) && (!was_ready || other_methods))) {
+	if (is_new || (use_ready(x) && (!was_ready || other_methods)) ||
+	    (use_cleanable(x) && !was_cleanable)) {
 		wake(u, x, now);
 	} else if (!use_cleanable(x) && x->state != USES_GIVEN && x->state != USES_HELD) {
 		use_go(x, REST, NEVER);

@@ -381,7 +381,7 @@ static void vgpu_out_of_sight(void)
 }
 
 /* It vanished while its pod had it, and its number shows still: that is no reason to keep it for ever. */
-static void vgpu_that_vanished(void)
+static void vgpu_that_vanished_with(size_t card_stays)
 {
 	struct uses_unit vgpu = {"a", "place-a", "r", "", "removal", false, true};
 
@@ -395,17 +395,29 @@ static void vgpu_that_vanished(void)
 	pods("a", "pod");
 	is_str(turn(), "record a given n/pod; ");
 	vgpu.why = "it is not there yet";
-	uses_units(u, &vgpu, 1, now);
+	uses_units(u, &vgpu, card_stays, now);
 	is_str(turn(), "");
 	uses_beat(u, now += 10000);
 	is_str(turn(), "pods; ");
 	pods(NULL, NULL);
+	if (!card_stays) {
+		is_str(turn(), "");
+		uses_units(u, &vgpu, 1, now);
+		is_str(turn(), "pods; ");
+		pods(NULL, NULL);
+	}
 	is_str(turn(), "holders a; ");
 	uses_holders(u, "a", USES_NOBODY, "", now);
 	is_str(turn(), "reset a; ");
 	uses_reset_done(u, "a", true, "removal", 0, "", now);
 	is_str(turn(), "record a free removal ok; ");
 	u = uses_destroy(u);
+}
+
+static void vgpu_that_vanished(void)
+{
+	vgpu_that_vanished_with(1);
+	vgpu_that_vanished_with(0);
 }
 
 TESTS({"a vGPU that was out of sight is removed before the next one has it", vgpu_out_of_sight},
