@@ -81,12 +81,12 @@ func planReads(sc *scenario, seen *recording) []testCase {
 }
 
 // lies are reads that no kernel gives, or that nobody could tell from the truth: the folder of a device or type that is there has its files; a type
-// without a name goes by its number; where no mediated devices are listed there are none; and a function that has no driver, or is gone, is
-// remembered so.
+// without a name goes by its number; where no mediated devices are listed there are none; and a function that has no driver or no vGPUs, or is gone,
+// is remembered so.
 func lies(path, kind string) bool {
 	nothing := kind == "empty" || kind == "gone" || kind == "differs"
 	return nothing && (strings.HasSuffix(path, "/name") || strings.HasPrefix(path, "sys/bus/mdev/devices")) ||
-		isAddress.MatchString(filepath.Base(path)) || strings.HasPrefix(filepath.Base(path), "nvidia-") || (kind == "gone" && filepath.Base(path) == "driver")
+		isAddress.MatchString(filepath.Base(path)) || strings.HasPrefix(filepath.Base(path), "nvidia-") || (kind == "gone" && (filepath.Base(path) == "driver" || filepath.Base(path) == "current_vgpu_type"))
 }
 
 func uuid(path string) bool {
