@@ -155,7 +155,7 @@ part_faults() {
 	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
 	return $rc
 }
-part_played() { PERCENT=1 OUT=$out/played bash e2e/node-faults.sh; }
+part_played() { PERCENT=1 JOBS=$((2 * $(nproc))) OUT=$out/played bash e2e/node-faults.sh; }
 part_power() { bash e2e/node/faults.sh; }
 part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
@@ -243,9 +243,8 @@ exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster hands eyes demand fit &
-lane faults &
-lane neighbours given vgpus &
-lane node tools programs played cut vfs pool power &
+lane faults played & # the second when the first has let the cores go
+lane node tools programs neighbours given vgpus cut vfs pool power &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
