@@ -157,7 +157,7 @@ static void on_pods(void *ctx attr_unused, const struct grpc_answer *answer)
 	arena_init(&a, DPAPI_ARENA_MAX);
 	if (answer->code != GRPC_OK) {
 		say("pods %s %s", grpc_code_name(answer->code), answer->text);
-	} else if (dpapi_read_pods(answer->message, answer->n, &a, &h, &err) < 0) {
+	} else if (dpapi_read_pods(answer->message, answer->n, NULL, &a, &h, &err) < 0) {
 		say("pods %s", err.text);
 	} else {
 		list_each(i, &h) {
