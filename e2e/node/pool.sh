@@ -1,7 +1,7 @@
 #!/bin/bash
-# pool.sh: GPUPools in a real kernel. A card that a driver of the host has is taken from it by a pool when nobody uses it, and moved between
-# virtual machines and the host; another is cut by a layout (nvfake.c). They are given back when the pool is changed or deleted; what is
-# open stays. The controller orders, vmgpu-node in a guest does it. Prints TAP.
+# pool.sh: GPUPools in a real kernel. A card that NVIDIA's driver (nvfake.c) has is taken from it by a pool when no container uses it, and
+# moved between virtual machines and the host; another is cut by a layout. They are given back when the pool is changed or deleted; what
+# is open stays. The controller orders, vmgpu-node in a guest does it. Prints TAP.
 #
 # Variables:
 #   V=dev|asan  build of vmgpu-node
@@ -61,16 +61,22 @@ start_daemon() {
 	guest "(exec $node --node-name gpu-node --kubeconfig $g/kubeconfig --lease-namespace default --device-plugins= --tool-socket $socket >>/tmp/node.log 2>&1) & echo \$! >/tmp/node"
 }
 start_tool() { guest "(exec python3 $here/tool.py $socket >>/tmp/tool.log 2>&1) & echo \$! >/tmp/tool; while [ ! -S $socket ]; do sleep 0.1; done"; }
+# contain NODE: as a container has it open; let_go ends it
+contain() { guest "python3 -c \"import time; f = open('$1', 'rb'); time.sleep(600)\" >/dev/null 2>&1 & echo \$! >/tmp/holder; sleep 1; kill -0 \$(cat /tmp/holder)"; }
 # hold DEVICE: as a virtual machine has it open; let_go ends it
 hold() { guest "(exec $g/guest/vfioprobe $1 >/tmp/probe.log 2>&1) & echo \$! >/tmp/holder; sleep 1; grep 'waits to be told' /tmp/probe.log"; }
 
 moved() {
-	guest "echo $h100 >/sys/bus/pci/drivers/nvidia/unbind; modprobe bochs; echo bochs-drm >/sys/bus/pci/devices/$h100/driver_override; echo $h100 >/sys/bus/pci/drivers_probe; sleep 1"
+	guest "for c in /proc/driver/nvidia/gpus/*; do mknod /dev/nvidia-\${c##*/} c 195 \$(sed -n 's/^Device Minor:[^0-9]*//p' \$c/information); done"
 	start_daemon
 	start_controller
-	it "a card that the host's driver has is left to it" within 20 unit_says $h100 Available "is on the host's driver bochs-drm"
+	it "a card that the host's driver has is left to it" within 20 unit_says $h100 Available "is on the host's driver nvidia"
+	contain /dev/nvidia-$h100
 	pool training '{"use": "passthrough", "gpus": ["nvidia.com/H100_94GB"]}'
-	it "a pool takes it from there, idle as it is" within 30 driver $h100 vfio-pci
+	it "while a container has it open it stays there, and the pool says so" within 30 ready training "^False InUse: gpu-node $h100: .*is used by process [0-9]* \(python3\); it is taken when that has ended"
+	it "its driver, too" driver $h100 nvidia
+	let_go
+	it "then the pool takes it" within 40 driver $h100 vfio-pci
 	it "by name: no other card is ordered" ordered $other ''
 	it "kubectl get gpupools says so" within 10 shows training 'passthrough 1 1 0 True'
 	hold $h100
@@ -78,12 +84,12 @@ moved() {
 	it "a card that is open is not moved, and the pool says who has it" within 15 ready training "^False InUse: gpu-node $h100: .*is used by process [0-9]* \(vfioprobe\); it is given back when that has ended"
 	it "it stays where it is" driver $h100 vfio-pci
 	let_go
-	it "when nobody has it any more, it moves to the host" within 40 driver $h100 bochs-drm
+	it "when nobody has it any more, it moves to the host" within 40 driver $h100 nvidia
 	it "and the pool is ready" within 10 shows training 'host 1 1 0 True'
 	pool training '{"use": "passthrough", "gpus": ["nvidia.com/H100_94GB"]}'
 	it "and back to virtual machines" within 40 driver $h100 vfio-pci
 	kubectl delete gpupool training >/dev/null
-	it "a pool that is deleted leaves it to the driver that it had" within 40 driver $h100 bochs-drm
+	it "a pool that is deleted leaves it to the driver that it had" within 40 driver $h100 nvidia
 	it "and orders nothing any more" within 10 ordered $h100 ''
 }
 
@@ -114,10 +120,10 @@ whole_after_cut() {
 	pool desktops '{"use": "vgpu", "gpus": ["10de:26b9"], "layout": [{"type": "NVIDIA L40S-24Q", "count": 1}]}'
 	within 60 types 0000:02:00.1=NVIDIA L40S-24Q
 	pool desktops '{"use": "passthrough", "gpus": ["10de:26b9"]}'
-	it "before a card is taken whole, what was cut goes" within 60 numvfs 0
-	it "of one whose driver does not tell who uses it, the pool says so" within 20 ready desktops "^False HostDriver: gpu-node $l40s: .*whether anybody uses it is not known"
-	it "and it is left" driver $l40s nvidia
+	it "a card that is cut goes through its driver to be taken whole" within 90 driver $l40s vfio-pci
+	it "and the pool is ready" within 15 shows desktops 'passthrough 1 1 0 True'
 	kubectl delete gpupool desktops >/dev/null
+	it "and back" within 40 driver $l40s nvidia
 	it "nothing is ordered any more" within 15 ordered $l40s ''
 }
 
@@ -131,7 +137,7 @@ WITHOUT_KUBEVIRT=1 bash e2e/cluster/up.sh "$work/cluster" || exit 1
 kubectl create -f - >/dev/null <<'Y'
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-node"}}
 Y
-VFS=16 MASK=$l40s=10de:26b9:030200,$other=10de:1eb8:030200,$h100=10de:2321:030200 NVFAKE="vgpu=none ready_ms=1000 card=$l40s=vfio:equal" \
+VFS=16 MASK=$l40s=10de:26b9:030200,$other=10de:1eb8:030200,$h100=10de:2321:030200 NVFAKE="nodes=1 vgpu=none ready_ms=1000 card=$l40s=vfio:equal" \
 	bash e2e/node/run.sh "$g" "$KUBECONFIG" || exit 1
 start_tool
 moved
