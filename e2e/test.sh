@@ -6,7 +6,7 @@
 #   data      CRDs, examples and seeds against a real API server
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
-#   faults    a fixed twentieth of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
+#   faults    a fixed thirty-third of the fault sweep, with each of its scenarios without a fault, and each case that ever failed
 #   played    a fixed hundredth of the node's fault sweep: vmgpu-node on a machine that is played; and each case that ever failed
 #   kubelet   the rig of a real kubelet with a played runtime
 #   supply    GPUs given to that kubelet, and taken back
@@ -152,7 +152,7 @@ part_faults() {
 		nap 0.5
 	done
 	for ((i = 1; i < clusters; i++)); do [ $i = "$first" ] || late=$late${late:+,}$rig/$i; done
-	PERCENT=5 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
+	PERCENT=3 LONG=0 STATES=$rig/$first LATE=$late OUT=$out/faults RESULTS=$out/faults.results bash e2e/faults.sh || rc=1
 	return $rc
 }
 part_played() { PERCENT=1 JOBS=$((2 * $(nproc))) OUT=$out/played bash e2e/node-faults.sh; }
@@ -242,9 +242,8 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
-lane cluster hands eyes demand fit &
-lane faults played & # the second when the first has let the cores go
-lane node tools programs neighbours given vgpus cut vfs pool power &
+lane cluster node tools programs neighbours demand fit cut vfs pool power &
+lane faults played hands eyes given vgpus & # guests when the clusters have let the cores go: they have times to keep
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds"
