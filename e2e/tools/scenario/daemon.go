@@ -40,6 +40,14 @@ func list(u m, resource string) {
 	}
 }
 
+// listed is the name that the unit is under.
+func listed(u m, g *GPU) string {
+	if resource, _ := u["resource"].(string); resource != "" {
+		return resource
+	}
+	return g.Name
+}
+
 // cut gives a card its virtual functions, and each the vGPU that is ordered for it.
 func cut(u m, g *GPU, order kube.Object, permitted []any) {
 	unit := kube.Object(u)
@@ -96,8 +104,10 @@ func (s *stage) obey(ctx context.Context, node string, gpus []GPU) error {
 	}
 	permitted := o.List("spec.permittedTypes")
 	units := o.List("status.units")
+	counts := map[string]int{} // what no unit is listed under any more, too
 	for i, u := range units {
 		unit := u.(m)
+		counts[of[i].Name], counts[listed(unit, of[i])] = 0, 0
 		for _, order := range o.Objects("spec.units") {
 			switch {
 			case order.Str("id") != unit["id"]:
@@ -111,8 +121,37 @@ func (s *stage) obey(ctx context.Context, node string, gpus []GPU) error {
 			}
 		}
 	}
+	if err := s.count(ctx, node, units, of, counts); err != nil {
+		return err
+	}
 	_, err = s.client.Merge(ctx, path+"/status?fieldManager=vmgpu-node", m{"metadata": m{"resourceVersion": o.RV()},
 		"status": m{"units": units, "observedGeneration": o.Int("metadata.generation"), "observedTerm": o.Int("spec.term")}})
+	return err
+}
+
+// count brings the Node's counts of whole cards to what the units are now, as its kubelet would from the daemon's lists; before the
+// daemon reports them, so that who has read the report meets a scheduler that knows.
+func (s *stage) count(ctx context.Context, node string, units []any, of []*GPU, counts map[string]int) error {
+	for i, u := range units {
+		if u.(m)["mode"] == "vfio" {
+			counts[listed(u.(m), of[i])]++
+		}
+	}
+	path := "/api/v1/nodes/" + node
+	o, err := s.client.Get(ctx, path)
+	if err != nil {
+		return err
+	}
+	resources := m{}
+	for name, n := range counts {
+		if had := o.Map("status.allocatable")[name]; had != fmt.Sprint(n) {
+			resources[name] = fmt.Sprint(n)
+		}
+	}
+	if len(resources) == 0 {
+		return nil
+	}
+	_, err = s.client.Merge(ctx, path+"/status", m{"status": m{"capacity": resources, "allocatable": resources}})
 	return err
 }
 
