@@ -27,14 +27,19 @@
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
+# With no PART named, one that passed before is not run again while all files that it uses are as they were (remember.sh); what it said then counts,
+# and the line says from when it is. A part that is named is run.
 #
 # Variables:
+#   FRESH=1     run all of them, whatever passed before
 #   CLUSTERS=N  how many clusters data, seeds, kubelet, supply, join, oldetcd, cluster and faults share, 2 GB of memory each (four a core)
 set -uo pipefail
 prog=test.sh
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$top/e2e/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=remember.sh
+. "$top/e2e/remember.sh"
 case ${1:-} in -h | --help) usage && exit 0 ;; esac
 cd "$top" || exit 1
 out=build/test
@@ -48,7 +53,7 @@ count() {
 	p=$(($(grep -c '^ok ' "$1") - s))
 	f=$(grep -c '^not ok ' "$1")
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	printf '%-8s %4d passed, %d failed, %d skipped (%d s)\n' "$2" "$p" "$f" "$s" "$3"
+	printf '%-8s %4d passed, %d failed, %d skipped (%s)\n' "$2" "$p" "$f" "$s" "$3"
 	[ "$f" = 0 ] || grep -B4 -A4 '^not ok ' "$1" | grep -v '^ok '
 }
 
@@ -61,6 +66,7 @@ part() {
 		echo "not ok - part $name ended with code $rc" >>"$log"
 	fi
 	grep -q '^\(not \)\?ok ' "$log" || echo "not ok - part $name ran no test" >>"$log"
+	remember "$name" "$log"
 	echo "$name $((SECONDS - from))" >&"$ended"
 }
 
@@ -215,7 +221,20 @@ seeds() {
 		--controller "$controller" --scan "$top/build/dev/vmgpu-node --sys-root $STATE/tmp/tree/sys --state-dir $STATE/tmp/state" --kubectl-vmgpu build/dev/kubectl-vmgpu e2e/data/seeds
 }
 
+# recall_parts PART...: counts those that need not run; the others are to_run
+recall_parts() {
+	local name
+	for name; do
+		if recall "$name" "$out/$name.log"; then
+			count "$out/$name.log" "$name" "as on $(date -r "$out/$name.log" '+%F %R'); nothing that it uses has changed"
+		else
+			to_run+=("$name")
+		fi
+	done
+}
+
 all=(unit tools programs data seeds kubelet supply cluster faults played oldetcd neighbours node hands eyes given)
+named=$#
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
 	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus power join" && exit 2; }
@@ -224,17 +243,25 @@ done
 bash e2e/deps.sh --build --test || exit 1
 make -s -j"$(nproc)" || exit 1
 make -s build/vmgpu-e2e || exit 1
-wanted="$*"
+rig=$(mktemp -d)
+looked_at=$rig/files
+look_at_files "$looked_at" || looked_at=''
 for p; do rm -f "$out/$p.log"; done
+if [ "$named" = 0 ] && [ -z "${FRESH:-}" ]; then
+	to_run=()
+	recall_parts "$@"
+	set -- ${to_run[@]+"${to_run[@]}"}
+fi
+wanted="$*"
 export MANY=1
 # Each takes 8 s of CPU to start and a twenty-fifth of a core at rest; four a core keep the cores busy. The first is for
 # data, seeds, kubelet, supply, join and oldetcd. Half of the others, rounded up, are cluster's and join faults when they are free; the rest is its own from the beginning.
-clusters=0 for_cluster=0 rig=$(mktemp -d)
+clusters=0 for_cluster=0
 case " $wanted " in *\ data\ * | *\ seeds\ * | *\ kubelet\ * | *\ supply\ * | *\ join\ * | *\ cluster\ * | *\ faults\ * | *\ oldetcd\ *) clusters=${CLUSTERS:-$(clusters_that_fit)} ;; esac
 [ "$clusters" != 1 ] || clusters=2
 ! part_is_wanted cluster || for_cluster=$((clusters / 2))
 part_is_wanted faults || [ "$clusters" = 0 ] || clusters=$((for_cluster + 1))
-say "logs in $out; $clusters clusters: ${wanted// /, }"
+[ -z "$wanted" ] || say "logs in $out; $clusters clusters: ${wanted// /, }"
 trap down EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
@@ -246,7 +273,7 @@ lane cluster node tools programs neighbours demand fit cut vfs pool power &
 lane faults played hands eyes given vgpus & # guests when the clusters have let the cores go: they have times to keep
 for p; do
 	read -r name seconds <&"$ended"
-	count "$out/$name.log" "$name" "$seconds"
+	count "$out/$name.log" "$name" "$seconds s"
 done
 wait
 say "$SECONDS s in all"
