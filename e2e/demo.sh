@@ -87,7 +87,7 @@ scan() {
 	# shellcheck disable=SC2016
 	guest sh -c 'setsid "$0" --node-name '$node' --lease-namespace default --kubeconfig "$1" >/tmp/vmgpu-node.log 2>&1 </dev/null &' \
 		"$top/build/release/vmgpu-node" "$state/guest/kubeconfig"
-	await 60 "the node's report" sh -c "kubectl get gpunode $node -o jsonpath='{.status.units[0].name}' | grep -q ."
+	await 180 "the node's report" sh -c "kubectl get gpunode $node -o jsonpath='{.status.units[0].name}' | grep -q ."
 }
 
 # ADDRESS GROUP DRIVER WORDS of each function that lspci calls NVIDIA's
@@ -130,7 +130,7 @@ kubectl get gpunodes | sed 's/^/  /'
 step "The KubeVirt CR before vmgpu-controller starts"
 python3 e2e/demo.py permitted
 controller
-await 60 "the GPUs to be counted" counted 7
+await 180 "the GPUs to be counted" counted 7
 step "vmgpu-controller has ordered them for virtual machines: vmgpu-node has brought them to vfio-pci, the kubelet counts them"
 look | python3 e2e/demo.py cards $node
 echo
@@ -138,9 +138,9 @@ kubectl describe node $node | sed -n '/^Allocatable/,/^System/p' | grep nvidia
 step "The seeds' manifests, changed where the API server forces it"
 python3 e2e/demo.py prepare e2e/data/seeds "$state/manifests"
 kubectl -n $ns apply --server-side -f "$state/manifests/000-vm-gpu.yaml" >/dev/null
-await 60 "its launcher to find a node" scheduled # there are more machines than L40S: this one shall not be who waits
+await 180 "its launcher to find a node" scheduled # there are more machines than L40S: this one shall not be who waits
 kubectl -n $ns apply --server-side -f "$state/manifests" >/dev/null
-python3 e2e/demo.py await $ns 120
+python3 e2e/demo.py await $ns 240
 step "What they became"
 python3 e2e/demo.py table $ns "$state/manifests"
 step "In the launcher pods, on the guest: what they opened, mapped and reset"
@@ -152,9 +152,9 @@ python3 e2e/demo.py uses $node
 step "The virtual machine of 000-vm-gpu.yaml is deleted: its GPU is reset, and the machine that waited gets it"
 before=$SECONDS
 kubectl -n $ns delete virtualmachines.apps.cozystack.io vm-gpu >/dev/null
-await 60 "its GPU to be free" is_free virtual-machine-vm-gpu
+await 180 "its GPU to be free" is_free virtual-machine-vm-gpu
 echo "  free after $((SECONDS - before)) s"
-await 60 "the machine that waited" runs_all
+await 180 "the machine that waited" runs_all
 python3 e2e/demo.py uses $node
 step "Done"
 cat <<T

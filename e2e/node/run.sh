@@ -37,10 +37,12 @@ ids+=,0000:03:00.0/1234:1111=10de:2236:030200,0000:03:00.0/1b36:0005=10de:1db6:0
 ids+=,0000:81:00.0=10de:2321:030200,0000:84:00.0=10de:1eb8:030200,0000:85:00.0=10de:1eb8:030200
 
 # shellcheck disable=SC2054
+# What costs much in emulation and is not needed: programs that use AVX, each write to the timer of the APIC (so ticks of 4 ms, and no timers
+# between them), accounts of pressure. Without them a node needs three fifths of the CPU to join a cluster, and to start a pod.
 machine() {
 	local mem=${MEM:-$([ -e join ] && echo 3072 || echo 1024)} i
 	qemu=(
-		qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu "${CPU:-max}" -smp 1 -m "$mem"
+		qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu "${CPU:-max,-avx,-avx2,-f16c,-fma}" -smp 1 -m "$mem"
 		-nodefaults -no-user-config -display none -no-reboot -serial file:console.log -qmp unix:qmp,server=on,wait=off
 		-object memory-backend-ram,size=$((mem / 2))M,id=m0 -object memory-backend-ram,size=$((mem / 2))M,id=m1
 		-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,memdev=m1
@@ -86,7 +88,7 @@ start() {
 	read -ra more <<<"${QEMU_ARGS:-}"
 	# no_timer_check: on a busy machine the kernel's look at its timer fails now and then, and with interrupt remapping it panics.
 	qemu+=(-kernel "$guest/vmlinux" -initrd "$guest/initrd"
-		-append "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off intel_iommu=on host=$(cat node) nvfake=${nvfake// /+} ${KERNEL_ARGS:-}")
+		-append "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off highres=off nohz=off psi=0 nowatchdog intel_iommu=on host=$(cat node) nvfake=${nvfake// /+} ${KERNEL_ARGS:-}")
 	# An emulated machine has times to keep that the others have not; where it may not be preferred it goes as they do. It says so
 	# itself, from the session that it leads: from here it could still be the caller's.
 	# shellcheck disable=SC2016
