@@ -24,6 +24,7 @@
 #   fit       how many more vGPUs a card is said to take, against what the kernel there takes: 1,250 random steps
 #   vgpus     seed 003 there from the first click to the reboot, with KubeVirt, on both generations of NVIDIA's driver
 #   power     vmgpu-node there killed, and the guest without power, at each of its writes
+#   pairs     vmgpu-controller and vmgpu-node there killed on one way, each at one of its writes
 #   join      the rig that given stands on: a QEMU guest as a node of a cluster, in which launchers of virtual machines run; nothing of vmgpu
 # Most of them wait most of the time, so several run beside each other, each in its lane: a line of output when one ends.
 # Each leaves build/test/PART.log; a test that needs something absent says so and counts as skipped.
@@ -163,6 +164,7 @@ part_faults() {
 }
 part_played() { PERCENT=1 JOBS=$((2 * $(nproc))) OUT=$out/played bash e2e/node-faults.sh; }
 part_power() { bash e2e/node/faults.sh; }
+part_pairs() { bash e2e/node/pairs.sh; }
 part_node() { bash e2e/node/test.sh; }
 part_hands() { bash e2e/node/hands.sh; }
 part_eyes() { bash e2e/node/eyes.sh; }
@@ -237,7 +239,7 @@ all=(unit tools programs data seeds kubelet supply cluster faults played oldetcd
 named=$#
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
-	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus power join" && exit 2; }
+	declare -F "part_$p" >/dev/null || { say "$p is no part; there are ${all[*]} cut pool demand vfs fit vgpus power pairs join" && exit 2; }
 done
 
 bash e2e/deps.sh --build --test || exit 1
@@ -269,7 +271,7 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
-lane cluster node tools programs neighbours demand fit cut vfs pool power &
+lane cluster node tools programs neighbours demand fit cut vfs pool power pairs &
 lane faults played hands eyes given vgpus & # guests when the clusters have let the cores go: they have times to keep
 for p; do
 	read -r name seconds <&"$ended"
