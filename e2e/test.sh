@@ -272,7 +272,12 @@ exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
 lane cluster node tools programs neighbours demand fit cut vfs pool power pairs &
-lane faults played hands eyes given vgpus & # guests when the clusters have let the cores go: they have times to keep
+{ # guests when the clusters have let the cores go: they have times to keep
+	lane faults played
+	lane hands eyes &
+	lane given vgpus
+	wait
+} &
 for p; do
 	read -r name seconds <&"$ended"
 	count "$out/$name.log" "$name" "$seconds s"
