@@ -193,8 +193,8 @@ lint: ## limits of style, layers, purity of the plans
 
 N ?= 100
 SEED ?= 1
-mutate: ## N=100 random changes of the code, each of which some test must catch; SEED=1
-	@python3 e2e/mutate/mutate.py --count $(N) --seed $(SEED)
+mutate: ## N=100 random changes of the code, each of which some test must catch; SEED=1, ONLY='/(plan_|scan)'
+	@python3 e2e/mutate/mutate.py --count $(N) --seed $(SEED) $(if $(ONLY),--only '$(ONLY)')
 
 idle: ## 1,000 VMs at rest: MINUTES=10 in which nothing may be asked for but Leases (e2e/idle.py --help)
 	@python3 e2e/idle.py
