@@ -208,7 +208,7 @@ static void add_type(struct node_orders *ret, const char *type)
  */
 static void permit_types(const struct node_seen *s, struct node_orders *ret)
 {
-	struct cr_permitted permitted = {0};
+	struct cr_permitted permitted;
 	struct cr cr;
 
 	cr_find(s->pass, &cr);

@@ -243,19 +243,19 @@ struct line {
 	size_t json_n, size;
 };
 
-/* Decimal digits and the space behind them. */
-static int cut_number(const char **s, const char *end, int64_t *ret)
+/* Decimal digits and the space behind them, of a line that has its end. */
+static int cut_number(const char **s, int64_t *ret)
 {
 	const char *p = *s;
 	int64_t value = 0;
 
-	for (; p < end && *p >= '0' && *p <= '9'; p++) {
+	for (; *p >= '0' && *p <= '9'; p++) {
 		if (value > (INT64_MAX - 9) / 10) {
 			return -1;
 		}
 		value = value * 10 + *p - '0';
 	}
-	if (p == *s || p == end || *p != ' ') {
+	if (p == *s || *p != ' ') {
 		return -1;
 	}
 	*s = p + 1;
@@ -285,8 +285,8 @@ static int cut_line(const char *bytes, size_t n, struct line *ret)
 		return -1;
 	}
 	hash_text(s, (size_t)(end - s), text);
-	if (memcmp(text, bytes, HASH_DIGITS) != 0 || cut_number(&s, end, &ret->number) < 0 ||
-	    cut_number(&s, end, &ret->safe) < 0) {
+	if (memcmp(text, bytes, HASH_DIGITS) != 0 || cut_number(&s, &ret->number) < 0 ||
+	    cut_number(&s, &ret->safe) < 0) {
 		return -1;
 	}
 	ret->json = s;

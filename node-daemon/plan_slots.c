@@ -172,7 +172,7 @@ static size_t first_of(const struct slotter *k, const struct task_list *tasks)
 
 static void drops(struct slotter *k, struct task_list *ret)
 {
-	ret->items = arena_array(k->arena, struct task, k->made.n);
+	*ret = (struct task_list){arena_array(k->arena, struct task, k->made.n), 0};
 	for (size_t i = 0; i < k->made.n; i++) {
 		const struct cut_vgpu *v = &k->made.items[i];
 		const char *holder = cut_holder(k->seen, v);
@@ -225,7 +225,7 @@ static void add_make(struct slotter *k, size_t i, struct task_list *ret)
 
 static void makes(struct slotter *k, struct task_list *ret)
 {
-	ret->items = arena_array(k->arena, struct task, k->order->slots.n);
+	*ret = (struct task_list){arena_array(k->arena, struct task, k->order->slots.n), 0};
 	for (size_t i = 0; i < k->order->slots.n; i++) {
 		if (!k->done[i]) {
 			add_make(k, i, ret);
@@ -260,7 +260,7 @@ void plan_slots(const struct cut_seen *seen, struct arena *a, struct cut_plan *r
 			    .card = seen->unit->card,
 			    .arena = a,
 			    .ret = ret};
-	struct task_list drop = {0}, make = {0};
+	struct task_list drop, make;
 
 	*ret = (struct cut_plan){0};
 	if (!k.order || k.order->want != WANT_VGPU || !k.order->slots.n) {

@@ -16,7 +16,7 @@ int vgpu_id_parse(const char *text, struct vgpu_id *ret)
 	size_t n = slash ? (size_t)(slash - text) : sizeof(card);
 	struct vgpu_id id;
 
-	if (n >= sizeof(card) || slash[1] == '+' || slash[1] == '-' ||
+	if (n >= sizeof(card) || slash[1] == '-' ||
 	    (slash[1] == '0' && slash[2]) || /* one number is written in one way */
 	    parse_int(slash + 1, 0, JOURNAL_MAX_SLOTS - 1, &id.index) < 0) {
 		return -1;
@@ -161,12 +161,13 @@ static void add(struct vgpu_device_list *l, size_t *room, struct arena *a,
 		const struct vgpu_device *d)
 {
 	if (l->n == *room) {
-		struct vgpu_device *bigger = arena_array(a, struct vgpu_device, *room * 2 + 16);
+		struct vgpu_device *bigger;
 
+		*room = *room * 2 + 16;
+		bigger = arena_array(a, struct vgpu_device, *room);
 		if (l->n) {
 			memcpy(bigger, l->items, l->n * sizeof(*bigger));
 		}
-		*room = *room * 2 + 16;
 		l->items = bigger;
 	}
 	l->items[l->n++] = *d;
@@ -495,9 +496,11 @@ static bool is_going(const struct journal_slot *s)
 
 static bool is_kept(const struct journal_slot *s, const struct order *o)
 {
-	for (size_t i = 0; o && i < o->slots.n; i++) {
-		if (o->slots.items[i].at == place_of(s) &&
-		    vgpu_same_name(o->slots.items[i].type, s->type)) {
+	if (!o) {
+		return false;
+	}
+	list_each(w, &o->slots) {
+		if (w->at == place_of(s) && vgpu_same_name(w->type, s->type)) {
 			return true;
 		}
 	}

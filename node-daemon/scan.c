@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "node-daemon/scan_inner.h"
+
 /* --- the bus ------------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
@@ -50,6 +51,7 @@ static int list_bus(struct scan *s)
 	s->m->entries = s->n_entries;
 	return rc;
 }
+
 /* --- one function -------------------------------------------------------------------------- */
 
 static int by_number(const void *a, const void *b)
@@ -433,8 +435,8 @@ static void look_at_neighbours(struct scan *s)
 	for (size_t i = 0; i < gpus; i++) {
 		look_at_companions(s, m->functions.items[i]);
 	}
-	for (size_t i = 0; i < m->groups.n; i++) {
-		look_at_members(s, &m->groups.items[i]);
+	list_each(g, &m->groups) {
+		look_at_members(s, g);
 	}
 	if (m->functions.n) {
 		qsort(m->functions.items, m->functions.n, sizeof(*m->functions.items), by_function);

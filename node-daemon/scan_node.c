@@ -40,8 +40,8 @@ static bool drop_made_up(struct scan *s)
 {
 	bool real = false;
 
-	for (size_t i = 0; i < s->m->functions.n; i++) {
-		struct pci_function *f = s->m->functions.items[i];
+	list_each(item, &s->m->functions) {
+		struct pci_function *f = *item;
 
 		if (f->group >= 0 && made_up(s, f->group)) {
 			f->group = -1;

@@ -101,6 +101,7 @@ const char *scan_ids(int dir, struct pci_ids *ret, int *rc)
 				(uint16_t)sub_device, class_code};
 	return NULL;
 }
+
 /* The driver's name, "" when none is bound. 0 or -errno. */
 int scan_driver(struct scan *s, int dir, const char **ret)
 {

@@ -72,8 +72,7 @@ static void read_creatable(struct scan *s, struct pci_function *card)
 {
 	auto_free char *text = NULL;
 
-	for (size_t i = 0; i < card->vfs.n; i++) {
-		struct pci_vf *vf = &card->vfs.items[i];
+	list_each(vf, &card->vfs) {
 		struct entry *e = scan_entry(s, vf->address);
 		auto_close int dir = -1;
 		ssize_t n;
@@ -162,8 +161,8 @@ static int by_parent(const void *a, const void *b)
 
 static void half_seen(struct scan *s)
 {
-	for (size_t i = 0; i < s->m->functions.n; i++) {
-		s->m->functions.items[i]->half_seen = true;
+	list_each(f, &s->m->functions) {
+		(*f)->half_seen = true;
 	}
 }
 
@@ -189,8 +188,8 @@ static void look_at_mdevs(struct scan *s)
 	for (size_t i = 0; i < n; i++) {
 		look_at_mdev(s, mdevs, uuids[i]);
 	}
-	for (size_t i = 0; i < s->m->functions.n; i++) {
-		struct pci_function *f = s->m->functions.items[i];
+	list_each(item, &s->m->functions) {
+		struct pci_function *f = *item;
 
 		if (f->mdevs.n) {
 			qsort(f->mdevs.items, f->mdevs.n, sizeof(*f->mdevs.items), by_parent);
@@ -245,9 +244,6 @@ static void read_mdev_type(struct scan *s, struct pci_function *card, uint64_t p
 		t->max = described(text, "max_instance=");
 	}
 	rc = scan_note(s, sysfs_int(dir, "available_instances", 0, INT32_MAX, &t->offered));
-	if (rc < 0) {
-		t->offered = 0;
-	}
 	type_trouble(s, card, place, id, "available_instances", rc);
 }
 
@@ -328,8 +324,8 @@ void scan_vgpus(struct scan *s)
 {
 	look_at_mdevs(s);
 	look_at_parents(s);
-	for (size_t i = 0; i < s->m->functions.n; i++) {
-		struct pci_function *card = s->m->functions.items[i];
+	list_each(item, &s->m->functions) {
+		struct pci_function *card = *item;
 
 		if (card->kind != PCI_GPU) {
 			continue;

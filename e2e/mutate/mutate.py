@@ -133,7 +133,7 @@ def run(cmd, cwd, seconds, limit=True):
 
 
 class Base:
-    """The unchanged tree, built: its tests' programs, and how long each runs."""
+    """The unchanged tree, built: its tests' programs, of which sources each is (by their names), and how long it runs."""
     def __init__(self, path):
         self.path = path
         subprocess.run("git ls-files -z | xargs -0 cp -p --parents -t " + path, shell=True, check=True, cwd=TOP)
@@ -142,13 +142,26 @@ class Base:
             subprocess.run(["cp", "-a", "--parents", *built, path], check=True, cwd=TOP)
         if run([*QUICK, "-j2", "tests"], path, 1200, limit=False) != 0:
             sys.exit("mutate.py: the tree does not build: make V=quick tests")
-        self.tests = subprocess.run([*QUICK, "list-tests"], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        self.seconds = {}
-        for t in self.tests:
-            start = time.time()
-            if run(["./" + t], path, 300) != 0:
-                sys.exit("mutate.py: %s fails without any change" % t)
-            self.seconds[t] = time.time() - start
+        tests = subprocess.run([*QUICK, "list-tests"], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        self.sources = {t: set(re.findall(r" a (\S+\.c)$", subprocess.run(["nm", "-a", t], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout, re.M)) for t in tests}
+        self.tests, self.times, self.lock = tests, {}, threading.Lock()
+
+    def of(self, file):
+        """The tests that contain it: a program's tests have no other program's files but kubectl-vmgpu's, which has the controller's."""
+        folder, name = os.path.split(file)
+        folders = {"controller": ("controller/", "cli/"), "node-daemon": ("node-daemon/",)}.get(folder, ("",))
+        return [t for t in self.tests if name in self.sources[t] and any("/quick/" + f in t for f in folders)]
+
+    def seconds(self, t, *arguments):
+        """Without any change; asked for when it is about to be run with one."""
+        with self.lock:
+            key = " ".join([t, *arguments])
+            if key not in self.times:
+                start = time.time()
+                if run(["./" + t, *arguments], self.path, 300) != 0:
+                    raise RuntimeError("%s fails without any change" % key)
+                self.times[key] = time.time() - start
+            return self.times[key]
 
 
 class Worker(threading.Thread):
@@ -190,28 +203,27 @@ class Worker(threading.Thread):
 
     def caught(self, file):
         """Its own cases and the tests beside the file first: most mutants die there. Then all others that contain it, the quickest first."""
-        folder, name = os.path.dirname(file) + "/", os.path.basename(file)[:-2].split("_")[0]
-        cases = re.search(r"vm|disk|cluster|permit", os.path.basename(file)) if folder == "controller/" else None
-        if cases and self.fails(CASES, [cases.group() + "/"]):
+        folder, stem = os.path.dirname(file) + "/", os.path.basename(file)[:-2]
+        name = stem.split("_")[0]
+        cases = re.search(r"vm|disk|cluster|permit|device|node|pool", os.path.basename(file)) if folder == "controller/" else None
+        if cases and self.fails(CASES, cases.group() + "/"):
             return CASES
-        near = [t for t in self.base.tests if folder in t and (name in os.path.basename(t) or "cases_test" in t)]
-        far = [t for t in self.base.tests if t not in near]
-        for some in near, far:
-            some.sort(key=self.base.seconds.get)
-            for t in self.linked(some):
-                if run(["./" + t], self.path, 20 + 10 * self.base.seconds[t]) != 0 and self.surely(t):
-                    return t
+        tests = sorted(self.base.of(file), key=lambda t: self.base.times.get(t, 0))
+        near = [t for t in tests if folder in t and (name in os.path.basename(t) or "cases_test" in t)]
+        near.sort(key=lambda t: not os.path.basename(t).startswith(stem))
+        for t in self.linked(near + [t for t in tests if t not in near]):
+            if run(["./" + t], self.path, 20 + 10 * self.base.seconds(t)) != 0 and self.surely(t):
+                return t
         return None
 
     def linked(self, tests):
-        """Linking one at a time, most often only the first; a program that did not change by it cannot notice the change."""
-        if len(tests) > 4:
-            self.link(tests)
-        for t in tests:
-            if len(tests) <= 4:
-                self.link([t])
-            if not filecmp.cmp(os.path.join(self.path, t), os.path.join(self.base.path, t), shallow=False):
-                yield t
+        """One at a time at first, where most mutants die; a program that did not change by it cannot notice the change."""
+        while tests:
+            some, tests = (tests[:1], tests[1:]) if len(tests) % 8 else (tests[:8], tests[8:])
+            self.link(some)
+            for t in some:
+                if not filecmp.cmp(os.path.join(self.path, t), os.path.join(self.base.path, t), shallow=False):
+                    yield t
 
     def link(self, tests):
         """Twice if need be: a linker that was killed leaves half a program behind, which make takes for a whole one."""
@@ -223,14 +235,14 @@ class Worker(threading.Thread):
         if run([*QUICK, *tests], self.path, 1200, limit=False) != 0:
             raise NoLink(" ".join(tests))
 
-    def fails(self, t, arguments):
+    def fails(self, t, *arguments):
         """A part of a test's rows, by their names."""
         self.link([t])
-        return run(["./" + t, *arguments], self.path, 20 + 10 * self.base.seconds[t]) != 0
+        return run(["./" + t, *arguments], self.path, 20 + 10 * self.base.seconds(t, *arguments)) != 0
 
     def surely(self, t):
         """Tests of time and sockets could fail by a busy machine alone: they must fail twice."""
-        return self.base.seconds[t] < 0.2 or "cases_test" in t or run(["./" + t], self.path, 60 + 20 * self.base.seconds[t]) != 0
+        return self.base.seconds(t) < 0.2 or "cases_test" in t or run(["./" + t], self.path, 60 + 20 * self.base.seconds(t)) != 0
 
     def same_code(self, file):
         """Does gcc -O2 see no difference?"""
@@ -260,7 +272,7 @@ def main():
     try:
         os.makedirs(work + "/base")
         base = Base(work + "/base")
-        print("# built and tested unchanged: %d s" % (time.time() - start), flush=True)
+        print("# built unchanged: %d s" % (time.time() - start), flush=True)
         draws = Draws(base.path, o.seed, files, o.count)
         print("# %d changes are possible" % len(draws.all), flush=True)
         workers = [Worker(base, os.path.join(work, str(i)), draws, why) for i in range(WORKERS)]
