@@ -538,10 +538,10 @@ void vgpu_tidy(const struct vgpu_seen *seen, const struct unit *u, uint64_t fail
 	}
 	ret->noted.items = arena_array(a, struct journal_slot, n);
 	ret->before.items = arena_array(a, struct journal_slot, n);
-	for (size_t i = 0; i < n && failed_at; i++) {
-		const struct journal_slot *s = &seen->journal->slots.items[i];
-
-		first = place_of(s) == failed_at && is_of(seen, s, u) ? i + 1 : first;
+	list_each(s, &seen->journal->slots) {
+		if (failed_at && place_of(s) == failed_at && is_of(seen, s, u)) {
+			first = (size_t)(s - seen->journal->slots.items) + 1;
+		}
 	}
 	for (size_t i = 0; i < n; i++) {
 		const struct journal_slot *s = &seen->journal->slots.items[(first + i) % n];

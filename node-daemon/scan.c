@@ -265,9 +265,7 @@ static struct pci_function *gpu_add(struct scan *s, struct entry *e, int dir)
 	char text[256];
 
 	s->n_gpus++;
-	if (scan_note(s, sysfs_int(dir, "numa_node", -1, INT32_MAX, &gpu->numa)) < 0) {
-		gpu->numa = -1;
-	}
+	scan_note(s, sysfs_int(dir, "numa_node", -1, INT32_MAX, &gpu->numa));
 	if (scan_note(s, (int)sysfs_read(dir, "reset_method", text, sizeof(text))) > 0) {
 		gpu->reset_method = arena_strdup(&s->m->arena, text);
 	}
@@ -303,7 +301,7 @@ static void look_at_gpu(struct scan *s, struct entry *e, int dir)
 static void look_at_plain_vf(struct scan *s, struct entry *e, int dir)
 {
 	const char *file;
-	int rc = 0;
+	int rc;
 
 	if (e->vf->face != VGPU_NONE || e->card->ids.vendor == PCIFN_NVIDIA) {
 		return;

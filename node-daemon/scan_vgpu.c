@@ -18,7 +18,7 @@ void scan_vf_face(struct scan *s, struct entry *e, int dir)
 {
 	struct pci_vf *vf = e->vf;
 	char text[32];
-	int64_t id;
+	int64_t id = 0;
 	ssize_t n;
 
 	if (!*vf->driver || pcifn_driver_is_vfio(vf->driver)) {
@@ -34,7 +34,7 @@ void scan_vf_face(struct scan *s, struct entry *e, int dir)
 		return;
 	}
 	vf->face = VGPU_VENDOR;
-	if (n > 0 && id) {
+	if (id) {
 		vf->type = arena_strdup(&s->m->arena, text);
 	}
 }
