@@ -64,6 +64,7 @@ attr_unused static void begin(void)
 attr_unused static void end(void)
 {
 	p = plugin_destroy(p);
+	ok(!p);
 }
 
 /* Registered and listed, one resource "r" with one device (14 bytes). */
