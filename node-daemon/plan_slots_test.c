@@ -123,6 +123,8 @@ static void big_ones_first(void)
 	ok(str_starts(says(), "see 0000:41:00.4 offer"));
 	seen.failed_at = card_vf(0);
 	ok(str_starts(says(), "see 0000:41:00.5 offer"));
+	seen.failed_at = card_vf(1);
+	ok(str_starts(says(), "see 0000:41:00.6 offer"));
 	seen.failed_at = 0x9999;
 	ok(str_starts(says(), "see 0000:41:00.5 offer"));
 }

@@ -298,6 +298,38 @@ static void more_mdevs_than_one_block(void)
 	}
 }
 
+/* Then each card may carry what was not seen. */
+static void mdevs_that_cannot_be_listed(void)
+{
+	static const struct {
+		size_t n;
+		const char *trouble; /* NULL: there is none */
+	} rows[] = {{MACHINE_MAX_MDEVS, NULL},
+		    {MACHINE_MAX_MDEVS + 1, "list: more than is looked at"},
+		    {0, "list: Not a directory"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_tree struct tree t = tree_make(CUT);
+		const struct pci_function *card;
+
+		if (!rows[i].n) {
+			tree_file(&t, "bus/mdev/devices", "x");
+		}
+		for (size_t k = 0; k < rows[i].n; k++) {
+			auto_free char *path = xprintf("bus/mdev/devices/%zu", k);
+
+			tree_link(&t, path, "x");
+		}
+		card = card_of(&t);
+		is_int(card->half_seen, rows[i].trouble != NULL);
+		is_int(m.troubles.n, rows[i].trouble != NULL);
+		if (rows[i].trouble) {
+			is_str(m.troubles.items[0].where, "bus/mdev/devices");
+			is_str(m.troubles.items[0].what, rows[i].trouble);
+		}
+	}
+}
+
 static void more_groups_than_one_block(void)
 {
 	auto_tree struct tree t = tree_make("dir class/iommu/dmar0\n");
@@ -406,6 +438,8 @@ TESTS({"a word of one letter is one", short_words},
       {"a mediated device is its parent's", parents_of_mdevs},
       {"a mediated device without a type is told", an_mdev_without_a_type},
       {"more mediated devices than one block takes", more_mdevs_than_one_block},
+      {"where mediated devices cannot be listed each card may carry more than was seen",
+       mdevs_that_cannot_be_listed},
       {"more groups than one block takes", more_groups_than_one_block},
       {"what does not belong on the bus is told, as often as is kept", what_does_not_belong},
       {"a machine without PCI is one, and what is no /sys is none", a_machine_without_pci},
