@@ -93,8 +93,11 @@ void device_find_named(const struct pass *pass, const char *name, struct device 
 	host = cache_get(c, &kind_node, NULL, ret->node_name);
 	ret->node_gone = !ret->node && !host;
 	ret->leaves = ret->node && leaves(ret->node, host);
-	for (size_t i = 0; ret->node && i < ret->node->units.n; i++) {
-		if (find_in(&ret->node->units.items[i], digits, ret)) {
+	if (!ret->node) {
+		return;
+	}
+	list_each(u, &ret->node->units) {
+		if (find_in(u, digits, ret)) {
 			return;
 		}
 	}
@@ -138,10 +141,8 @@ const char *device_type_id(const struct gpu_node *n, const struct gpu_unit *u, c
 {
 	const char *id = id_in(u, type);
 
-	for (size_t i = 0; !id && i < n->units.n; i++) {
-		const struct gpu_unit *first = &n->units.items[i];
-
-		if (str_eq(first->vendor_id, u->vendor_id) &&
+	list_each(first, &n->units) {
+		if (!id && str_eq(first->vendor_id, u->vendor_id) &&
 		    str_eq(first->device_id, u->device_id)) {
 			id = id_in(first, type);
 		}

@@ -164,9 +164,10 @@ static bool is_reported(const struct gpu_node *n, const char *id)
  * known for another. */
 static void order_absent(const struct node_seen *s, struct node_orders *ret)
 {
-	for (size_t i = 0; s->node->orders && i < s->node->orders->units.n; i++) {
-		const struct unit_order *o = &s->node->orders->units.items[i];
-
+	if (!s->node->orders) {
+		return;
+	}
+	list_each(o, &s->node->orders->units) {
 		if (!is_reported(s->node, o->id) && claims_still_wanted(s->pass, s->node, o)) {
 			ret->units.items[ret->units.n++] = *o;
 		}
@@ -192,8 +193,8 @@ static int by_text(const void *a, const void *b)
 
 static void add_type(struct node_orders *ret, const char *type)
 {
-	for (size_t i = 0; i < ret->permitted.n; i++) {
-		if (str_eq(ret->permitted.items[i], type)) {
+	list_each(known, &ret->permitted) {
+		if (str_eq(*known, type)) {
 			return;
 		}
 	}
@@ -218,11 +219,11 @@ static void permit_types(const struct node_seen *s, struct node_orders *ret)
 	cr_permitted_read(cr.config, s->pass->arena, &permitted);
 	ret->permitted.items = arena_array(s->pass->arena, const char *, PERMITTED_MAX);
 	list_each(u, &s->node->units) {
-		for (size_t i = 0; str_eq(u->vgpu_framework, "mdev") && i < u->profiles.n; i++) {
-			const char *type = u->profiles.items[i].name;
+		bool mdev = str_eq(u->vgpu_framework, "mdev");
 
-			if (type && is_ours_to_make(&permitted, type)) {
-				add_type(ret, type);
+		list_each(p, &u->profiles) {
+			if (mdev && p->name && is_ours_to_make(&permitted, p->name)) {
+				add_type(ret, p->name);
 			}
 		}
 	}

@@ -112,9 +112,10 @@ static void count_node(struct tally *t, const struct gpu_node *n)
 
 	pools_of_node(t->s->pass, n, &all);
 	r = mine(t, &all);
-	for (size_t i = 0; r && i < n->units.n; i++) {
-		const struct gpu_unit *u = &n->units.items[i];
-
+	if (!r) {
+		return;
+	}
+	list_each(u, &n->units) {
 		any |= u->id && pool_selects(&all, r, u) && count_unit(t, &all, u);
 	}
 	t->status->nodes += any;

@@ -69,11 +69,11 @@ static void match(struct slotter *k)
 	for (size_t i = 0; i < k->order->slots.n; i++) {
 		const struct slot_wanted *s = &k->order->slots.items[i];
 
-		for (size_t n = 0; n < k->made.n && !k->done[i]; n++) {
-			const struct cut_vgpu *v = &k->made.items[n];
+		list_each(v, &k->made) {
+			bool *wanted = &k->wanted[v - k->made.items];
 
-			if (!k->wanted[n] && v->at == s->at && cut_is_type(v, s->type)) {
-				k->wanted[n] = k->done[i] = true;
+			if (!k->done[i] && !*wanted && v->at == s->at && cut_is_type(v, s->type)) {
+				*wanted = k->done[i] = true;
 			}
 		}
 	}
