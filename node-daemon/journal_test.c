@@ -366,6 +366,11 @@ static void wrong_places(void)
 		is_int(j.number, 1);
 		ok(j.torn);
 	}
+	/* one letter behind bytes 0 */
+	begin();
+	buf_add(&file, "\0\0\0\0\0\0\0x", 8);
+	is_int(reread(), JOURNAL_GOOD);
+	ok(j.torn);
 	/* one that calls itself safe */
 	begin();
 	buf_printf(&file, "%016" PRIx64 " 2 2 {\"x\":1}\n", hash_str(HASH_SEED, "2 2 {\"x\":1}"));

@@ -124,6 +124,9 @@ static void bad_records(void)
 	refused(&u);
 	r = (struct journal_reset){"flr", 0, -1, TRI_TRUE};
 	refused(&u);
+	r = (struct journal_reset){"boot", 0, 0, TRI_TRUE}; /* at once */
+	append(&(struct journal_record){.use = &u});
+	is_int(j.uses.n, 1);
 }
 
 static void limits(void)

@@ -74,6 +74,23 @@ static void functions_of_nvidia(void)
 		       "6b4c2f16-0000-4000-8000-00000000abcd");
 }
 
+/* A program has room for so many; the rest follow with the next one. */
+static void many_vgpus(void)
+{
+	for (size_t n = CUT_PLACES - 1; n <= CUT_PLACES + 1; n++) {
+		struct cut_plan p;
+
+		begin_nvidia(0);
+		card.numvfs = 32;
+		for (size_t i = 0; i < n; i++) {
+			card_create(&card, (int)i, 1148, "");
+		}
+		cut_look();
+		plan_sriov(&seen, &arena, &p);
+		is_int(p.steps.n, 2 * MIN(n, (size_t)CUT_PLACES));
+	}
+}
+
 static void what_is_in_use_stays(void)
 {
 	for (int vfs = 0; vfs <= 8; vfs += 2) {
@@ -260,6 +277,7 @@ static void nothing_stays(void)
 
 TESTS({"plain functions are made through none", plain_functions},
       {"those of NVIDIA by its tool, unused vGPUs first", functions_of_nvidia},
+      {"as many vGPUs go at once as a program has room for", many_vgpus},
       {"what is in use stays", what_is_in_use_stays}, {"what cannot be is said", what_cannot_be},
       {"killed between any two steps it comes to the same end", deaths},
       {"used functions are never taken away", used_ones}, {"tools are not believed", tools},

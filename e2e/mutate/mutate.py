@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""mutate.py [--count N] [--seed S] [--only PATTERN]: makes N random one-token changes in plans, tables, scanner, watch, queue and what else is pure, each as
+"""mutate.py [--count N] [--seed S] [--only PATTERN] [--minutes M]: makes N random one-token changes in plans, tables, scanner, watch, queue and what else is pure, each as
 likely as every other, each in a copy of the tree (JOBS=2 at a time), and runs the tests that need no cluster. A change that no test notices survives and is listed: it is a hole in the tests, unless equivalent.txt
 says why no test could notice it. The last line is "N mutants, N caught"; the exit code is 0 from 90 % on.
 
@@ -67,8 +67,8 @@ class NoLink(Exception):
 
 class Draws:
     """The same mutants in the same order for the same seed, however the workers run."""
-    def __init__(self, tree, seed, files, count):
-        self.rng, self.files, self.count, self.lock = random.Random(seed), files, count, threading.Lock()
+    def __init__(self, tree, seed, files, count, until):
+        self.rng, self.files, self.count, self.until, self.lock = random.Random(seed), files, count, until, threading.Lock()
         self.text = {f: open(os.path.join(tree, f)).read().splitlines(True) for f in files}
         self.all = [(f, n, new, what) for f in files for n, line in enumerate(self.text[f]) for new, what in changes(line)]
         self.rng.shuffle(self.all)
@@ -79,7 +79,7 @@ class Draws:
 
     def next(self):
         """None: enough are drawn, unless one that still runs turns out to be none: then wait."""
-        while True:
+        while time.time() < self.until:
             with self.lock:
                 if len(self.valid()) + self.running < self.count and self.all:
                     self.running += 1
@@ -140,11 +140,18 @@ class Base:
         built = [d for d in ("build/gen", "build/quick") if os.path.isdir(os.path.join(TOP, d))]  # make finds out what of it is old
         if built:
             subprocess.run(["cp", "-a", "--parents", *built, path], check=True, cwd=TOP)
-        if run([*QUICK, "-j2", "tests"], path, 1200, limit=False) != 0:
-            sys.exit("mutate.py: the tree does not build: make V=quick tests")
         tests = subprocess.run([*QUICK, "list-tests"], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        if not all(os.path.exists(os.path.join(path, t)) for t in tests) and run([*QUICK, "-j2", "tests"], path, 1200, limit=False) != 0:
+            sys.exit("mutate.py: the tree does not build: make V=quick tests")
         self.sources = {t: set(re.findall(r" a (\S+\.c)$", subprocess.run(["nm", "-a", t], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout, re.M)) for t in tests}
-        self.tests, self.times, self.lock = tests, {}, threading.Lock()
+        self.tests, self.times, self.lock, self.fresh = tests, {}, threading.RLock(), set()
+
+    def have(self, t):
+        """Up to date, when it is asked for: of what was built before only what is needed is built again."""
+        with self.lock:
+            if t not in self.fresh and run([*QUICK, t], self.path, 1200, limit=False) != 0:
+                raise RuntimeError("%s does not build" % t)
+            self.fresh.add(t)
 
     def of(self, file):
         """The tests that contain it: a program's tests have no other program's files but kubectl-vmgpu's, which has the controller's."""
@@ -157,6 +164,7 @@ class Base:
         with self.lock:
             key = " ".join([t, *arguments])
             if key not in self.times:
+                self.have(t)
                 start = time.time()
                 if run(["./" + t, *arguments], self.path, 300) != 0:
                     raise RuntimeError("%s fails without any change" % key)
@@ -222,6 +230,7 @@ class Worker(threading.Thread):
             some, tests = (tests[:1], tests[1:]) if len(tests) % 8 else (tests[:8], tests[8:])
             self.link(some)
             for t in some:
+                self.base.have(t)
                 if not filecmp.cmp(os.path.join(self.path, t), os.path.join(self.base.path, t), shallow=False):
                     yield t
 
@@ -263,6 +272,7 @@ def reasons():
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--count", type=int, default=100), a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--minutes", type=float, default=1e6, help="draw no more after so many, and count what was judged")
     a.add_argument("--only", metavar="PATTERN", help="only files whose names have this regular expression: /(plan_|scan)")
     o = a.parse_args()
     files, start, why = [f for f in sources() if not o.only or re.search(o.only, f)], time.time(), reasons()
@@ -273,7 +283,7 @@ def main():
         os.makedirs(work + "/base")
         base = Base(work + "/base")
         print("# built unchanged: %d s" % (time.time() - start), flush=True)
-        draws = Draws(base.path, o.seed, files, o.count)
+        draws = Draws(base.path, o.seed, files, o.count, start + 60 * o.minutes)
         print("# %d changes are possible" % len(draws.all), flush=True)
         workers = [Worker(base, os.path.join(work, str(i)), draws, why) for i in range(WORKERS)]
         [w.start() for w in workers], [w.join() for w in workers]
