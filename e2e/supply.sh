@@ -71,14 +71,20 @@ again() { # FLAG...
 }
 
 # As of a kubelet that was started while the API server is away, its list says nothing when it lacks the pod that we run in.
+says_of_supplying() { get '{.status.conditions[?(@.type=="Supplying")].message}' | grep -q "$1"; }
 without_us() {
+	local before
 	again --pod default/nobody
 	end_pod a
 	it "a list that lacks our own pod takes nothing back" eval 'sleep 5 && holder "$a" a && not_reset "$a"'
 	it "nor what others have" eval 'holder "$b" b && counts AD102GL_L40S=2'
+	it "after a while the report says so" within 45 says_of_supplying 'its list lacks pod default/nobody, .*is --pod right?'
 	again --pod default/b
 	it "one with it does" soon was_reset "$a"
+	it "and nothing is said of it any more" soon eval '! says_of_supplying .'
+	before=$(lists)
 	again
+	it "a daemon without --pod lists them, too" soon registered $((before + 2))
 }
 
 taken_back() {

@@ -208,6 +208,7 @@ static void orders_are_answered(void)
 		.term = 7,
 		.generation = 3,
 		.obeying = {"Obeying", "True", "Obeying", "1 units are ordered", 0, NULL},
+		.supplying = {"Supplying", "False", "NoKubelet", "no folder", 0, NULL},
 		.notes = {notes, 3},
 	};
 	const json_t *status, *unit;
@@ -221,6 +222,8 @@ static void orders_are_answered(void)
 	is_int(json_integer_value(json_object_get(status, "observedGeneration")), 3);
 	is_str(condition(&w, json_object_get(status, "conditions"), "Obeying"),
 	       "True Obeying: 1 units are ordered");
+	is_str(condition(&w, json_object_get(status, "conditions"), "Supplying"),
+	       "False NoKubelet: no folder");
 	unit = json_object_get(json_array_get(json_object_get(status, "units"), 0), "conditions");
 	is_int(json_array_size(unit), 2);
 	is_str(condition(&w, unit, "Available"), "False InUse: by somebody");

@@ -582,6 +582,10 @@ void report(const struct machine *m, const struct report_facts *facts, const str
 		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
 			      &facts->obeyed->obeying, now_ms);
 	}
+	if (facts->obeyed && facts->obeyed->supplying.type) {
+		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
+			      &facts->obeyed->supplying, now_ms);
+	}
 	if (facts->read && facts->read->condition.type) {
 		condition_set(&ret->conditions, old ? &old->conditions : NULL, a,
 			      &facts->read->condition, now_ms);

@@ -45,8 +45,9 @@ struct report_served {
 
 /* What became of the orders (obey.h). */
 struct report_obeyed {
-	int64_t term, generation; /* 0: there are none */
-	struct condition obeying; /* type NULL: nothing is to be said */
+	int64_t term, generation;   /* 0: there are none */
+	struct condition obeying;   /* type NULL: nothing is to be said */
+	struct condition supplying; /* the same: what keeps the kubelet from giving units out */
 	LIST(struct report_note) notes;
 	LIST(struct report_use) uses;
 	LIST(struct report_listed) listed;

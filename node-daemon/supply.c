@@ -17,11 +17,20 @@ void supply_turn_within(struct supply *su, int64_t ms)
 	loop_timer_set(su->timer, MIN(supply_now(su) + ms, loop_timer_at(su->timer)));
 }
 
+static void set_text(char **to, const char *text)
+{
+	free(*to);
+	*to = text ? xstrdup(text) : NULL;
+}
+
 static void on_pods(void *ctx, const struct dpapi_holds *holds, const char *why)
 {
 	struct supply *su = ctx;
 	int64_t age = podres_age_ms(su->pods);
 
+	su->deaf_since = su->deaf ? su->deaf_since : supply_now(su);
+	su->deaf_last = supply_now(su);
+	set_text(&su->deaf, holds ? NULL : why);
 	if (age >= 0) {
 		uses_kubelet(su->uses, supply_now(su) - age);
 	}
@@ -188,6 +197,7 @@ static void open_plugin(struct supply *su, bool first)
 							       .others = supply_rivals_others,
 							       .ctx = su},
 				  &err);
+	set_text(&su->alone, su->io ? NULL : err.text);
 	if (!su->io && first) {
 		log_warn("no kubelet is told of the GPUs, and it is tried again",
 			 log_str("reason", err.text));
@@ -253,9 +263,20 @@ struct supply *supply_destroy(struct supply *su)
 	loop_timer_destroy(su->timer);
 	loop_timer_destroy(su->report);
 	arena_finish(&su->arena);
+	free(su->alone);
+	free(su->deaf);
 	free(su->doubts);
 	free(su);
 	return NULL;
+}
+
+/* What it is not asked for any more, since what that was for is gone, is no trouble. */
+static void forget_deaf(struct supply *su)
+{
+	if (su->deaf && supply_now(su) - su->deaf_last > SUPPLY_DEAF_MS) {
+		set_text(&su->deaf, NULL);
+		supply_tell(su);
+	}
 }
 
 void supply_beat(struct supply *su)
@@ -272,6 +293,7 @@ void supply_beat(struct supply *su)
 	if (supply_work(su)) {
 		supply_turn(su);
 	}
+	forget_deaf(su);
 }
 
 const char *supply_busy(const struct supply *su, uint64_t unit, struct arena *a)

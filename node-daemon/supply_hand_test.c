@@ -208,7 +208,7 @@ static void begin_tree(void)
 static void begin_supply(void)
 {
 	disk = no_process = NULL;
-	too_large = no_folder = false;
+	too_large = false;
 	changes = looks = 0;
 	supply = supply_create(&(struct supply_settings){.sys = tree.fd,
 							 .pods = "pods",
@@ -239,6 +239,7 @@ static void begin(size_t n, const char *methods)
 static void end(void)
 {
 	supply = supply_destroy(supply);
+	no_folder = false;
 	tree_remove(&tree);
 	is_int(n_asked + n_started, 0);
 	ok(link_empty(&timers));
@@ -278,6 +279,98 @@ static const char *busy(size_t i)
 }
 
 /* --- tests ------------------------------------------------------------------------------------- */
+
+static const struct condition *supplying(void)
+{
+	static struct report_obeyed r;
+
+	r = (struct report_obeyed){0};
+	supply_report(supply, &arena, &r);
+	return &r.supplying;
+}
+
+static void says_supplying(const char *reason, const char *message)
+{
+	const struct condition *c = supplying();
+
+	ok(c->type && c->message);
+	is_str(c->type ? c->type : "", "Supplying");
+	is_str(c->type ? c->status : "", "False");
+	is_str(c->type ? c->reason : "", reason);
+	is_str(c->type ? c->message : "", message);
+}
+
+/* Said until it is there. */
+static void no_kubelet(void)
+{
+	no_folder = true;
+	begin(1, "flr");
+	run_timers();
+	says_supplying("NoKubelet",
+		       "no kubelet is told of the GPUs, and it is tried again: no folder");
+	no_folder = false;
+	supply_beat(supply);
+	run_timers();
+	ok(!supplying()->type);
+	end();
+}
+
+/* The kubelet does not tell its pods, as one that has just started; or not us, for a wrong --pod. */
+static void does_not_tell(const char *why)
+{
+	struct podres p = *podres;
+
+	ok(p.done);
+	podres->done = NULL;
+	p.done(p.ctx, NULL, why);
+}
+
+/* So many beats, at which it is asked and does not tell. */
+static void deaf_for(int beats)
+{
+	for (int i = 0; i < beats; i++) {
+		now += 10000;
+		supply_beat(supply);
+		run_timers();
+		if (podres->done) {
+			does_not_tell("its list lacks pod n/us");
+		}
+	}
+}
+
+static void deaf(void)
+{
+	int told;
+
+	begin(1, "flr");
+	run_timers();
+	does_not_tell("its list lacks pod n/us");
+	ok(!supplying()->type);
+	deaf_for(1);
+	ok(!supplying()->type);
+	told = changes;
+	deaf_for(1);
+	says_supplying("PodsNotKnown",
+		       "the kubelet does not tell which pods have GPUs, so none is taken back from "
+		       "one, and it is asked again: its list lacks pod n/us");
+	is_int(changes, told + 1);
+	now += 10000;
+	supply_beat(supply);
+	no_pods();
+	ok(!supplying()->type);
+	is_int(changes, told + 2);
+	end();
+	begin(1, "flr"); /* what it was asked for has gone */
+	run_timers();
+	does_not_tell("its list lacks pod n/us");
+	units.n = books.items.n = orders.items.n = 0;
+	supply_turn(supply);
+	now += 21000;
+	supply_beat(supply);
+	ok(!podres->done);
+	ok(!supplying()->type);
+	end();
+}
 
 /* Eight at once are reset, and of those that wait the eyes are asked again: somebody may have come. */
 static void old_answers(void)
@@ -563,4 +656,6 @@ TESTS({"a reset that had to wait is not made upon an old answer", old_answers},
       {"resets of one second are told together", told_together},
       {"before it counts a card is read once more", read_once_more},
       {"a free card that is dead is not listed", dead_ones}, {"what is preferred", preferred},
-      {"of vGPUs that on the fullest card", preferred_vgpus})
+      {"of vGPUs that on the fullest card", preferred_vgpus},
+      {"that no kubelet is there is said", no_kubelet},
+      {"a kubelet that does not tell of its pods is said after a while", deaf})

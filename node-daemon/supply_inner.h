@@ -19,12 +19,17 @@ struct moves;
 #define SUPPLY_RESETS_MS 1000 /* those that end within it are told together */
 /* Allocates and resets come in numbers, and neither changes a list: what follows is one turn's. */
 #define SUPPLY_MANY_MS 100
+/* A kubelet that starts does not know its pods for some seconds. */
+#define SUPPLY_DEAF_MS 20000
 
 struct supply {
 	struct supply_settings s;
 	struct uses *uses;
 	struct podres *pods;
 	struct plugin_io *io; /* NULL: the kubelet's folder was not there yet */
+	char *alone;	      /* why it is not; or NULL */
+	char *deaf;	      /* why it does not tell of its pods; or NULL */
+	int64_t deaf_since, deaf_last;
 	struct loop_timer *timer;
 	struct arena arena; /* of the offers */
 	struct obey_facts facts;

@@ -6,6 +6,11 @@
 #include "node-daemon/plan_vgpu.h"
 #include "node-daemon/supply_inner.h"
 
+static bool is_deaf(const struct supply *su)
+{
+	return su->deaf && supply_now(su) - su->deaf_since >= SUPPLY_DEAF_MS;
+}
+
 /* Of all that supply_report says, but for the resets. */
 static uint64_t said(const struct supply *su)
 {
@@ -27,7 +32,8 @@ static uint64_t said(const struct supply *su)
 	for (size_t i = 0; su->rival_of && i < su->facts.units->n; i++) {
 		h = hash_str(h, su->rival_of[i] ? su->rival_why[i] : "");
 	}
-	return h;
+	h = hash_str(h, su->alone ? su->alone : "");
+	return hash_str(h, is_deaf(su) ? su->deaf : "");
 }
 
 static uint64_t said_resets(const struct supply *su)
@@ -156,6 +162,27 @@ static void note_rivals(const struct supply *su, struct arena *a, struct report_
 	}
 }
 
+/* That all is well is not said: it is seen in what the Node counts. */
+static void say_supplying(const struct supply *su, struct arena *a, struct report_obeyed *ret)
+{
+	struct condition *c = &ret->supplying;
+
+	if (su->alone) {
+		*c = (struct condition){
+			.type = "Supplying", .status = "False", .reason = "NoKubelet"};
+		c->message = arena_printf(
+			a, "no kubelet is told of the GPUs, and it is tried again: %s", su->alone);
+	} else if (is_deaf(su)) {
+		*c = (struct condition){
+			.type = "Supplying", .status = "False", .reason = "PodsNotKnown"};
+		c->message = arena_printf(
+			a,
+			"the kubelet does not tell which pods have GPUs, so none is taken back from one, and it "
+			"is asked again: %s",
+			su->deaf);
+	}
+}
+
 void supply_report(const struct supply *su, struct arena *a, struct report_obeyed *ret)
 {
 	size_t room = ret->notes.n + 4 * su->offers.items.n;
@@ -179,6 +206,7 @@ void supply_report(const struct supply *su, struct arena *a, struct report_obeye
 		note_offer(su, o, ret);
 	}
 	note_rivals(su, a, ret);
+	say_supplying(su, a, ret);
 	for (size_t i = 0; uses_each(su->uses, i, &v); i++) {
 		if (offers_find(&su->offers, v.id) && pcifn_parse(v.id, &unit) == 0) {
 			note_use(&v, unit, ret);

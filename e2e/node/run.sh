@@ -21,6 +21,7 @@
 #   MASK=RULE,...        the ids, instead of those above
 #   CARD=DEVICE          what stands for the other cards, for QEMU; default bochs-display, which has no reset; "nvme,serial=card" has one
 #   VFS=N                virtual functions that the A100 can have; default 4, at most 120
+#   KERNEL=tiny          the kernel of tiny-kernel.sh, with IOMMUFD, in the place of Debian's
 #   KERNEL_ARGS="..."    e.g. intel_iommu=off, which comes after our own intel_iommu=on
 #   QEMU_ARGS="..."      more devices; each needs bus=
 #   MEM=MiB              default 1024; 3072 with KUBELET
