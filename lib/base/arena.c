@@ -39,7 +39,9 @@ void arena_finish(struct arena *a)
 void arena_reset(struct arena *a)
 {
 	a->used = 0;
-	if (a->block) {
+	if (a->block && a->block->size > ARENA_KEPT) {
+		arena_finish(a);
+	} else if (a->block) {
 		/* Blocks double, so the newest is the largest and alone holds what the last round
 		 * needed. */
 		free_blocks(take(a->block->next));

@@ -19,7 +19,9 @@ struct arena {
 
 void arena_init(struct arena *a, size_t max);
 void arena_finish(struct arena *a);
-/* Everything handed out is gone; the largest block is kept for the next round. */
+/* Everything handed out is gone; the largest block is kept for the next round, but not one of a
+ * round that was much larger than most: there may be no such round for days. */
+#define ARENA_KEPT (64 * KiB)
 void arena_reset(struct arena *a);
 /* Bytes of memory that it has now, handed out or not. */
 size_t arena_held(const struct arena *a);

@@ -88,6 +88,24 @@ static void arena_memory_is_zeroed_after_a_reset(void)
 	arena_finish(&a);
 }
 
+static void arena_keeps_what_most_rounds_need(void)
+{
+	struct arena a;
+
+	arena_init(&a, 2 * MiB);
+	for (size_t size = KiB, i = 0; i < 40; i++) {
+		arena_alloc(&a, size);
+	}
+	arena_reset(&a);
+	ok(arena_held(&a) > 16 * KiB && arena_held(&a) <= 2 * ARENA_KEPT);
+	arena_alloc(&a, MiB);
+	ok(arena_held(&a) > MiB);
+	arena_reset(&a);
+	is_int(arena_held(&a), 0);
+	memset(arena_alloc(&a, 100), 1, 100);
+	arena_finish(&a);
+}
+
 static void numbers_are_whole_or_nothing(void)
 {
 	int64_t v = 7;
@@ -118,5 +136,6 @@ TESTS({"an error's context stands in front of it", context_stands_in_front},
       {"a JSON string is escaped", json_string_is_escaped},
       {"dropping bytes keeps the rest", dropping_keeps_the_rest},
       {"arena memory is zeroed after a reset", arena_memory_is_zeroed_after_a_reset},
+      {"an arena keeps what most rounds need", arena_keeps_what_most_rounds_need},
       {"a number is read whole or not at all", numbers_are_whole_or_nothing},
       {"prefixes and suffixes", prefix_and_suffix})

@@ -2,7 +2,8 @@
 /*
  * Pages lie in one range of addresses, reserved once and made usable as they are needed: whether a
  * block is malloc's is a comparison, and its page is found by rounding down. A page begins with its
- * head. Each size has a list of its pages that have room.
+ * head. Each size has a list of its pages that have room. Of a page whose memory was given back not
+ * even the head is left: a bit remembers it.
  */
 #include "base/slab.h"
 
@@ -13,10 +14,10 @@
 #include "base/link.h"
 
 #define PAGE (16 * KiB)
-#define HEAD (4 * KiB)
 #define RANGE (1024 * MiB)
 #define OPENED (16 * PAGE) /* made usable at a time */
-#define STEP ((size_t)16)  /* sizes are multiples of it: malloc's alignment */
+#define PAGES (RANGE / PAGE)
+#define STEP ((size_t)16) /* sizes are multiples of it: malloc's alignment */
 #define SIZES (SLAB_LARGEST / STEP)
 
 struct block {
@@ -42,7 +43,8 @@ bool slab_off = false;
 static struct {
 	char *range, *opened, *next; /* its begin, where it is not yet usable, the next new page */
 	struct link roomy[SIZES], empty;
-	size_t held;
+	uint64_t trimmed[PAGES / 64]; /* a bit a page */
+	size_t n_trimmed, held;
 } slab;
 
 /* false: there is no memory of this kind. */
@@ -79,6 +81,19 @@ static struct page *new_page(void)
 	return p;
 }
 
+static struct page *trimmed_page(void)
+{
+	size_t word = 0;
+
+	while (!slab.trimmed[word]) {
+		word++;
+	}
+	slab.n_trimmed--;
+	word = word * 64 + (size_t)__builtin_ctzll(slab.trimmed[word]);
+	slab.trimmed[word / 64] &= ~(UINT64_C(1) << word % 64);
+	return (struct page *)(slab.range + word * PAGE);
+}
+
 static struct page *page_for(size_t size)
 {
 	struct link *roomy = &slab.roomy[size / STEP - 1];
@@ -90,7 +105,7 @@ static struct page *page_for(size_t size)
 	if (!link_empty(&slab.empty)) {
 		p = container_of(slab.empty.next, struct page, link);
 		link_remove(&p->link);
-	} else if (!(p = new_page())) {
+	} else if (!(p = slab.n_trimmed ? trimmed_page() : new_page())) {
 		return NULL;
 	}
 	*p = (struct page){.size = (uint32_t)size};
@@ -168,11 +183,14 @@ size_t slab_size(const void *block)
 
 void slab_trim(void)
 {
-	/* All but what the head lies in. */
-	for (struct link *l = slab.range ? slab.empty.next : NULL; l && l != &slab.empty;
-	     l = l->next) {
-		madvise((char *)container_of(l, struct page, link) + HEAD, PAGE - HEAD,
-			MADV_DONTNEED);
+	while (slab.range && !link_empty(&slab.empty)) {
+		struct page *p = container_of(slab.empty.next, struct page, link);
+		size_t n = (size_t)((char *)p - slab.range) / PAGE;
+
+		link_remove(&p->link);
+		madvise(p, PAGE, MADV_DONTNEED);
+		slab.trimmed[n / 64] |= UINT64_C(1) << n % 64;
+		slab.n_trimmed++;
 	}
 }
 

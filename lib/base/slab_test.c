@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/test.h"
 
@@ -77,6 +78,48 @@ static void empty_page_serves_another_size_also_after_a_trim(void)
 	slab_free(blocks[0]);
 }
 
+/* mincore's answer for a page of the kernel's that was given back: it is not there. */
+static size_t resident(const char *from, const char *to)
+{
+	static unsigned char pages[MANY];
+	size_t n = 0, size = (size_t)(to - from);
+
+	ok(size / 4096 < MANY && mincore((void *)from, size, pages) == 0);
+	for (size_t i = 0; i < size / 4096; i++) {
+		n += pages[i] & 1;
+	}
+	return n;
+}
+
+static void trim_leaves_nothing_of_empty_pages(void)
+{
+	char *low = NULL, *high = NULL, *in_use;
+
+	slab_off = false;
+	slab_trim();
+	in_use = slab_alloc(1000);
+	for (size_t i = 0; i < MANY; i++) {
+		blocks[i] = memset(slab_alloc(400), 1, 400);
+		low = !low || blocks[i] < low ? blocks[i] : low;
+		high = blocks[i] > high ? blocks[i] : high;
+	}
+	low -= (uintptr_t)low % (16 * KiB);
+	ok(resident(low, high) > MANY / 11);
+	free_blocks(MANY);
+	slab_trim();
+	ok(resident(low, high) <= 4);
+	for (size_t i = 0; i < MANY; i++) { /* each page is had once more, and but once */
+		blocks[i] = memset(slab_alloc(400), (int)i, 400);
+		ok(labs(blocks[i] - low) < (long)(4 * MiB));
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		ok(blocks[i][0] == (char)i && blocks[i][399] == (char)i);
+	}
+	free_blocks(MANY);
+	slab_free(in_use);
+	is_int(slab_held(), 0);
+}
+
 static void malloc_serves_when_it_is_off(void)
 {
 	char *ours, *other;
@@ -96,4 +139,5 @@ TESTS({"blocks of each size are whole and aligned", blocks_of_each_size_are_whol
       {"a gap is filled before a page is begun", gap_is_filled_before_a_page_is_begun},
       {"an empty page serves another size, also after a trim",
        empty_page_serves_another_size_also_after_a_trim},
+      {"a trim leaves nothing of empty pages", trim_leaves_nothing_of_empty_pages},
       {"malloc serves when it is off", malloc_serves_when_it_is_off})

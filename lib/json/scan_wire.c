@@ -84,21 +84,6 @@ void scan_begin_document(struct scan *s)
 	}
 }
 
-#define BIG (256 * KiB)
-
-/* A usual object's memory is used again, a big one's given back. */
-static void reset(struct arena *a)
-{
-	size_t max = a->max;
-
-	if (a->used <= BIG) {
-		arena_reset(a);
-	} else {
-		arena_finish(a);
-		arena_init(a, max);
-	}
-}
-
 static void deliver(struct scan *s, const struct scan_event *e)
 {
 	if (s->sink) {
@@ -109,7 +94,7 @@ static void deliver(struct scan *s, const struct scan_event *e)
 void scan_deliver_element(struct scan *s, void *element)
 {
 	deliver(s, &(struct scan_event){.type = SCAN_ITEM, .object = element});
-	reset(&s->item_arena);
+	arena_reset(&s->item_arena);
 }
 
 static enum scan_event_type event_type(const char *name)
@@ -137,7 +122,7 @@ static void deliver_event(struct scan *s)
 
 	if (!given) {
 		/* "object" came before, and again as null: what the first left may fill the arena. */
-		reset(&s->item_arena);
+		arena_reset(&s->item_arena);
 		given = arena_alloc(&s->item_arena, s->type->size);
 	}
 	deliver(s, &(struct scan_event){
@@ -147,8 +132,8 @@ static void deliver_event(struct scan *s)
 			   .initial_end = str_eq(s->said.initial_end, "true"),
 		   });
 	s->said = (struct scan_wire){0};
-	reset(&s->item_arena);
-	reset(&s->wire_arena);
+	arena_reset(&s->item_arena);
+	arena_reset(&s->wire_arena);
 }
 
 void scan_end_document(struct scan *s)

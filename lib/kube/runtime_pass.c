@@ -463,7 +463,6 @@ static void pass_run(struct flight *f)
 	env.doubt = f->doubt;
 	f->began = loop_now(r->loop);
 	plan_init(&f->plan, &f->arena, r->cache);
-	arena_reset(&r->scratch);
 	if (termed) {
 		renew_term(r);
 	}
@@ -472,6 +471,7 @@ static void pass_run(struct flight *f)
 	if (seen) {
 		w->rec->plan(seen, &f->plan);
 	}
+	arena_reset(&r->scratch);
 	w->stats.active++;
 	w->began += f->began;
 	r->in_flight++;
