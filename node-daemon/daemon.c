@@ -13,6 +13,7 @@
 #include "api/core.h"
 #include "base/log.h"
 #include "base/slab.h"
+#include "kube/queue.h"
 #include "kube/runtime.h"
 #include "node-daemon/beat.h"
 #include "node-daemon/looks.h"
@@ -241,11 +242,19 @@ static const void *gather(const struct pass *pass)
 	return seen;
 }
 
-/* A report of 512 cards takes more memory than all else together. */
-static void on_trim(attr_unused void *ctx)
+/* A report of 512 cards takes more memory than all else together, until it is answered. */
+static void on_trim(void *ctx)
 {
+	struct daemon *d = ctx;
+	struct runtime_stats stats;
+	struct queue_stats queue;
+
 	malloc_trim(0);
 	slab_trim();
+	runtime_stats(d->runtime, 0, &stats, &queue);
+	if (stats.active) {
+		loop_timer_set(d->trim, loop_now(d->program->loop) + TRIM_MS);
+	}
 }
 
 static void on_signal(void *ctx, attr_unused int signo)

@@ -39,11 +39,9 @@ void arena_finish(struct arena *a)
 void arena_reset(struct arena *a)
 {
 	a->used = 0;
-	if (a->block && a->block->size > ARENA_KEPT) {
+	if (a->block && a->block->size > ARENA_KEPT) { /* it was made for one thing */
 		arena_finish(a);
-	} else if (a->block) {
-		/* Blocks double, so the newest is the largest and alone holds what the last round
-		 * needed. */
+	} else if (a->block) { /* the newest is the largest */
 		free_blocks(take(a->block->next));
 		a->block->used = 0;
 	}
@@ -61,7 +59,7 @@ size_t arena_held(const struct arena *a)
 
 static struct arena_block *grow(struct arena *a, size_t size)
 {
-	size_t want = a->block ? MIN(a->block->size * 2, MiB) : FIRST_BLOCK;
+	size_t want = a->block ? MIN(a->block->size * 2, ARENA_KEPT) : FIRST_BLOCK;
 	struct arena_block *b;
 
 	want = MAX(want, size);
