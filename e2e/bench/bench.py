@@ -6,8 +6,8 @@ usage: [QUICK=1] [FORMAT=json] [N=5] [STATE=FOLDER] bench.py
 QUICK=1    1,000 objects only, 3 repeats
 N          repeats; each figure is the median of them. Ours and the peer take turns, the one that begins alternates
 STATE      a cluster of ../cluster/up.sh that runs already; else one is started, and taken away afterwards
-ONLY       words; rows (and the measuring for them) are left out that have none of them in "load decode node size"
-FIRST=1    and IDLE=60: for the node's rows (node.py)
+ONLY       words; rows (and the measuring for them) are left out that have none of them in "load decode node guest size"
+FIRST=1    and IDLE=60: for the node's rows (node.py; guest.py has those in a real kernel, which need QEMU)
 FORMAT     json: one line a row {"name","ours","peer","floor","unit","ratio"}; ratio: to the peer, else to the floor
 
 The load is load.py's (its head says what each figure is), with the Services that our mode writes; Events off in the
@@ -18,7 +18,7 @@ linux-perf, where it is installed). The exit code is 0 all the same: what is mea
 All figures of all runs are left in build/bench/runs.json, the two profiles in build/bench/perf.*.data.
 """
 import glob, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
-import node
+import guest, node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -27,7 +27,7 @@ RELEASE = TOP + "/build/release/"
 QUICK = bool(os.environ.get("QUICK"))
 N = int(os.environ.get("N") or (3 if QUICK else 5))
 SIZES = [1000] if QUICK else [1000, 5000]
-ONLY = (os.environ.get("ONLY") or "load decode node size").split()
+ONLY = (os.environ.get("ONLY") or "load decode node guest size").split()
 JSON = os.environ.get("FORMAT") == "json"
 GROUPS = {"/apis/apps.cozystack.io/v1alpha1/": "virtualmachines vminstances vmdisks kuberneteses",
           "/apis/kubevirt.io/v1/": "virtualmachines virtualmachineinstances kubevirts",
@@ -224,7 +224,7 @@ def main():
     build()
     work, cluster, figures = tempfile.mkdtemp(prefix="vmgpu-bench-work-"), None, None
     try:
-        if "load" in ONLY or "node" in ONLY:
+        if {"load", "node", "guest"} & set(ONLY):
             cluster = Cluster()
         if "load" in ONLY:
             cluster.prepare()
@@ -242,6 +242,8 @@ def main():
             ours, floor = scan(work)
             row("time, one scan, 528 functions (floor: floor.c)", ours, None, floor, "ms", ("<= 2 floor", 2.0))
             node.rows(work, cluster, N, row, lambda text: print(text, file=sys.stderr if JSON else sys.stdout))
+        if "guest" in ONLY:
+            guest.rows(cluster, N, row)
         if "size" in ONLY:
             for name in ("vmgpu-controller", "vmgpu-node"):
                 size = os.path.getsize(RELEASE + name) / 1e6

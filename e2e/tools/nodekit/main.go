@@ -26,6 +26,7 @@ var commands = []struct {
 	{"allocate", allocate.Usage, "asks a device plugin for devices as the kubelet would, whatever the kubelet thinks", allocate.Command},
 	{"faults", faults.Usage, "runs vmgpu-node on a played machine, each time with one fault at one place", faults.Command},
 	{"measure", measure.Usage, "plays the kubelet for a device plugin, and times it (make bench)", measure.Command},
+	{"order", measure.OrderUsage, "times a card's way from an order, and from the kernel's events, to the kubelet's list (make bench)", measure.OrderCommand},
 	{"echo", measure.EchoUsage, "is a device plugin with canned answers: what gRPC in Go costs", measure.Echo},
 	{"resources", resources.Usage, "prints what the kubelet says on its pod-resources socket: who has which devices", resources.Command},
 }
