@@ -110,8 +110,8 @@ static enum vgpu_face face_of(struct slotter *k, const struct slot_wanted *s)
 /* A place that carries one vGPU, and carries it still. */
 static bool is_taken(struct slotter *k, const struct slot_wanted *s)
 {
-	for (size_t i = 0; i < k->made.n && s->at != k->card->address; i++) {
-		if (k->made.items[i].at == s->at) {
+	list_each(v, &k->made) {
+		if (v->at == s->at && s->at != k->card->address) {
 			return true;
 		}
 	}
@@ -148,8 +148,7 @@ static int by_place(const void *a, const void *b)
 	const struct task *x = a, *y = b;
 
 	return x->vgpu.at != y->vgpu.at ? (x->vgpu.at > y->vgpu.at) - (x->vgpu.at < y->vgpu.at)
-	       : x->number != y->number ? (x->number > y->number) - (x->number < y->number)
-					: 0;
+					: (x->number > y->number) - (x->number < y->number);
 }
 
 static int big_first(const void *a, const void *b)
@@ -162,9 +161,9 @@ static int big_first(const void *a, const void *b)
 /* Those behind the place that failed first, so that none is never tried. */
 static size_t first_of(const struct slotter *k, const struct task_list *tasks)
 {
-	for (size_t i = 0; i < tasks->n && k->seen->failed_at; i++) {
-		if (tasks->items[i].vgpu.at == k->seen->failed_at) {
-			return i + 1;
+	list_each(t, tasks) {
+		if (k->seen->failed_at && t->vgpu.at == k->seen->failed_at) {
+			return (size_t)(t - tasks->items) + 1;
 		}
 	}
 	return 0;

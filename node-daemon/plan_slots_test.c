@@ -206,14 +206,11 @@ static void uuids(void)
 {
 	const char *one = cut_uuid("n", "b", 1, "x", &arena);
 
-	is_int(strlen(one), 36);
-	is_str(one, cut_uuid("n", "b", 1, "x", &arena));
+	is_str(one, "66718a38-54ce-86b8-b4ff-8a9fbf1aba4a"); /* of sha256("vmgpu n b 1 x") */
 	ok(!str_eq(one, cut_uuid("m", "b", 1, "x", &arena)));
 	ok(!str_eq(one, cut_uuid("n", "c", 1, "x", &arena)));
 	ok(!str_eq(one, cut_uuid("n", "b", 2, "x", &arena)));
 	ok(!str_eq(one, cut_uuid("n", "b", 1, "y", &arena)));
-	ok(one[14] == '8' && strchr("89ab", one[19]) && one[8] == '-' && one[23] == '-');
-	is_int(strspn(one, "0123456789abcdef-"), 36);
 }
 
 /* --- where it leads ------------------------------------------------------------------------ */

@@ -228,7 +228,7 @@ void vgpu_devices(const struct vgpu_seen *seen, const char *type, struct arena *
 	*ret = (struct vgpu_device_list){0};
 	list_each(u, seen->units) {
 		const struct vgpu_device like = {
-			.id = {u->card->address, 0},
+			.id = {.card = u->card->address},
 			.unit = u,
 			.type = type,
 			.made_on_card = (int64_t)vgpu_made(u->card),
@@ -274,10 +274,9 @@ void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret
 				add_name(names, &n, t->name);
 			}
 		}
-		if (!vgpu_on_demand(seen, u)) {
-			continue;
+		if (vgpu_on_demand(seen, u)) {
+			vgpu_profiles(u->card, a, &status);
 		}
-		vgpu_profiles(u->card, a, &status);
 		list_each(p, &status.profiles) {
 			add_name(names, &n, p->name);
 		}
@@ -639,6 +638,7 @@ void vgpu_keep(const struct vgpu_seen *seen, const struct unit *u, const struct 
 {
 	const struct order *o = orders_find(seen->orders, u);
 	struct cut_vgpu_list made;
+	char text[PCIFN_TEXT_MAX];
 	struct cut_vgpu v;
 
 	cut_made(u->card, a, &made);
@@ -651,9 +651,8 @@ void vgpu_keep(const struct vgpu_seen *seen, const struct unit *u, const struct 
 		}
 	}
 	list_each(m, &made) {
-		const struct journal_slot like = {
-			.vf = arena_strdup(a, pcifn_text(m->at, (char[PCIFN_TEXT_MAX]){0})),
-			.type = m->name};
+		const struct journal_slot like = {.vf = arena_strdup(a, pcifn_text(m->at, text)),
+						  .type = m->name};
 
 		if (is_kept(&like, o)) {
 			keep(seen, u, m, JOURNAL_MADE, a, ret);

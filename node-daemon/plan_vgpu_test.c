@@ -254,6 +254,7 @@ static void one_stays(void)
 		look();
 		vgpu_tidy(&node, &units.items[0], failed, &arena, &t);
 		is_int(t.steps.n, i ? t.steps.n : 2 * CUT_PLACES);
+		ok(i || t.steps.items[0].at == card_vf(0));
 		failed = 0;
 		list_each(s, &t.noted) {
 			append_slot(s);
