@@ -166,7 +166,7 @@ class Base:
             if key not in self.times:
                 self.have(t)
                 start = time.time()
-                if run(["./" + t, *arguments], self.path, 300) != 0:
+                if run(["./" + t, *arguments], self.path, 1200) != 0:
                     raise RuntimeError("%s fails without any change" % key)
                 self.times[key] = time.time() - start
             return self.times[key]
@@ -218,7 +218,7 @@ class Worker(threading.Thread):
             return CASES
         tests = sorted(self.base.of(file), key=lambda t: self.base.times.get(t, 0))
         near = [t for t in tests if folder in t and (name in os.path.basename(t) or "cases_test" in t)]
-        near.sort(key=lambda t: not os.path.basename(t).startswith(stem))
+        near.sort(key=lambda t: (os.path.basename(t) != stem + "_test", not os.path.basename(t).startswith(stem)))
         for t in self.linked(near + [t for t in tests if t not in near]):
             if run(["./" + t], self.path, 20 + 10 * self.base.seconds(t)) != 0 and self.surely(t):
                 return t
