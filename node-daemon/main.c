@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vmgpu-node: what runs on each node. Without --once it is the daemon (daemon.h); with it, it
- * prints what it sees and needs no cluster. `vmgpu-node observe` is another program (observe.h).
+ * prints what it sees and needs no cluster. `vmgpu-node observe` is another program (observe.h), and
+ * so is `vmgpu-node modules` (modules.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node-daemon/daemon.h"
+#include "node-daemon/modules.h"
 #include "node-daemon/nvml.h"
 #include "node-daemon/observe.h"
 #include "node-daemon/plugin_io.h"
@@ -252,6 +254,36 @@ static int observe(int argc, char **argv, struct err *err)
 	return observe_run(&typed.of, err);
 }
 
+/* --- modules ------------------------------------------------------------------------------- */
+
+static int modules(int argc, char **argv, struct err *err)
+{
+	static const struct flag_text text = {
+		.program = "vmgpu-node modules",
+		.args = "NAME...",
+		.about =
+			"Loads kernel modules that are not there, with the machine's modprobe, and ends. It takes the capability SYS_MODULE and the machine's\n"
+			"/lib/modules. One that cannot be loaded is told, and is no failure.",
+		.examples = "  vmgpu-node modules vfio-pci vfio_iommu_type1",
+	};
+	struct options o = {.sys_root = "/sys"};
+	struct program_options common = {0};
+	const struct flag_group groups[] = {{0}};
+	int names = 0, rc = program_parse(&text, groups, &common, argc, argv, &names);
+	auto_close int sys = -1;
+
+	if (rc) {
+		return rc < 0 ? -2 : 0;
+	}
+	sys = open_sys(&o, err);
+	if (sys < 0) {
+		return -1;
+	}
+	log_setup(LOG_LEVEL_INFO, STDERR_FILENO, "vmgpu-node modules");
+	modules_load(sys, argv + 1, (size_t)names);
+	return 0;
+}
+
 /* --- which of them ------------------------------------------------------------------------- */
 
 static int look_or_run(int argc, char **argv, struct err *err)
@@ -260,7 +292,7 @@ static int look_or_run(int argc, char **argv, struct err *err)
 		.program = "vmgpu-node",
 		.about =
 			"Reports the GPUs of this node in its GPUNode object, notices by itself when they change, and brings them to vfio-pci as the controller orders it there.\n\n"
-			"vmgpu-node observe --help: the part of it that sees who uses GPUs.",
+			"vmgpu-node observe --help: the part of it that sees who uses GPUs; vmgpu-node modules --help: the one that loads kernel modules.",
 		.examples = "  vmgpu-node --once -o table",
 	};
 	struct settings s = {0};
@@ -288,8 +320,10 @@ static int look_or_run(int argc, char **argv, struct err *err)
 int main(int argc, char **argv)
 {
 	struct err err;
-	bool eyes = argc > 1 && str_eq(argv[1], "observe");
-	int rc = eyes ? observe(argc - 1, argv + 1, &err) : look_or_run(argc, argv, &err);
+	const char *verb = argc > 1 ? argv[1] : "";
+	int rc = str_eq(verb, "observe")   ? observe(argc - 1, argv + 1, &err)
+		 : str_eq(verb, "modules") ? modules(argc - 1, argv + 1, &err)
+					   : look_or_run(argc, argv, &err);
 
 	return rc == -2 ? PROGRAM_USAGE : rc < 0 ? fail(&err) : 0;
 }
