@@ -284,17 +284,9 @@ static const char *told(const struct act *a, const struct action *action, const 
 	return trouble;
 }
 
-static void looked_at(struct act *a, const struct action *action, const json_t *metadata)
+/* What we were about to write is not ours. */
+static void is_foreign(struct act *a, const struct action *action)
 {
-	const char *uid = json_string_value(json_object_get(metadata, "uid"));
-
-	if (has_owner(metadata, action->unseen_owner) ||
-	    is_of_release(metadata, action->unseen_release)) {
-		a->uid = xstrdup(uid ? uid : "");
-		a->looked = true;
-		step(a);
-		return;
-	}
 	forget(a, action);
 	if (action->what == ACTION_DELETE) {
 		told(a, action, "it is somebody else's: it is left as it is");
@@ -308,6 +300,28 @@ static void looked_at(struct act *a, const struct action *action, const json_t *
 				    "%s %s is there and is somebody else's: it is left as it is; remove it, or take another name",
 				    action->kind->kind, action->name)));
 	}
+}
+
+static void looked_at(struct act *a, const struct action *action, const json_t *metadata)
+{
+	const char *uid = json_string_value(json_object_get(metadata, "uid"));
+
+	if (has_owner(metadata, action->unseen_owner) ||
+	    is_of_release(metadata, action->unseen_release)) {
+		a->uid = xstrdup(uid ? uid : "");
+		a->looked = true;
+		step(a);
+	} else {
+		is_foreign(a, action);
+	}
+}
+
+/* So says the admission policy of our chart, which keeps us from so much as looking at it. */
+static bool policy_says_foreign(const struct http_answer *answer)
+{
+	static const char words[] = " is somebody else's: ";
+
+	return answer->status == 403 && memmem(answer->body, answer->length, words, strlen(words));
 }
 
 /* That it was the look which failed, not the write: nothing of that went out. */
@@ -331,6 +345,10 @@ static void look_answered(void *ctx, const struct http_answer *answer)
 	if (answer->status == 404) {
 		a->looked = true; /* a DELETE then says the same */
 		step(a);
+		return;
+	}
+	if (policy_says_foreign(answer)) {
+		is_foreign(a, action);
 		return;
 	}
 	object = answer->status / 100 == 2 ? json_loadb(answer->body, answer->length, 0, NULL)

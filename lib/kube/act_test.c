@@ -503,6 +503,23 @@ static void what_is_not_cached_is_known_until_the_next_write_or_another_ones(voi
 	}
 }
 
+static void what_a_policy_calls_somebodys_is_neither_applied_nor_deleted(void)
+{
+	static const char denied[] =
+		"{\"message\":\"ValidatingAdmissionPolicy 'p' denied request: Unseen x is somebody else's: no\"}";
+
+	carry_out_unseen(ACTION_APPLY, 403, denied);
+	is_int(got.result, ACT_REFUSED);
+	is_int(srv->n_requests, 1);
+	has(trouble, "Unseen x is there and is somebody else's");
+	carry_out_unseen(ACTION_DELETE, 403, denied);
+	is_int(got.result, ACT_DONE);
+	is_int(srv->n_requests, 1);
+	is_str(told, "it is somebody else's: it is left as it is");
+	carry_out_unseen(ACTION_APPLY, 500, denied);
+	is_int(got.result, ACT_FAILED);
+}
+
 static void look_that_fails_ends_the_plan(void)
 {
 	carry_out_unseen(ACTION_APPLY, 503, NULL);
@@ -666,6 +683,8 @@ TESTS({"each answer is judged", each_answer_is_judged},
       {"what is not cached and somebody's is not deleted", what_is_somebodys_is_not_deleted},
       {"what is not cached is known until the next write, or another one's",
        what_is_not_cached_is_known_until_the_next_write_or_another_ones},
+      {"what a policy calls somebody else's is neither applied nor deleted",
+       what_a_policy_calls_somebodys_is_neither_applied_nor_deleted},
       {"a look that fails ends the plan", look_that_fails_ends_the_plan},
       {"what goes is let go without a look", what_goes_is_let_go_without_a_look},
       {"in doubt an apply waits for a look at the object of the pass",
