@@ -12,7 +12,7 @@ BIN_cli := kubectl-vmgpu
 
 PKGS := libcurl jansson yaml-0.1 openssl libpci libnghttp2 libprotobuf-c
 # What compiles nothing, or installs them first.
-WITHOUT_LIBRARIES := deps demo demo-down test catalogue cluster-up cluster-down help clean
+WITHOUT_LIBRARIES := deps demo demo-down test catalogue cluster-up cluster-down manifests help clean
 ifeq ($(shell pkg-config --exists $(PKGS) && echo yes),)
 ifneq ($(or $(if $(MAKECMDGOALS),,all),$(filter-out $(WITHOUT_LIBRARIES),$(MAKECMDGOALS))),)
 $(error libraries are missing: run `make deps` first)
@@ -158,7 +158,7 @@ fuzzers: $(FUZZERS) # which replay what they are given
 list-fuzzers:
 	@echo $(FUZZERS)
 
-.PHONY: deps demo demo-down test catalogue faults races idle cluster-up cluster-down lint fuzz fuzz-cover mutate
+.PHONY: deps demo demo-down test catalogue faults races idle cluster-up cluster-down manifests lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -187,6 +187,9 @@ cluster-up: ## a control plane of your own in STATE=build/cluster; then: . build
 
 cluster-down: ## take it away
 	@bash e2e/cluster/down.sh $(STATE)
+
+manifests: ## manifests/install.yaml and the chart's table of values, made from the chart
+	@bash manifests/make.sh
 
 lint: ## limits of style, layers, purity of the plans
 	@bash e2e/lint.sh

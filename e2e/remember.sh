@@ -13,6 +13,7 @@ declare -A unused=(
 	[kubelet]="controller/ cli/ e2e/node/ e2e/scenarios/"
 	[supply]="cli/ e2e/scenarios/"
 	[cluster]=$on_a_played_node [faults]=$on_a_played_node [oldetcd]=$on_a_played_node [neighbours]=$on_a_played_node
+	[chart]="e2e/node/ e2e/bench/ e2e/corpus/"
 	[played]="controller/ cli/ e2e/scenarios/ e2e/cluster/"
 	[node]=$in_a_guest [hands]=$in_a_guest [eyes]=$in_a_guest [given]=$in_a_guest
 )

@@ -11,6 +11,7 @@
 #   kubelet   the rig of a real kubelet with a played runtime
 #   supply    GPUs given to that kubelet, and taken back
 #   oldetcd   some scenarios on Debian's etcd 3.4, which refuses streamed lists; data, seeds, kubelet, supply and join run there too, and only there
+#   chart     the Helm chart: its values, rights and policies; installed, upgraded and taken away
 #   neighbours  a cluster to which KubeVirt, CDI and Cluster API come later
 #   node      the scan in a real kernel, in a QEMU guest; the daemon there, on a cluster
 #   hands     the controller's orders carried out there: cards brought to vfio-pci and back
@@ -110,6 +111,7 @@ part_programs() {
 	python3 e2e/catalogue.py --check || rc=1
 	return $rc
 }
+part_chart() { bash e2e/chart.sh; }
 part_neighbours() { bash e2e/neighbours.sh; }
 part_data() { on 0 bash e2e/data/check.sh; }
 part_seeds() { on 0 seeds; }
@@ -235,7 +237,7 @@ recall_parts() {
 	done
 }
 
-all=(unit tools programs data seeds kubelet supply cluster faults played oldetcd neighbours node hands eyes given)
+all=(unit tools programs data seeds kubelet supply cluster faults played oldetcd neighbours chart node hands eyes given)
 named=$#
 [ $# -gt 0 ] || set -- "${all[@]}"
 for p; do
@@ -271,7 +273,7 @@ mkfifo "$rig/ended"
 exec {ended}<>"$rig/ended"
 for ((i = 0; i < $(nproc); i++)); do rig $i $clusters "$(nproc)" >"$out/rig.$i.log" 2>&1 & done
 lane data seeds kubelet supply join oldetcd unit & # unit when clusters leave the cores some of the time; not niced, since some of it has times to keep
-lane cluster node tools programs neighbours demand fit cut vfs pool power pairs &
+lane cluster node tools programs neighbours chart demand fit cut vfs pool power pairs &
 { # guests when the clusters have let the cores go: they have times to keep
 	lane faults played
 	lane hands eyes &

@@ -1,8 +1,8 @@
 #!/bin/bash
-# build.sh NAME...: makes sure that the cache has the programs of etcd, etcd-debian, kubernetes, kubevirt, kubelet or
-# nodekit, and prints the folder of each. Built from Go modules at the versions in go.mod; a folder for each set of go.mod,
+# build.sh NAME...: makes sure that the cache has the programs of etcd, etcd-debian, kubernetes, kubevirt, kubelet,
+# nodekit, helm3 or helm4, and prints the folder of each. Built from Go modules at the versions in go.mod; a folder for each set of go.mod,
 # go.sum, Go sources and compiler, so that old ones may be deleted at any time. Cold, on two cores: etcd 1 min,
-# kubernetes 5 min, kubelet a minute more, kubevirt 3 min. etcd-debian is Debian 12's etcd 3.4, unpacked and
+# kubernetes 5 min, kubelet a minute more, kubevirt 3 min, each helm 2 min. etcd-debian is Debian 12's etcd 3.4, unpacked and
 # not installed: no service. kubelet is a name of its own, in kubernetes' folder, since most clusters have none; nodekit is
 # what stands beside it (../tools/nodekit).
 set -euo pipefail
@@ -69,6 +69,13 @@ kubernetes() { # PROGRAM...
 	compile kubernetes "-X k8s.io/component-base/version.gitVersion=$version" "${@/#/k8s.io/kubernetes/cmd/}"
 }
 
+# Which Kubernetes it renders for where there is no cluster is a matter of linking; Helm 4 knows it by itself.
+helm3() {
+	local of=helm.sh/helm/v3/pkg/chartutil.k8sVersion minor
+	minor=$(sed -n 's|^[[:space:]]*k8s.io/client-go v0\.\([0-9]*\)\..*|\1|p' "$here/helm3/go.mod")
+	compile helm3 "-X ${of}Major=1 -X ${of}Minor=$minor" helm.sh/helm/v3/cmd/helm
+}
+
 main() {
 	local name
 	mkdir -p "$cache/cluster"
@@ -79,6 +86,8 @@ main() {
 		etcd-debian) etcd_debian ;;
 		kubernetes) kubernetes kube-apiserver kube-controller-manager kube-scheduler kubectl ;;
 		kubelet) kubernetes kubelet ;;
+		helm3) helm3 ;;
+		helm4) compile helm4 '' helm.sh/helm/v4/cmd/helm ;;
 		nodekit) compile nodekit '' vmgpu.io/e2e/nodekit ;;
 		# With Go's newer JSON code, of the same results, virt-api needs a quarter less CPU to start.
 		kubevirt) GOEXPERIMENT=jsonv2 compile kubevirt '' kubevirt.io/kubevirt/cmd/{virt-api,virt-controller} kubevirt/objects ;;

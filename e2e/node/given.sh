@@ -1,5 +1,5 @@
 #!/bin/bash
-# given.sh: GPUs of a real kernel given to virtual machines, and taken back. vmgpu-node runs as the pod of manifests/node.yaml on a guest that is
+# given.sh: GPUs of a real kernel given to virtual machines, and taken back. vmgpu-node runs as the pod of the chart on a guest that is
 # a node of a cluster (join.sh), the controller beside it; virt-controller's launchers get the GPUs, and vfioprobe in them opens them. Prints TAP.
 #
 # Variables:
@@ -44,7 +44,7 @@ order() { # WANT ADDRESS DEVICE: in the place of a controller
 waits_for() { unit "$1" '.conditions[?(@.type=="Available")].message' | grep -q "$2"; }
 
 as_a_pod() {
-	it "the pod of manifests/node.yaml runs" soon available
+	it "the pod of the chart runs" soon available
 	start_controller --leader-elect=false
 	it "its hands have no capability, no way to get one, and the runtime's filter of system calls" \
 		eval 'soon [ -n "$(status_of "/usr/bin/vmgpu-node --sys" CapEff)" ] && [ "$(status_of "/usr/bin/vmgpu-node --sys" "CapEff|NoNewPrivs|Seccomp")" = "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 " ]'

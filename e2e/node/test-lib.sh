@@ -45,9 +45,13 @@ image() {
 	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
 }
 
-# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server.
+# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server. The
+# controller is started beside it. $chart_values, if the script has it, are arguments of Helm's.
 deploy() {
-	sed 's/vmgpu-node:latest/vmgpu-node:test/' manifests/node.yaml | kubectl apply -f - >/dev/null
+	local helm
+	helm=$(bash e2e/cluster/build.sh helm3)/helm || return 1
+	HELM_CACHE_HOME=$work/helm "$helm" install vmgpu manifests/chart/vmgpu --namespace vmgpu-system --create-namespace --set image.tag=test,controller.replicas=0 \
+		${chart_values[@]+"${chart_values[@]}"} >"$work/helm.log" 2>&1 || { cat "$work/helm.log" >&2 && return 1; }
 	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "{\"spec\": {\"template\": {\"spec\": {\"hostNetwork\": true, \"containers\": [{\"name\": \"hands\",
 		\"env\": [{\"name\": \"KUBERNETES_SERVICE_HOST\", \"value\": \"10.0.2.2\"}, {\"name\": \"KUBERNETES_SERVICE_PORT\", \"value\": \"$(cat "$state/port")\"}]}]}}}}" >/dev/null
 }

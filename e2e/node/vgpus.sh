@@ -224,35 +224,17 @@ ended() { # FACE VM
 }
 
 # The vendor's tool beside vmgpu-node, in a container that has the machine's files and rights, as those of a driver have.
-with_tool() {
-	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "$(
-		cat <<Y
-spec:
-  template:
-    spec:
-      containers:
-      - name: hands
-        args: [--sys-root=/host/sys, --eyes-socket=/run/vmgpu/eyes.sock, --tool-socket=/run/vmgpu/tool.sock]
-      - name: tool
-        image: busybox:local
-        imagePullPolicy: Never
-        command: [/bin/busybox, chroot, /host, /usr/bin/python3, $here/tool.py, /run/vmgpu/tool.sock]
-        env: [{name: PATH, value: "/usr/sbin:/usr/bin:/sbin:/bin"}]
-        securityContext: {privileged: true}
-        volumeMounts: [{name: host, mountPath: /host, mountPropagation: HostToContainer}, {name: run, mountPath: /host/run/vmgpu}]
-      volumes: [{name: host, hostPath: {path: /}}]
-Y
-	)" >/dev/null
-}
+command='"/bin/busybox", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/bin/busybox", "chroot", "/host", "/usr/bin/python3"'
+chart_values=(--set-json "node.driver={\"image\": \"busybox:local\", \"command\": [$command], \"args\": [\"$here/tool.py\", \"/run/vmgpu/tool.sock\"]}")
 
 if ! command -v qemu-system-x86_64 >/dev/null; then
 	echo "ok 1 - seed 003 in a real kernel # SKIP no QEMU (e2e/deps.sh --test)"
 	exit 0
 fi
 faces() { echo "vgpu=none ready_ms=1000 card=$card=$1:only=A2-"; }
-VFS=16 MASK=$card=10de:25b6:030200 NVFAKE=$(faces mdev) a_node && with_tool || { echo "not ok 1 - a node with an A2" && exit 1; }
+VFS=16 MASK=$card=10de:25b6:030200 NVFAKE=$(faces mdev) a_node || { echo "not ok 1 - a node with an A2" && exit 1; }
 start_controller --leader-elect=false
-it "the pod of manifests/node.yaml runs, with the vendor's tool beside it" soon available
+it "the pod of the chart runs, with the vendor's tool beside it" soon available
 made mdev
 configured mdev
 used mdev
