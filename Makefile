@@ -158,7 +158,7 @@ fuzzers: $(FUZZERS) # which replay what they are given
 list-fuzzers:
 	@echo $(FUZZERS)
 
-.PHONY: deps demo demo-down test catalogue faults races idle cluster-up cluster-down manifests lint fuzz fuzz-cover mutate
+.PHONY: deps demo demo-down test catalogue faults races idle cluster-up cluster-down images manifests lint fuzz fuzz-cover mutate
 deps: ## install what building and testing need (Debian packages)
 	@bash e2e/deps.sh --build --test
 
@@ -187,6 +187,9 @@ cluster-up: ## a control plane of your own in STATE=build/cluster; then: . build
 
 cluster-down: ## take it away
 	@bash e2e/cluster/down.sh $(STATE)
+
+images: ## build/images/vmgpu-{controller,node}.tar: the chart's images as OCI archives, with what is in them (V=release)
+	@V=$(if $(filter command,$(origin V)),$(V),release) bash manifests/images.sh
 
 manifests: ## manifests/install.yaml and the chart's table of values, made from the chart
 	@bash manifests/make.sh

@@ -1,9 +1,9 @@
 #!/bin/bash
-# chart.sh: the Helm chart: its values, its rights and policies, installed on a control plane, upgraded and taken away, with Helm 3 and Helm 4. No kubelet
+# chart.sh: the Helm chart and its images: values, rights and policies, installed on a control plane, upgraded and taken away, with Helm 3 and Helm 4. No kubelet
 # runs there: the controller is started by hand with the token of the chart's service account. Prints TAP.
 #
 # Variables:
-#   ONLY=TEXT     only those of check_values and check_cluster whose name has it; with STATE, of rights and policies
+#   ONLY=TEXT     only those of check_values, check_images and check_cluster whose name has it; with STATE, of rights and policies
 #   STATE=FOLDER  a cluster with the chart on it, where only rights and policies are tried
 set -uo pipefail
 prog=chart.sh
@@ -107,20 +107,63 @@ check_values() {
 	values_of "$helm4" "Helm 4"
 }
 
+# --- images ----------------------------------------------------------------------------------------------------------------------
+
+small() { awk '$3 > 12000000 { print; bad = 1 } END { exit bad }' "$work/images.1"; }
+# unpack NAME: its one layer to the folder $work/NAME
+unpack() {
+	local oci=$work/$1.oci layer
+	mkdir -p "$oci" "$work/$1" && tar -xf "$work/images/$1.tar" -C "$oci" || return 1
+	layer=$(python3 -c '
+import json, sys
+at = lambda digest: json.load(open(sys.argv[1] + "/blobs/sha256/" + digest.removeprefix("sha256:")))
+(image,) = json.load(open(sys.argv[1] + "/index.json"))["manifests"]
+(layer,) = at(image["digest"])["layers"]
+print(layer["digest"].removeprefix("sha256:"))' "$oci") && tar -xzf "$oci/blobs/sha256/$layer" -C "$work/$1"
+}
+run_in() { chroot "$work/$1" "${@:2}"; } # NAME PROGRAM ARGUMENT...
+# They find all that they are linked with there.
+programs_run() {
+	unpack vmgpu-controller && unpack vmgpu-node && run_in vmgpu-controller /usr/bin/vmgpu-controller --version && run_in vmgpu-controller /usr/bin/kubectl-vmgpu version &&
+		run_in vmgpu-node /usr/bin/vmgpu-node --version && run_in vmgpu-node /usr/sbin/modprobe --version
+}
+bare() { ! find "$work"/vmgpu-{controller,node} \( -perm /6000 -o -name '*sh' -o -name busybox \) | grep .; }
+# listed: the package of each file that is not ours stands in the SBOM, and its licence beside it
+listed() {
+	python3 - "$work" <<'P'
+import json, os, subprocess, sys
+for name in "vmgpu-controller", "vmgpu-node":
+    root = sys.argv[1] + "/" + name
+    sbom = json.load(open(f"{sys.argv[1]}/images/{name}.spdx.json"))
+    packages = {p["name"] for p in sbom["packages"]} - {"vmgpu"}
+    assert all(os.path.getsize(f"{root}/usr/share/doc/{p}/copyright") for p in packages | {"vmgpu"})
+    for lib in os.listdir(root + "/usr/lib/x86_64-linux-gnu"):
+        owners = subprocess.run(["dpkg", "-S", "*/" + os.path.basename(os.path.realpath("/usr/lib/x86_64-linux-gnu/" + lib))], capture_output=True, text=True).stdout
+        assert packages & {line.split(":")[0] for line in owners.splitlines()}, lib
+    print(name, len(packages))
+P
+}
+check_images() {
+	V=${V:-dev} bash manifests/images.sh "$work/images" >"$work/images.1"
+	it "the images: two archives" eval '[ "$(wc -l <"$work/images.1")" = 2 ]'
+	it "none is larger than 12 MB, compressed" small
+	it "their programs run with what is in them" programs_run
+	it "there is no shell, and nothing that gives rights" bare
+	it "the package of each library is listed, and its licence is there" listed
+	it "made once more they have the same digests" eval 'V=${V:-dev} bash manifests/images.sh "$work/again" >"$work/images.2" && diff "$work/images.1" "$work/images.2"'
+}
+
 # --- on a cluster ----------------------------------------------------------------------------------------------------------------
 
-# Each set of values as the API server sees it. CRDs apart, which are the same in all; what the Prometheus Operator serves is not there.
-dry() { # ARGUMENT...
-	template --skip-tests --set crds.vmgpu=false,crds.apps=false,crds.devices=false "$@" |
-		awk 'BEGIN { RS = "---\n"; ORS = RS } !/kind: (ServiceMonitor|PrometheusRule)/' >"$work/dry" || return 1
-	kubectl apply --server-side --force-conflicts --dry-run=server -f "$work/dry" >/dev/null
-}
+# What each set of values makes, as the API server sees it: every object that differs, once. CRDs apart, which are the same in all; what the
+# Prometheus Operator serves is not there.
 each_dry() {
-	local value json text rc=0
+	local value json text
 	while IFS=$'\t' read -r value json text; do
-		dry --set-json "$value=$json" || { echo "$value=$json" && rc=1; }
-	done < <(rows)
-	return $rc
+		echo ---
+		template --skip-tests --set crds.vmgpu=false,crds.apps=false,crds.devices=false --set-json "$value=$json" || return 1
+	done < <(rows) | awk 'BEGIN { RS = "---\n"; ORS = RS } !/kind: (ServiceMonitor|PrometheusRule)/ && !seen[$0]++' >"$work/dry"
+	[ "$(grep -c '^kind:' "$work/dry")" -gt 60 ] && kubectl apply --server-side --force-conflicts --dry-run=server -f "$work/dry" >/dev/null
 }
 
 install() { "$helm" install vmgpu "$chart" --namespace $ns --create-namespace 2>&1; }
@@ -129,13 +172,7 @@ crds_stand() { [ "$(kubectl get crd -o name | grep -cE '(vmgpu.io|apps.cozystack
 # changed_crd: a chart whose GPUPool has a field more
 changed_crd() {
 	cp -rL "$chart" "$work/changed"
-	python3 - "$work/changed/files/crds/vmgpu.io_gpupools.yaml" <<'P'
-import sys, yaml
-path = sys.argv[1]
-crd = yaml.safe_load(open(path))
-crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["added"] = {"type": "string"}
-open(path, "w").write(yaml.safe_dump(crd, sort_keys=False))
-P
+	sed -i 's/^\( *\)use:$/\1added: {type: string}\n&/' "$work/changed/files/crds/vmgpu.io_gpupools.yaml"
 }
 has_field() { kubectl get crd gpupools.vmgpu.io -o 'jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.added.type}' | grep -q string; }
 upgrades() { "$helm" upgrade vmgpu "$work/changed" --namespace $ns 2>&1 && within 10 has_field; }
@@ -156,7 +193,7 @@ goes_and_comes() { # HELM NAME
 	it "$2: its objects stay" pool_stays
 	it "$2: uninstalled, it leaves the CRDs" eval 'uninstall && crds_stand'
 	it "$2: and their objects" pool_stays
-	it "$2: and nothing else" within 20 nothing_left
+	it "$2: and nothing else" within 60 nothing_left
 }
 
 # theirs: a CRD that Harvester's agent has brought, and an API of Cozystack's
@@ -195,7 +232,7 @@ check_cluster() {
 	it "a CRD of another release is left to it, and Cozystack's API too" leaves_theirs
 }
 
-parts=(check_values check_cluster)
+parts=(check_values check_images check_cluster)
 if [ "${STATE:-}" ]; then
 	# shellcheck source=/dev/null
 	. "$state/env"

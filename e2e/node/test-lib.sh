@@ -38,19 +38,15 @@ a_node() {
 	deploy
 }
 
-# The program and what it is linked with.
-image() {
-	local bin=$top/build/$V/vmgpu-node libraries
-	mapfile -t libraries < <(ldd "$bin" | awk '$2 == "=>" { print $3 ":" $3 } $1 ~ "^/" { print $1 ":" $1 }')
-	bash e2e/node/image.sh "$work/image.tar" vmgpu-node:test "$bin:usr/bin/vmgpu-node" "${libraries[@]}" && bash e2e/node/join.sh image "$g" "$work/image.tar"
-}
+# The image as it is shipped, of this build.
+image() { V=$V bash manifests/images.sh "$work/images" >/dev/null && bash e2e/node/join.sh image "$g" "$work/images/vmgpu-node.tar"; }
 
-# As it is shipped, but for what a cluster of one guest lacks: there is no registry, and no kube-proxy that leads a pod to the API server. The
-# controller is started beside it. $chart_values, if the script has it, are arguments of Helm's.
+# As it is shipped, but for what a cluster of one guest lacks: no kube-proxy leads a pod to the API server. The controller is started beside it.
+# $chart_values, if the script has it, are arguments of Helm's.
 deploy() {
 	local helm
 	helm=$(bash e2e/cluster/build.sh helm3)/helm || return 1
-	HELM_CACHE_HOME=$work/helm "$helm" install vmgpu manifests/chart/vmgpu --namespace vmgpu-system --create-namespace --set image.tag=test,controller.replicas=0 \
+	HELM_CACHE_HOME=$work/helm "$helm" install vmgpu manifests/chart/vmgpu --namespace vmgpu-system --create-namespace --set controller.replicas=0 \
 		${chart_values[@]+"${chart_values[@]}"} >"$work/helm.log" 2>&1 || { cat "$work/helm.log" >&2 && return 1; }
 	kubectl -n vmgpu-system patch daemonset vmgpu-node --type=strategic -p "{\"spec\": {\"template\": {\"spec\": {\"hostNetwork\": true, \"containers\": [{\"name\": \"hands\",
 		\"env\": [{\"name\": \"KUBERNETES_SERVICE_HOST\", \"value\": \"10.0.2.2\"}, {\"name\": \"KUBERNETES_SERVICE_PORT\", \"value\": \"$(cat "$state/port")\"}]}]}}}}" >/dev/null
