@@ -2,7 +2,7 @@
 # test.sh [PART...]: runs the tests and ends with the line "N passed, N failed, N skipped". All parts by default:
 #   unit      every *_test.c with AddressSanitizer and UBSan, the plans' cases, and the corpus of each fuzz target
 #   tools     the Go tests of the test tools
-#   programs  what the programs say to wrong flags and files; that each test of e2e/catalogue.tsv is there
+#   programs  what the programs say to wrong flags and files; that each test of e2e/catalogue.tsv is there, and what is made from the chart is current
 #   data      CRDs, examples and seeds against a real API server
 #   seeds     the manifests of others there, with the CRDs of Cluster API and its kin in both generations
 #   cluster   the scenarios against a real control plane with KubeVirt, on etcd 3.7
@@ -109,6 +109,8 @@ part_programs() {
 	local rc=0
 	bash e2e/programs.sh || rc=1
 	python3 e2e/catalogue.py --check || rc=1
+	bash manifests/make.sh --check || { rc=1 && printf 'not '; }
+	echo "ok - install.yaml and the chart's table of values are what the chart makes"
 	return $rc
 }
 part_chart() { bash e2e/chart.sh; }
