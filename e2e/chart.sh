@@ -210,7 +210,7 @@ Y
 leaves_theirs() {
 	"$helm" install vmgpu "$chart" --namespace $ns --dry-run=server >"$work/set" 2>&1 || { tail -5 "$work/set" && return 1; }
 	! grep -q 'name: vminstances.apps.cozystack.io' "$work/set" && ! grep -q 'name: pcidevices.devices.harvesterhci.io' "$work/set" &&
-		grep -q 'name: gpunodes.vmgpu.io' "$work/set" && grep -q "Another API serves apps.cozystack.io" "$work/set"
+		grep -q 'name: gpunodes.vmgpu.io' "$work/set" && grep -q '^  pcidevices.devices.harvesterhci.io$' "$work/set" && grep -q "Another API serves apps.cozystack.io" "$work/set"
 }
 
 check_cluster() {

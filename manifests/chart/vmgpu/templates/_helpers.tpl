@@ -45,3 +45,26 @@ subjects:
   name: {{ $name }}
   namespace: {{ $root.Release.Namespace }}
 {{- end }}
+
+{{/* The name of the CRD in files/crds/GROUP_PLURAL.yaml */}}
+{{- define "vmgpu.crd" -}}
+{{- $parts := base . | trimSuffix ".yaml" | splitList "_" -}}
+{{ last $parts }}.{{ first $parts }}
+{{- end }}
+
+{{/* The CRDs of ours that are there and not of this release: applied by hand, or brought by Harvester's agent. They stay as they are. `helm template` sees none */}}
+{{- define "vmgpu.foreignCRDs" -}}
+{{- $found := list }}
+{{- range $path, $_ := .Files.Glob "files/crds/*.yaml" }}
+{{- $name := include "vmgpu.crd" $path }}
+{{- $there := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name }}
+{{- $of := printf "%s/%s" (dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" $there) (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $there) }}
+{{- if and $there (ne $of (printf "%s/%s" $.Release.Namespace $.Release.Name)) }}{{ $found = append $found $name }}{{ end }}
+{{- end }}
+{{- join " " $found }}
+{{- end }}
+
+{{/* Not empty where an aggregated API serves apps.cozystack.io, as on Cozystack: no CRD of that group may be installed over it */}}
+{{- define "vmgpu.aggregated" -}}
+{{- if dig "spec" "service" false (lookup "apiregistration.k8s.io/v1" "APIService" "" "v1alpha1.apps.cozystack.io") }}yes{{ end }}
+{{- end }}
