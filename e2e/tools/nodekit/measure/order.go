@@ -165,19 +165,19 @@ func (o *ordered) steps(k *kubelet, in io.Writer) (figures, error) {
 	f["order_to_list_ms"] = ms(listed.Sub(got))
 	bus := "/sys/bus/pci/"
 	for _, step := range []struct {
-		key, action, file string
-		healthy           bool
-	}{{"remove_to_list_ms", "remove", bus + "devices/" + o.card + "/remove", false}, {"add_to_list_ms", "add", bus + "rescan", true}} {
+		key, file string
+		healthy   bool
+	}{{"remove_to_list_ms", bus + "devices/" + o.card + "/remove", false}, {"add_to_list_ms", bus + "rescan", true}} {
 		time.Sleep(4 * time.Second) // what follows an event is done
 		from := time.Now()
 		go os.WriteFile(step.file, []byte("1"), 0) // a rescan takes longer than the card's event
 		listed, err := o.healthy(k, step.healthy)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", step.action, err)
+			return nil, fmt.Errorf("%s: %w", step.file, err)
 		}
-		at := o.events.after(step.action, from)
+		at := o.events.after(from)
 		if at.IsZero() {
-			return nil, fmt.Errorf("the kernel told of no %s", step.action)
+			return nil, fmt.Errorf("%s: the kernel told of nothing", step.file)
 		}
 		f[step.key] = ms(listed.Sub(at))
 	}
@@ -316,7 +316,7 @@ func first(all []time.Time, from time.Time) time.Time {
 // events are what the kernel says of a card, each with the time at which it was heard: before anybody else, by a thread that goes first.
 type events struct {
 	mu    sync.Mutex
-	heard map[string][]time.Time
+	heard []time.Time
 }
 
 func listenEvents(card string) (*events, error) {
@@ -327,7 +327,7 @@ func listenEvents(card string) (*events, error) {
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}); err != nil {
 		return nil, err
 	}
-	e := &events{heard: map[string][]time.Time{}}
+	e := &events{}
 	go func() {
 		runtime.LockOSThread()
 		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 10}, 0)
@@ -339,9 +339,9 @@ func listenEvents(card string) (*events, error) {
 				return
 			}
 			head, _, _ := bytes.Cut(b[:max(n, 0)], []byte{0})
-			if action, path, ok := strings.Cut(string(head), "@"); ok && filepath.Base(path) == card {
+			if filepath.Base(string(head)) == card { // ACTION@PATH
 				e.mu.Lock()
-				e.heard[action] = append(e.heard[action], now)
+				e.heard = append(e.heard, now)
 				e.mu.Unlock()
 			}
 		}
@@ -349,8 +349,8 @@ func listenEvents(card string) (*events, error) {
 	return e, nil
 }
 
-func (e *events) after(action string, from time.Time) time.Time {
+func (e *events) after(from time.Time) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return first(e.heard[action], from)
+	return first(e.heard, from)
 }
