@@ -102,6 +102,7 @@ func (o *ordered) turn() (figures, error) {
 		return nil, err
 	}
 	k.sweep()
+	_ = os.WriteFile("/sys/bus/pci/rescan", []byte("1"), 0) // a life before may have failed while the card was away
 	if err := k.serve(); err != nil {
 		return nil, err
 	}
