@@ -66,7 +66,7 @@ func OrderCommand(_ context.Context, args []string) int {
 }
 
 func (o *ordered) all() (err error) {
-	if o.events, err = listenEvents(o.card); err != nil {
+	if o.events, err = listenEvents(); err != nil {
 		return err
 	}
 	if o.kubeconfig != "" {
@@ -314,13 +314,14 @@ func first(all []time.Time, from time.Time) time.Time {
 
 // --- the kernel --------------------------------------------------------------------------------------------------------------------
 
-// events are what the kernel says of a card, each with the time at which it was heard: before anybody else, by a thread that goes first.
+// events are the times at which the kernel said something, heard before anybody else, by a thread that goes first. All of them count: the
+// event of a card's vfio group comes before the card's own.
 type events struct {
 	mu    sync.Mutex
 	heard []time.Time
 }
 
-func listenEvents(card string) (*events, error) {
+func listenEvents() (*events, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, err
@@ -334,17 +335,14 @@ func listenEvents(card string) (*events, error) {
 		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 10}, 0)
 		b := make([]byte, 16<<10)
 		for {
-			n, err := unix.Read(fd, b)
+			_, err := unix.Read(fd, b)
 			now := time.Now()
 			if err != nil && err != unix.EINTR {
 				return
 			}
-			head, _, _ := bytes.Cut(b[:max(n, 0)], []byte{0})
-			if filepath.Base(string(head)) == card { // ACTION@PATH
-				e.mu.Lock()
-				e.heard = append(e.heard, now)
-				e.mu.Unlock()
-			}
+			e.mu.Lock()
+			e.heard = append(e.heard, now)
+			e.mu.Unlock()
 		}
 	}()
 	return e, nil
