@@ -143,7 +143,9 @@ class Base:
         tests = subprocess.run([*QUICK, "list-tests"], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
         if not all(os.path.exists(os.path.join(path, t)) for t in tests) and run([*QUICK, "-j2", "tests"], path, 1200, limit=False) != 0:
             sys.exit("mutate.py: the tree does not build: make V=quick tests")
-        self.sources = {t: set(re.findall(r" a (\S+\.c)$", subprocess.run(["nm", "-a", t], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout, re.M)) for t in tests}
+        self.sources = {t: set() for t in tests}
+        for t, source in re.findall(r"^(.+):\S+ a (\S+\.c)$", subprocess.run(["nm", "-A", "-a", *tests], cwd=path, stdout=subprocess.PIPE, text=True, check=True).stdout, re.M):
+            self.sources[t].add(source)
         self.tests, self.times, self.lock, self.fresh = tests, {}, threading.RLock(), set()
 
     def have(self, t):
