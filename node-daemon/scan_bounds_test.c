@@ -132,6 +132,30 @@ static void bridges_above(void)
 	}
 }
 
+/* What a function carries: a number, 0 or nothing is none. */
+static void types_of_functions(void)
+{
+	static const struct {
+		const char *text, *type;
+		bool read;
+	} rows[] = {
+		{"", "", true},		{"0", "", true},  {"7", "7", true},
+		{"1147", "1147", true}, {"x", "", false}, {"-1", "", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_tree struct tree t = tree_make(CUT);
+		const struct pci_function *card;
+
+		tree_file(&t, VF "nvidia/current_vgpu_type", rows[i].text);
+		card = card_of(&t);
+		is_int(card->vfs.n, 1);
+		is_str(card->vfs.items[0].type, rows[i].type);
+		is_int(card->vfs.items[0].face, rows[i].read ? VGPU_VENDOR : VGPU_NONE);
+		is_int(card->half_seen, !rows[i].read);
+	}
+}
+
 /* A list of types of so many bytes, and of so many types. */
 static void the_longest_lists_of_types(void)
 {
@@ -432,6 +456,7 @@ TESTS({"a word of one letter is one", short_words},
       {"without a modalias each number is read from its file", ids_from_their_files},
       {"a driver's version has up to 62 characters", the_longest_version},
       {"sixteen bridges above a card are looked at", bridges_above},
+      {"a function carries the type of a number, 0 and nothing are none", types_of_functions},
       {"a list of types has up to 16 KiB and 256 types", the_longest_lists_of_types},
       {"so have the directories of mdev types", the_most_types_of_mdev},
       {"only a UUID names a mediated device", names_of_mdevs},
