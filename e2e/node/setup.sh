@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$here/../lib.sh"
 node=$cache/node
-from=$node/${KERNEL:-kernel} # where kernel, modules and headers are
+built=$node/${KERNEL:-kernel} # where kernel, modules and headers are
 
 # Loaded in the guest, by init or by whoever needs them. bochs and nvme are what the emulated cards are without nvfake.
 modules="virtio_pci virtio_console virtio_net 9pnet_virtio 9p overlay vfio_pci vfio_iommu_type1 mdev snd_hda_intel
@@ -62,7 +62,7 @@ module() { # FOLDER
 	cp "$here/nvfake.c" "$here/nvfake_rm.h" "$1/"
 	awk -f "$here/nvfake_types.awk" "$here/nvfake_types.tsv" >"$1/nvfake_types.h"
 	echo 'obj-m := nvfake.o' >"$1/Makefile"
-	make -s -C "$from/usr/src/linux-headers-$version" M="$1" CONFIG_DEBUG_INFO_BTF_MODULES= modules
+	make -s -C "$built/usr/src/linux-headers-$version" M="$1" CONFIG_DEBUG_INFO_BTF_MODULES= modules
 }
 
 # containers: containerd and what it starts, as Debian has them, into $node/containers
@@ -97,14 +97,14 @@ make_join() {
 initrd() {
 	local root=$1/root lib=lib/modules/$version line
 	mkdir -p "$root"/{bin,sbin,proc,sys,dev,etc,root} "$root/$lib/extra"
-	cp "$from/bin/busybox" "$1/gsh" "$root/bin/"
+	cp "$built/bin/busybox" "$1/gsh" "$root/bin/"
 	cp "$here/init" "$here/sriov-manage" "$root/"
 	cp "$1/nvfake.ko" "$root/$lib/extra/"
-	cp "$from/$lib"/modules.{builtin,order} "$root/$lib/"
+	cp "$built/$lib"/modules.{builtin,order} "$root/$lib/"
 	# shellcheck disable=SC2086
-	{ modprobe -d "$from" -S "$version" ${KERNEL:+-q} -a -D $modules || [ -n "${KERNEL:-}" ]; } | # of another kernel's some are built in, or not there
+	{ modprobe -d "$built" -S "$version" ${KERNEL:+-q} -a -D $modules || [ -n "${KERNEL:-}" ]; } | # of another kernel's some are built in, or not there
 		sed -n "s|^insmod .*/$lib/\([^ ]*\).*|\1|p" | sort -u |
-		while read -r line; do install -D -m 644 "$from/$lib/$line" "$root/$lib/$line"; done
+		while read -r line; do install -D -m 644 "$built/$lib/$line" "$root/$lib/$line"; done
 	depmod -b "$root" "$version"
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$1/initrd"
 	rm -r "$root"
@@ -125,7 +125,7 @@ make_guest() {
 		tail -15 "$log" >&2
 		die "could not build the guest; the whole of it is in $log"
 	fi
-	ln "$from/vmlinux" "$new/vmlinux"
+	ln "$built/vmlinux" "$new/vmlinux"
 	mv "$new" "$1"
 }
 
@@ -135,8 +135,8 @@ main() {
 	mkdir -p "$node"
 	lock "$node/.lock"
 	[ -e "$node/kernel/version" ] || timed "kernel unpacked" kernel
-	version=$(cat "$from/version")
-	guest=$node/guest-$(cat "$from/version" "$here"/{setup.sh,nvfake.c,nvfake_rm.h,nvfake_types.awk,nvfake_types.tsv,sriov-manage,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
+	version=$(cat "$built/version")
+	guest=$node/guest-$(cat "$built/version" "$here"/{setup.sh,nvfake.c,nvfake_rm.h,nvfake_types.awk,nvfake_types.tsv,sriov-manage,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
 	[ -d "$guest" ] || timed "guest built" make_guest "$guest"
 	if [ -n "${KUBELET:-}" ]; then
 		[ -d "$node/containers" ] || timed "containerd unpacked" containers
