@@ -136,7 +136,7 @@ main() {
 	lock "$node/.lock"
 	[ -e "$node/kernel/version" ] || timed "kernel unpacked" kernel
 	version=$(cat "$built/version")
-	guest=$node/guest-$(cat "$built/version" "$here"/{setup.sh,nvfake.c,nvfake_rm.h,nvfake_types.awk,nvfake_types.tsv,sriov-manage,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
+	guest=$node/guest-$(cat "$built"/version* "$here"/{setup.sh,nvfake.c,nvfake_rm.h,nvfake_types.awk,nvfake_types.tsv,sriov-manage,gsh.c,vfioprobe.c,init} | sha256sum | cut -c1-12)
 	[ -d "$guest" ] || timed "guest built" make_guest "$guest"
 	if [ -n "${KUBELET:-}" ]; then
 		[ -d "$node/containers" ] || timed "containerd unpacked" containers

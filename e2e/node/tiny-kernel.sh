@@ -32,6 +32,7 @@ build() {
 	ln -s linux "$new/usr/src/linux-headers-$version"
 	rm -f "$new/lib/modules/$version"/{build,source}
 	cp "$node/kernel/bin/busybox" "$new/bin/"
+	cp "$here/tiny.config" "$new/version.config" # another one is another guest
 	echo "$version" >"$new/version"
 	rm -rf "$tiny"
 	mv "$new" "$tiny"
