@@ -14,6 +14,7 @@ import (
 type leader struct {
 	names map[string]string    // who writes → the identity that it put into the Lease
 	now   string               // identity in the Lease
+	terms int                  // how often somebody began to lead
 	since map[string]time.Time // identity → when it lost the Lease to another
 }
 
@@ -31,6 +32,7 @@ func (l *leader) holds(identity string, at time.Time) {
 	if identity != "" {
 		delete(l.since, identity)
 		l.now = identity
+		l.terms++
 	}
 }
 

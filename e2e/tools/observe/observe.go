@@ -108,6 +108,7 @@ func (o *Observer) Begin(t Terms) {
 	o.Markers, o.Baseline = t.Markers, t.Baseline
 	o.maxWrites, o.endGrace = cmp.Or(t.MaxWrites, o.MaxWrites), cmp.Or(t.EndGrace, o.EndGrace)
 	o.writes, o.all = map[string]int{}, nil
+	o.leader.terms = 0
 	o.told, o.suspects = map[string]bool{}, map[string]suspect{}
 }
 

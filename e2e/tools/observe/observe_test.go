@@ -433,6 +433,25 @@ func TestI7TwiceTheBaselineIsTheLimit(t *testing.T) {
 	s.expect("I7", "more than 4 writes")
 }
 
+func TestI7EachLeaderWritesItsTermIntoAGPUNode(t *testing.T) {
+	s := newStage(t, Options{HasLog: true})
+	s.o.Begin(Terms{Baseline: map[string]int{"/apis/vmgpu.io/v1alpha1/gpunodes/n1": 1}})
+	for i := range 6 {
+		if i < 3 {
+			s.write("a", "PUT", lease(fmt.Sprint("A", i)))
+		}
+		s.ours(fmt.Sprintf(`{kind: GPUNode, metadata: {name: n1}, spec: {term: %d}}`, i))
+	}
+	s.expect("", "")
+	s.ours(`{kind: GPUNode, metadata: {name: n1}, spec: {term: 9}}`)
+	s.expect("I7", "more than 6 writes")
+	s.o.Begin(Terms{Baseline: map[string]int{"/apis/vmgpu.io/v1alpha1/gpunodes/n1": 1}}) // those before do not count
+	for i := range 5 {
+		s.ours(fmt.Sprintf(`{kind: GPUNode, metadata: {name: n1}, spec: {term: %d}}`, i))
+	}
+	s.expect("I7", "more than 4 writes")
+}
+
 func TestI8ADeletionThatDoesNotEnd(t *testing.T) {
 	s := newStage(t, Options{HasLog: true, EndGrace: 30 * time.Second})
 	dying := `{kind: VMInstance, metadata: {namespace: a, name: v, deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: [vmgpu.io/release]}, spec: {}}`
