@@ -263,6 +263,7 @@ void vgpu_types(const struct vgpu_seen *seen, struct arena *a, const char ***ret
 	const char **names;
 
 	list_each(u, seen->units) {
+		most += is_cut_as_ordered(seen, u) ? u->card->types.n : 0;
 		most += vgpu_on_demand(seen, u) ? MACHINE_MAX_TYPES : 0;
 	}
 	names = arena_array(a, const char *, most);

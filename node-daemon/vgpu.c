@@ -43,9 +43,9 @@ const struct vgpu_known *vgpu_known_id(uint16_t device, int64_t id)
 
 static const char *last_word(const char *name)
 {
-	const char *space = name ? strrchr(name, ' ') : NULL;
+	const char *space = strrchr(name, ' ');
 
-	return space ? space + 1 : name ? name : "";
+	return space ? space + 1 : name;
 }
 
 const struct vgpu_known *vgpu_known_name(uint16_t device, const char *name)
