@@ -227,7 +227,7 @@ static int remember_other(struct journal *j, const char *kind, const char *text,
 			       JOURNAL_MAX_OTHERS);
 	}
 	if (!j->others.n) {
-		j->others_kind = arena_strdup(&j->arena, kind);
+		j->others_kind = arena_strdup(&j->arena, *kind ? kind : "(without a name)");
 	}
 	j->others.items = one_more(&j->arena, j->others.items, j->others.n, &j->others_room,
 				   sizeof(*j->others.items));

@@ -439,6 +439,16 @@ static void other_versions(void)
 	}
 }
 
+/* Found by the fuzzer: "" is that there is none. */
+static void other_kind_without_a_name(void)
+{
+	begin();
+	append_json("{\"\":{\"id\":\"x\"}}");
+	is_int(reread(), JOURNAL_GOOD);
+	is_int(j.others.n, 1);
+	is_str(j.others_kind, "(without a name)");
+}
+
 /* A kind of record that we do not know is named, kept and otherwise left alone. */
 static void other_kinds(void)
 {
@@ -660,6 +670,7 @@ TESTS({"what is written reads back", there_and_back},
       {"a line where it cannot have been written is damage", wrong_places},
       {"a journal without a beginning is none", no_beginning},
       {"what another version wrote is told from damage", other_versions},
+      {"a kind that has no name is named, too", other_kind_without_a_name},
       {"records of other kinds are named and kept", other_kinds},
       {"no record is written that would not be read", bad_records},
       {"everything has an end", limits}, {"the longest line that is written is read", longest_line},
